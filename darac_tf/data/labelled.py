@@ -1,0 +1,176 @@
+"""Labelled image collections: a folder per class, or a CSV file."""
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from darac_tf.data.images import IMAGE_SUFFIXES, unreadable
+from darac_tf.errors import UserError
+from darac_tf.files import atomic_path
+
+CSV_NAME = "labels.csv"
+
+
+@dataclass(frozen=True)
+class LabelledImages:
+    """Images with a class each.
+
+    Attributes:
+        name: What reports call the collection.
+        paths: String array `(images,)`.
+        labels: int64 array `(images,)`, indices into `class_names`.
+        class_names: Names of the classes, sorted.
+        splits: String array `(images,)`, empty strings where none is given.
+    """
+
+    name: str
+    paths: np.ndarray
+    labels: np.ndarray
+    class_names: tuple[str, ...]
+    splits: np.ndarray
+
+    def __len__(self):
+        return len(self.paths)
+
+    @classmethod
+    def from_rows(cls, name, rows):
+        """Makes a collection of `(path, class name, split)` rows."""
+        paths, names, splits = zip(*rows, strict=True)
+        class_names, labels = np.unique(np.array(names), return_inverse=True)
+        return cls(name, np.array(paths), labels, tuple(map(str, class_names)), np.array(splits))
+
+    def rows(self):
+        """`(path, class name, split)` of each image."""
+        names = (self.class_names[label] for label in self.labels)
+        return list(zip(map(str, self.paths), names, map(str, self.splits), strict=True))
+
+    def select(self, mask, name=None):
+        """The images where the boolean array `mask` holds; only their classes stay.
+
+        Raises:
+            UserError: If there are none.
+        """
+        if not np.any(mask):
+            raise UserError(f"{self.name}: no image is left of the {len(self)}")
+        rows = [row for row, keep in zip(self.rows(), mask, strict=True) if keep]
+        return self.from_rows(name or self.name, rows)
+
+    def split(self, name):
+        """The images of one split.
+
+        Raises:
+            UserError: If no image has it.
+        """
+        if name not in self.splits:
+            known = ", ".join(sorted(set(self.splits) - {""})) or "none"
+            raise UserError(f"{self.name}: no image has split {name!r} (splits there: {known})")
+        return self.select(self.splits == name, f"{self.name}:{name}")
+
+    def hold_out_classes(self, count, seed):
+        """Splits by class: `(images of the other classes, images of `count` classes)`.
+
+        Raises:
+            UserError: If fewer than two classes would stay for training.
+        """
+        if not 0 < count <= len(self.class_names) - 2:
+            raise UserError(
+                f"--val_classes={count}: {self.name} has {len(self.class_names)} classes, and at "
+                "least one must be held out and two stay for training"
+            )
+        held_out = np.random.default_rng(seed).permutation(len(self.class_names))[:count]
+        mask = np.isin(self.labels, held_out)
+        return self.select(~mask, f"{self.name}:train"), self.select(mask, f"{self.name}:held_out")
+
+    def check_for_training(self):
+        """Checks that every class can form positive pairs, and that there are negatives.
+
+        Raises:
+            UserError: With one class only, or a class of fewer than two images.
+        """
+        if len(self.class_names) < 2:
+            raise UserError(
+                f"{self.name}: only the class {self.class_names[0]!r}; training needs at least two"
+            )
+        counts = np.bincount(self.labels)
+        if counts.min() < 2:
+            lone = self.class_names[int(np.argmin(counts))]
+            raise UserError(
+                f"{self.name}: fewer than two images in class {lone!r}; add images of it or "
+                "remove the class"
+            )
+
+    def write_csv(self, path):
+        """Writes `path,label,split` with absolute paths, which `read_csv` reads back."""
+        with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["path", "label", "split"])
+            writer.writerows((Path(p).resolve(), label, split) for p, label, split in self.rows())
+
+
+def read_folder(folder):
+    """Reads `folder/<class>/<image>`.
+
+    Raises:
+        UserError: If there is no such folder, no class folder with images, or an empty file.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserError(f"--data_dir: no such folder: {folder}")
+    rows = []
+    for class_folder in sorted(path for path in folder.iterdir() if path.is_dir()):
+        images = sorted(p for p in class_folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
+        rows += [(str(path), class_folder.name, "") for path in images]
+    if not rows:
+        raise UserError(
+            f"--data_dir: {folder} has no class folders with images "
+            f"({', '.join(IMAGE_SUFFIXES)}) in them"
+        )
+    _check_files(row[0] for row in rows)
+    return LabelledImages.from_rows(folder.name, rows)
+
+
+def read_csv(file):
+    """Reads a CSV file with the columns `path`, `label` and, if wanted, `split`.
+
+    Args:
+        file: The CSV file, or a folder with a `labels.csv`. Paths in it are relative to its folder.
+
+    Raises:
+        UserError: If the file, a column or an image is missing.
+    """
+    file = Path(file)
+    file = file / CSV_NAME if file.is_dir() else file
+    if not file.is_file():
+        raise UserError(f"--data_dir: no such CSV file: {file}")
+    try:
+        with file.open(newline="", encoding="utf-8-sig") as opened:
+            reader = csv.DictReader(opened)
+            table, columns = list(reader), reader.fieldnames or []
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"--data_dir: {file} is no CSV file in UTF-8 ({error})") from error
+    for column in ("path", "label"):
+        if column not in columns:
+            raise UserError(
+                f"--data_dir: {file} has no column {column!r}; its first line must be "
+                f"path,label[,split] and is {','.join(columns) or 'empty'}"
+            )
+    if not table:
+        raise UserError(f"--data_dir: {file} lists no images")
+    rows = [_csv_row(file, line, row) for line, row in enumerate(table, start=2)]
+    _check_files(row[0] for row in rows)
+    name = file.parent.name if file.name == CSV_NAME else f"{file.parent.name}/{file.stem}"
+    return LabelledImages.from_rows(name, rows)
+
+
+def _csv_row(file, line, row):
+    if not row["path"] or not row["label"]:
+        raise UserError(f"--data_dir: {file}, line {line}: no path or no label")
+    return str(file.parent / row["path"]), row["label"], row.get("split") or ""
+
+
+def _check_files(paths):
+    for path in paths:
+        if not Path(path).is_file() or Path(path).stat().st_size == 0:
+            raise UserError(unreadable(path))

@@ -1,0 +1,121 @@
+"""tf.data pipelines: P x K training batches, and images batched by shape for description."""
+
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from darac_tf.data.images import decode_image, resize_long_side, scaled_size, stored_size
+
+# Keeps the augmentation's random numbers apart from those of the sampler under the same seed.
+_STREAM = 2
+
+
+def training_batches(images, sampler, augmentation, size, first_step, last_step, seed):
+    """Batches of augmented images, from `first_step` up to but without `last_step`.
+
+    The same step gives the same batch, whichever step the pipeline starts with.
+
+    Args:
+        images: `LabelledImages`.
+        sampler: `ClassBalancedSampler` over its labels.
+        augmentation: `Augmentation`.
+        size: Side of the square images, in pixels.
+        first_step: The first step.
+        last_step: The step to stop before.
+        seed: Integer.
+
+    Returns:
+        Dataset of `(float32 (P * K, size, size, 3) in [0, 255], int32 (P * K,))`.
+    """
+    paths, labels = tf.constant(images.paths), tf.constant(images.labels, tf.int32)
+
+    def load(position):
+        index = sampler.image_at(position)
+        image = decode_image(tf.io.read_file(paths[index]))
+        key = tf.random.experimental.stateless_fold_in(tf.constant([seed, _STREAM]), position)
+        return augmentation(image, size, key), labels[index]
+
+    batch = sampler.batch_size
+    positions = tf.data.Dataset.range(first_step * batch, last_step * batch)
+    loaded = positions.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return loaded.batch(batch, drop_remainder=True).prefetch(2)
+
+
+class ShapeBatches(NamedTuple):
+    """The order in which images are described, so that those of one shape are together.
+
+    Attributes:
+        order: int64 `(images,)`, image indices in that order.
+        batch: int64 `(images,)`, number of the batch that each place of the order belongs to.
+        sizes: int64 `(batches,)`, images in each batch.
+    """
+
+    order: np.ndarray
+    batch: np.ndarray
+    sizes: np.ndarray
+
+
+def stored_sizes(paths, progress=True):
+    """`(images, 2)` heights and widths of image files, read from their headers.
+
+    Raises:
+        UserError: For an image that cannot be read.
+    """
+    bar = tqdm(paths, "headers", unit=" images", disable=not progress or len(paths) < 1000)
+    return np.array([stored_size(path) for path in bar], np.int64).reshape(-1, 2)
+
+
+def batch_by_shape(sizes, long_side, batch_pixels, max_batch=64):
+    """Groups images by their shape after the resize, so that batches fill without padding.
+
+    Args:
+        sizes: int `(images, 2)` heights and widths.
+        long_side: Pixels on the long side after the resize.
+        batch_pixels: Most pixels in a batch; one image is always taken.
+        max_batch: Most images in a batch.
+
+    Returns:
+        `ShapeBatches`.
+    """
+    shapes = np.stack(scaled_size(*sizes.T, long_side, maximum=np.maximum), axis=1)
+    order = np.lexsort((shapes[:, 1], shapes[:, 0]))
+    ordered = shapes[order]
+    _, first, counts = np.unique(ordered, axis=0, return_index=True, return_counts=True)
+    capacity = np.clip(batch_pixels // ordered.prod(axis=1), 1, max_batch)
+    place = np.arange(len(order)) - np.repeat(first, counts)
+    starts = place % capacity == 0
+    batch = np.cumsum(starts) - 1
+    return ShapeBatches(order, batch, np.bincount(batch))
+
+
+def description_batches(paths, plan, long_side):
+    """Decoded and resized images, batched by shape; no step holds more than a few batches.
+
+    Args:
+        paths: String array `(images,)`.
+        plan: `ShapeBatches`.
+        long_side: Pixels on the long side.
+
+    Returns:
+        Dataset of `(indices (b,), float32 pixels (b, height, width, 3) in [0, 255])`.
+    """
+    all_paths, batch_sizes = tf.constant(paths), tf.constant(plan.sizes)
+
+    def load(index, batch):
+        image = decode_image(tf.io.read_file(all_paths[index]))
+        return batch, index, resize_long_side(image, long_side)
+
+    def drop_key(batch, index, pixels):
+        del batch
+        return index, pixels
+
+    in_order = tf.data.Dataset.from_tensor_slices((plan.order, plan.batch))
+    loaded = in_order.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    # Images of one batch follow one another, so that only one window is open at a time.
+    return loaded.group_by_window(
+        key_func=lambda batch, *_: batch,
+        reduce_func=lambda _, window: window.map(drop_key).batch(int(plan.sizes.max())),
+        window_size_func=lambda batch: batch_sizes[batch],
+    ).prefetch(2)

@@ -1,0 +1,1 @@
+"""Search, scores, whitening and reports: what turns descriptors into the numbers of a table."""

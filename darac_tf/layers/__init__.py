@@ -1,0 +1,18 @@
+"""Pooling layers, from feature maps `(batch, height, width, channels)` to one vector an image."""
+
+from darac_tf.layers.global_pooling import MAC, GeM, SPoC
+from darac_tf.layers.normalization import L2Normalization, l2_normalize
+from darac_tf.layers.regional import DARAC, RAMAC, RMAC
+from darac_tf.layers.whitening import PCAWhitening
+
+__all__ = [
+    "DARAC",
+    "MAC",
+    "RAMAC",
+    "RMAC",
+    "GeM",
+    "L2Normalization",
+    "PCAWhitening",
+    "SPoC",
+    "l2_normalize",
+]

@@ -1,0 +1,143 @@
+"""R-MAC, RAMAC and DARAC: L2-normalised regional vectors, summed, L2-normalised.
+
+They differ in three choices only: which grid, which statistics of a region, and which weights.
+Pooling runs in the layer's compute dtype; normalising and summing in float32.
+"""
+
+import keras
+import tensorflow as tf
+
+from darac_tf.layers import region_grid
+from darac_tf.layers.normalization import l2_normalize
+from darac_tf.layers.region_pooling import regional_max, regional_mean
+
+# Grids with the same number of regions on every map, as one weight for each region needs.
+REGIONS_OF_GRID = {"fixed": 21, "pyramid": 21}
+
+
+class _RegionalPooling(keras.layers.Layer):
+    """`(batch, height, width, channels)` to unit vectors `(batch, channels)`, float32."""
+
+    def _grid(self, height, width):
+        raise NotImplementedError
+
+    def _regional_vectors(self, inputs):
+        """`(batch, vectors, channels)` in the compute dtype."""
+        raise NotImplementedError
+
+    def _sum(self, vectors):
+        return tf.reduce_sum(vectors, axis=1)
+
+    def call(self, inputs):
+        vectors = l2_normalize(self._regional_vectors(inputs))
+        return l2_normalize(self._sum(vectors))
+
+    def _grid_of(self, inputs):
+        shape = tf.shape(inputs)
+        return self._grid(shape[1], shape[2])
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[-1])
+
+
+@keras.saving.register_keras_serializable(package="darac_tf")
+class RMAC(_RegionalPooling):
+    """Regional maxima on the adaptive grid, without the whole map.
+
+    Args:
+        levels: Number of scales of the grid.
+
+    Source: Tolias, Sicre, Jegou, 2016 (see `regions.rmac_regions`).
+    """
+
+    def __init__(self, levels=3, **kwargs):
+        super().__init__(**kwargs)
+        if levels < 1:
+            raise ValueError(f"`levels` must be at least 1. Received: levels={levels}")
+        self.levels = levels
+
+    def _grid(self, height, width):
+        return region_grid.rmac_grid(height, width, self.levels)
+
+    def _regional_vectors(self, inputs):
+        return regional_max(inputs, self._grid_of(inputs))
+
+    def get_config(self):
+        return super().get_config() | {"levels": self.levels}
+
+
+@keras.saving.register_keras_serializable(package="darac_tf")
+class RAMAC(_RegionalPooling):
+    """Maximum and average of each of 21 regions: 42 vectors with equal weights.
+
+    The order of the vectors is the 21 maxima, then the 21 averages, in the order of the grid.
+
+    Args:
+        grid: `"fixed"` (20 regions and the whole map, `regions.fixed_regions`) or `"pyramid"`
+            (`regions.pyramid_regions`).
+
+    Raises:
+        ValueError: If `grid` is another.
+
+    Source: DARAC (arXiv 1909.09420); the grid is a reconstruction.
+    """
+
+    def __init__(self, grid="fixed", **kwargs):
+        super().__init__(**kwargs)
+        if grid not in REGIONS_OF_GRID:
+            raise ValueError(
+                f"`grid` must be one of {', '.join(REGIONS_OF_GRID)}. Received: grid={grid!r}"
+            )
+        self.grid = grid
+
+    def _grid(self, height, width):
+        make = region_grid.fixed_grid if self.grid == "fixed" else region_grid.pyramid_grid
+        return make(height, width)
+
+    def _regional_vectors(self, inputs):
+        grid = self._grid_of(inputs)
+        vectors = tf.concat([regional_max(inputs, grid), regional_mean(inputs, grid)], axis=1)
+        return tf.ensure_shape(vectors, [None, 2 * REGIONS_OF_GRID[self.grid], None])
+
+    def get_config(self):
+        return super().get_config() | {"grid": self.grid}
+
+
+@keras.saving.register_keras_serializable(package="darac_tf")
+class DARAC(RAMAC):
+    """RAMAC with a learned weight for each pooled vector: `L2(sum_k w_k * L2(v_k))`, k = 1..42.
+
+    All weights start at 1, where DARAC equals RAMAC. The result does not change with the scale of
+    the weights, so weight decay must leave them out.
+
+    Args:
+        grid: As in `RAMAC`.
+        non_negative: Whether the optimiser keeps the weights at 0 or above.
+        per_channel: One weight for each vector and channel, instead of one for each vector.
+
+    Source: DARAC (arXiv 1909.09420); weights free in sign and initialised to 1 are a
+    reconstruction.
+    """
+
+    def __init__(self, grid="fixed", non_negative=False, per_channel=False, **kwargs):
+        super().__init__(grid=grid, **kwargs)
+        self.non_negative = non_negative
+        self.per_channel = per_channel
+
+    def build(self, input_shape):
+        self.region_weights = self.add_weight(
+            name="region_weights",
+            shape=(2 * REGIONS_OF_GRID[self.grid], input_shape[-1] if self.per_channel else 1),
+            initializer="ones",
+            constraint=keras.constraints.NonNeg() if self.non_negative else None,
+            autocast=False,
+        )
+
+    def _sum(self, vectors):
+        return tf.reduce_sum(vectors * tf.convert_to_tensor(self.region_weights), axis=1)
+
+    def get_config(self):
+        return super().get_config() | {
+            "non_negative": self.non_negative,
+            "per_channel": self.per_channel,
+        }

@@ -1,0 +1,145 @@
+"""NRA loss: nonlinear rank approximation."""
+
+import keras
+import tensorflow as tf
+
+from darac_tf.losses import ranks, transfers
+from darac_tf.losses.distances import pair_masks, pairwise_distances
+
+RANKS = ("gaussian", "soft")
+STATISTICS = ("batch", "anchor")
+# transfer: (function, default of `power`)
+TRANSFERS = {
+    "logistic": (transfers.logistic_transfer, 2.0),
+    "power": (transfers.power_transfer, 4.0),
+    "exponential": (transfers.exponential_transfer, 10.0),
+}
+_BEYOND_ANY_DISTANCE = 3.0
+
+
+@keras.saving.register_keras_serializable(package="darac_tf")
+class NRALoss:
+    """`J = -1/m * sum_i (log s+_i,max + log(1 - s-_i,min))` over the m images of a batch.
+
+    For anchor i, s+_i,max is the similarity of its positive of the largest approximated rank (the
+    hardest positive), s-_i,min that of its negative of the smallest rank (the hardest negative). A
+    similarity is a nonlinear decreasing transfer of the rank: similar images contract, dissimilar
+    ones disperse. Only the two selected pairs, and what their ranks are measured against, get a
+    gradient.
+
+    An anchor without a positive or without a negative counts with the term it has; a batch with
+    neither gives 0. Value and gradient are finite for equal images and for collapsed embeddings.
+
+    This is not a `keras.losses.Loss`, which turns labels into float32 and merges classes above
+    2^24; `Model.compile` takes it all the same.
+
+    Args:
+        rank: `"gaussian"` (`ranks.gaussian_ranks`) or `"soft"` (`ranks.soft_ranks`).
+        statistics: For `"gaussian"`: mean and deviation of the `"batch"` or of the `"anchor"`.
+        statistics_gradient: For `"gaussian"`: whether these pass back a gradient.
+        transfer: `"logistic"`, `"power"` or `"exponential"` (`transfers`).
+        power: Steepness of the transfer, above 0; `None` is 2 for logistic, 4 for power and 10 for
+            exponential.
+        r0: For `"logistic"`: the rank of similarity 1/2, in (0, 1). `None` is (K - 0.5) / (n - 1)
+            for an anchor with K images of its class (itself included) in a batch of n: between the
+            last rank a positive can have and the first a negative can have.
+        temperature: For `"soft"`: width of its steps, as a distance above 0.
+
+    Raises:
+        ValueError: If an argument is none of the above.
+
+    Source: DARAC (arXiv 1909.09420), NRA loss (arXiv 1909.09427). Rank approximations, transfers
+    and their constants are reconstructions.
+    """
+
+    def __init__(
+        self,
+        rank="gaussian",
+        statistics="batch",
+        statistics_gradient=True,
+        transfer="logistic",
+        power=None,
+        r0=None,
+        temperature=0.05,
+    ):
+        _check_choice("rank", rank, RANKS)
+        _check_choice("statistics", statistics, STATISTICS)
+        _check_choice("transfer", transfer, TRANSFERS)
+        if power is not None and not 0 < power < float("inf"):
+            raise ValueError(f"`power` must be above 0, or None. Received: power={power}")
+        if r0 is not None and not 0 < r0 < 1:
+            raise ValueError(f"`r0` must lie between 0 and 1, or be None. Received: r0={r0}")
+        if not 0 < temperature < float("inf"):
+            raise ValueError(f"`temperature` must be above 0. Received: temperature={temperature}")
+        self.rank = rank
+        self.statistics = statistics
+        self.statistics_gradient = statistics_gradient
+        self.transfer = transfer
+        self.power = power
+        self.r0 = r0
+        self.temperature = temperature
+
+    def __call__(self, labels, embeddings):
+        """The loss of one batch.
+
+        Args:
+            labels: Integer classes, `(batch,)`.
+            embeddings: `(batch, dim)`, any float dtype and any length; normalised here.
+
+        Returns:
+            float32 scalar, at least 0.
+        """
+        distances = pairwise_distances(embeddings)
+        positives, negatives = pair_masks(labels)
+        r0 = self._r0(positives)
+        # Both approximated ranks grow with the anchor's distances: farthest is largest rank. The
+        # distances are the better order, since ranks near 0 and 1 round to the same number.
+        hardest_positive = _argmax(tf.where(positives, distances, -1.0))
+        hardest_negative = _argmax(-tf.where(negatives, distances, _BEYOND_ANY_DISTANCE))
+        log_positive = self._similarity(distances, hardest_positive, r0).log_similar
+        log_negative = self._similarity(distances, hardest_negative, r0).log_dissimilar
+        terms = tf.where(tf.reduce_any(positives, axis=1), log_positive, 0.0)
+        terms += tf.where(tf.reduce_any(negatives, axis=1), log_negative, 0.0)
+        return -tf.reduce_mean(terms)
+
+    def _r0(self, positives):
+        """Rank of similarity 1/2 for each anchor, `(batch,)`, or one for all."""
+        if self.r0 is not None:
+            return tf.constant(self.r0, tf.float32)
+        of_class = 1.0 + tf.reduce_sum(tf.cast(positives, tf.float32), axis=1)
+        others = tf.cast(tf.maximum(tf.shape(positives)[0] - 1, 1), tf.float32)
+        return (of_class - 0.5) / others
+
+    def _similarity(self, distances, index, r0):
+        if self.rank == "gaussian":
+            rank = ranks.gaussian_ranks(distances, index, self.statistics, self.statistics_gradient)
+        else:
+            rank = ranks.soft_ranks(distances, index, self.temperature)
+        transfer, default_power = TRANSFERS[self.transfer]
+        return transfer(rank, default_power if self.power is None else self.power, r0)
+
+    def get_config(self):
+        return {
+            "rank": self.rank,
+            "statistics": self.statistics,
+            "statistics_gradient": self.statistics_gradient,
+            "transfer": self.transfer,
+            "power": self.power,
+            "r0": self.r0,
+            "temperature": self.temperature,
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**config)
+
+
+def _argmax(values):
+    return tf.argmax(values, axis=1, output_type=tf.int32)
+
+
+def _check_choice(name, value, choices):
+    if value not in choices:
+        raise ValueError(
+            f"`{name}` must be one of {', '.join(choices)}. Received: {name}={value!r}"
+        )

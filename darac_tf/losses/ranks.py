@@ -1,0 +1,117 @@
+"""Normalised approximated ranks: the share of the other images expected nearer to an anchor.
+
+A rank r can be so close to 0 or 1 that float32 holds neither r nor 1 - r, while the loss needs the
+logarithm of both. Ranks are therefore logarithms from the start.
+"""
+
+import math
+from typing import NamedTuple
+
+import tensorflow as tf
+
+# Distances that deviate by less from one another are rounding, not structure.
+_LEAST_DEVIATION = 1e-4
+# float32's `erfc` keeps its relative precision down to here; the series below it is as precise.
+_ERFC_LIMIT = -10.0
+_LOG_HALF = -math.log(2.0)
+# Stands for log 0.
+_EXCLUDED = -1e9
+
+
+class LogRank(NamedTuple):
+    """`log_rank` is log r and `log_complement` log(1 - r), float32 tensors of one shape."""
+
+    log_rank: tf.Tensor
+    log_complement: tf.Tensor
+
+
+def gaussian_ranks(distances, index, statistics="batch", statistics_gradient=True):
+    """`r_ij = Phi((d_ij - mu) / sd)`: ranks as if the distances were normally distributed.
+
+    Args:
+        distances: `(batch, batch)`.
+        index: int `(batch,)`; j of each anchor i.
+        statistics: `"batch"` takes the mean and deviation of all distances between two images,
+            `"anchor"` those of the anchor's distances.
+        statistics_gradient: Whether the mean and deviation pass back a gradient.
+
+    Returns:
+        `LogRank` of `(batch,)`.
+
+    Source: NRA loss (arXiv 1909.09427); this approximation is a reconstruction.
+    """
+    mean, deviation = _statistics(distances, None if statistics == "batch" else 1)
+    if not statistics_gradient:
+        mean, deviation = tf.stop_gradient(mean), tf.stop_gradient(deviation)
+    z = (_at(distances, index) - mean) / deviation
+    return LogRank(log_ndtr(z), log_ndtr(-z))
+
+
+def soft_ranks(distances, index, temperature=0.05):
+    """`r_ij = mean over k != i, j of sigmoid((d_ij - d_ik) / temperature)`: smoothed counting.
+
+    Two images have no others to count: their rank is 1/2.
+
+    Args:
+        distances: `(batch, batch)`.
+        index: int `(batch,)`; j of each anchor i.
+        temperature: Width of the step from nearer to farther, a distance above 0.
+
+    Returns:
+        `LogRank` of `(batch,)`.
+
+    Source: NRA loss (arXiv 1909.09427); this approximation is a reconstruction.
+    """
+    count = tf.shape(distances)[0]
+    steps = (_at(distances, index)[:, tf.newaxis] - distances) / temperature
+    others = tf.range(count)[tf.newaxis, :]
+    is_counted = (others != tf.range(count)[:, tf.newaxis]) & (others != index[:, tf.newaxis])
+    log_rank = _log_mean_sigmoid(steps, is_counted)
+    log_complement = _log_mean_sigmoid(-steps, is_counted)
+    # The smaller of the two has all its digits, the larger is known from it.
+    is_near = log_rank < log_complement
+    near = LogRank(log_rank, _log_one_minus_exp(log_rank))
+    far = LogRank(_log_one_minus_exp(log_complement), log_complement)
+    return LogRank(*(tf.where(is_near, a, b) for a, b in zip(near, far, strict=True)))
+
+
+def log_ndtr(z):
+    """log Phi(z), the logarithm of the standard normal distribution function, for any finite z."""
+    is_upper = z > 0
+    lower_z = tf.where(is_upper, -z, z)
+    share = 0.5 * tf.math.erfc(-tf.maximum(lower_z, _ERFC_LIMIT) / math.sqrt(2.0))
+    body = tf.where(is_upper, tf.math.log1p(-share), tf.math.log(share))
+    tail_z = tf.minimum(z, _ERFC_LIMIT)
+    u = 1.0 / tf.square(tail_z)
+    series = tf.math.log1p(u * (-1.0 + u * (3.0 + u * (-15.0 + u * 105.0))))
+    log_density = -0.5 * tf.square(tail_z) - 0.5 * math.log(2.0 * math.pi)
+    tail = log_density - tf.math.log(-tail_z) + series
+    return tf.where(z < _ERFC_LIMIT, tail, body)
+
+
+def _at(distances, index):
+    return tf.gather(distances, index, batch_dims=1)
+
+
+def _statistics(distances, axis):
+    """Mean and standard deviation of the distances off the diagonal."""
+    weights = 1.0 - tf.eye(tf.shape(distances)[0])
+    count = tf.maximum(tf.reduce_sum(weights, axis=axis), 1.0)
+    mean = tf.reduce_sum(weights * distances, axis=axis) / count
+    centre = mean if axis is None else mean[:, tf.newaxis]
+    variance = tf.reduce_sum(weights * tf.square(distances - centre), axis=axis) / count
+    return mean, tf.sqrt(tf.maximum(variance, _LEAST_DEVIATION**2))
+
+
+def _log_mean_sigmoid(x, is_counted):
+    """Logarithm of the mean over axis 1 of the sigmoids that count; log(1/2) where none does."""
+    count = tf.reduce_sum(tf.cast(is_counted, tf.float32), axis=1)
+    # Finite, so that the sum over none and its gradient are finite too.
+    terms = tf.where(is_counted, tf.math.log_sigmoid(x), _EXCLUDED)
+    log_mean = tf.reduce_logsumexp(terms, axis=1) - tf.math.log(tf.maximum(count, 1.0))
+    return tf.where(count > 0, log_mean, _LOG_HALF)
+
+
+def _log_one_minus_exp(log_share):
+    """log(1 - share) for shares up to 1/2; cuts larger ones, so that unused values are finite."""
+    return tf.math.log1p(-tf.exp(tf.minimum(log_share, 0.9 * _LOG_HALF)))

@@ -1,0 +1,120 @@
+"""Convolutional networks that turn images into feature maps."""
+
+import re
+from pathlib import Path
+
+import keras
+
+from darac_tf.errors import UserError
+from darac_tf.models.preprocessing import mode_of_application
+
+APPLICATIONS = tuple(
+    name
+    for name in sorted(vars(keras.applications))
+    if isinstance(getattr(keras.applications, name), type(lambda: None))
+)
+
+
+def build_backbone(name="ResNet50V2", weights=None):
+    """A backbone and the preprocessing it needs.
+
+    Args:
+        name: A `keras.applications` class, or the path of a saved Keras model (`.keras`) that maps
+            RGB in [-1, 1], `(batch, height, width, 3)`, to feature maps
+            `(batch, rows, columns, channels)`.
+        weights: `"imagenet"` (downloaded by Keras once, then cached), `"none"` (random), or the
+            path of a weight file for `name`. None stands for `"imagenet"` with an application, and
+            for the file's own weights with a saved model.
+
+    Returns:
+        `(model, mode)`: the Keras model and the mode of `preprocessing.Preprocessing`.
+
+    Raises:
+        UserError: If the name is unknown, a file is missing or does not fit, or the weights cannot
+            be downloaded.
+    """
+    if name in APPLICATIONS:
+        return _application(name, weights or "imagenet"), mode_of_application(name)
+    if not Path(name).exists():
+        raise UserError(
+            f"--backbone: {name!r} is neither a file nor one of keras.applications "
+            f"({', '.join(APPLICATIONS)})"
+        )
+    backbone = load_keras_model(name)
+    _check_feature_maps(backbone, name)
+    return _with_weights(backbone, name, weights), "tf"
+
+
+def load_keras_model(path):
+    """Reads a `.keras` file; safe mode, so that no file can run code of its own.
+
+    Raises:
+        UserError: If the file is missing or is no Keras model.
+    """
+    path = Path(path)
+    if path.suffix != ".keras" or not path.is_file():
+        raise UserError(f"{path}: no such .keras model; give the path of a model saved by Keras 3")
+    try:
+        return keras.models.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises many kinds for a damaged or foreign file.
+        raise UserError(f"{path}: cannot be read as a Keras model ({_first_line(error)})") from error
+
+
+def _application(name, weights):
+    make = getattr(keras.applications, name)
+    settings = {"include_top": False, "input_shape": (None, None, 3)}
+    if weights == "imagenet":
+        try:
+            return make(weights="imagenet", **settings)
+        except Exception as error:
+            raise UserError(_download_advice(name, error)) from error
+    return _with_weights(make(weights=None, **settings), name, weights, is_fresh=True)
+
+
+def _with_weights(backbone, name, weights, is_fresh=False):
+    if weights is None or (is_fresh and weights == "none"):
+        return backbone
+    if weights == "none":
+        return keras.models.clone_model(backbone)
+    if weights == "imagenet":
+        raise UserError(
+            f"--backbone_weights=imagenet is for keras.applications; {name} holds its own weights: "
+            "leave the flag out"
+        )
+    if not Path(weights).is_file():
+        raise UserError(f"--backbone_weights: {weights!r} is not imagenet, none or a file")
+    try:
+        backbone.load_weights(weights)
+    except Exception as error:  # Wrong layers, wrong shapes, no HDF5: each raises another kind.
+        raise UserError(
+            f"--backbone_weights: {weights} does not fit {name} without its top "
+            f"({_first_line(error)})"
+        ) from error
+    return backbone
+
+
+def _check_feature_maps(backbone, name):
+    takes, gives = getattr(backbone, "input_shape", None), getattr(backbone, "output_shape", None)
+    is_single = isinstance(takes, tuple) and isinstance(gives, tuple)
+    if not is_single or len(takes) != 4 or takes[-1] != 3 or len(gives) != 4 or gives[-1] is None:
+        raise UserError(
+            f"--backbone: {name} must map images (batch, height, width, 3) to feature maps "
+            f"(batch, rows, columns, channels); it maps {takes} to {gives}"
+        )
+
+
+def _download_advice(name, error):
+    url = re.search(r"https?://\S+", str(error))
+    if url is None:
+        return f"--backbone={name}: ImageNet weights cannot be loaded ({_first_line(error)})"
+    address = url.group().rstrip(":")
+    return (
+        f"--backbone_weights=imagenet: {address.rsplit('/', 1)[-1]} cannot be downloaded "
+        f"({_first_line(error)}); fetch {address} where the network allows it and pass "
+        "--backbone_weights=PATH, or use --backbone_weights=none"
+    )
+
+
+def _first_line(error):
+    lines = str(error).strip().splitlines()
+    return lines[0][:200] if lines else type(error).__name__

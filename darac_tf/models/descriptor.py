@@ -1,0 +1,111 @@
+"""Descriptors: a backbone, a pooling and an L2 normalisation in one Keras model."""
+
+from pathlib import Path
+
+import keras
+
+from darac_tf import layers
+from darac_tf.errors import UserError
+from darac_tf.models.backbones import build_backbone, load_keras_model
+from darac_tf.models.preprocessing import Preprocessing
+
+# To add a pooling: write its layer in `darac_tf.layers`, and name it here.
+POOLINGS = {
+    "spoc": layers.SPoC,
+    "mac": layers.MAC,
+    "gem": layers.GeM,
+    "rmac": layers.RMAC,
+    "ramac": layers.RAMAC,
+    "darac": layers.DARAC,
+}
+POOLING_LAYER = "pooling"
+BEST_MODEL = "best.keras"
+
+
+def make_pooling(name, **options):
+    """The pooling layer called `name` (a key of `POOLINGS`).
+
+    Raises:
+        UserError: If there is none of that name.
+    """
+    if name not in POOLINGS:
+        raise UserError(f"pooling {name!r} is unknown; choose from {', '.join(POOLINGS)}")
+    return POOLINGS[name](name=POOLING_LAYER, **options)
+
+
+def build_descriptor(backbone="ResNet50V2", weights=None, pooling="darac", **pooling_options):
+    """A descriptor: `(batch, height, width, 3)` pixels to `(batch, channels)` unit vectors.
+
+    Args:
+        backbone: See `build_backbone`.
+        weights: See `build_backbone`.
+        pooling: A key of `POOLINGS`.
+        **pooling_options: Arguments of the pooling layer.
+
+    Returns:
+        Keras model of RGB pixels in [0, 255], any dtype, height and width, to float32 vectors.
+
+    Raises:
+        UserError: As `build_backbone` and `make_pooling`.
+
+    Source: DARAC (arXiv 1909.09420), whose system is ResNet50V2 with DARAC pooling.
+    """
+    network, mode = build_backbone(backbone, weights)
+    return compose(network, Preprocessing(mode), make_pooling(pooling, **pooling_options))
+
+
+def compose(network, preprocessing, pooling):
+    """Puts the parts of a descriptor together; `backbone_of` takes them apart again."""
+    pixels = keras.Input((None, None, 3), name="pixels")
+    feature_maps = network(preprocessing(pixels))
+    vectors = layers.L2Normalization(name="descriptor", dtype="float32")(pooling(feature_maps))
+    return keras.Model(pixels, vectors, name=f"{network.name}_{type(pooling).__name__.lower()}")
+
+
+def backbone_of(descriptor):
+    """The `(network, preprocessing)` that a descriptor is made of."""
+    network = next(layer for layer in descriptor.layers if isinstance(layer, keras.Model))
+    preprocessing = next(layer for layer in descriptor.layers if isinstance(layer, Preprocessing))
+    return network, preprocessing
+
+
+def load_descriptor(path):
+    """Reads a descriptor: a `.keras` file, or a run directory, whose best model it takes.
+
+    Raises:
+        UserError: If there is none, or the file holds another kind of model.
+    """
+    path = Path(path)
+    if path.is_dir():
+        if not (path / BEST_MODEL).is_file():
+            raise UserError(f"{path}: no {BEST_MODEL} in it; give a run directory of train.py")
+        path = path / BEST_MODEL
+    model = load_keras_model(path)
+    if not is_descriptor(model):
+        raise UserError(f"{path}: is no descriptor of darac_tf; as a backbone, write {path}+POOLING")
+    return model
+
+
+def is_descriptor(model):
+    """Whether a Keras model was put together by `compose`."""
+    return POOLING_LAYER in {layer.name for layer in model.layers}
+
+
+def share_backbone(network, preprocessing, poolings):
+    """One pass of the backbone, several descriptors of it.
+
+    Args:
+        network: The backbone.
+        preprocessing: Its `Preprocessing`.
+        poolings: Dictionary of name to pooling layer.
+
+    Returns:
+        Function of pixels `(batch, height, width, 3)` to a dictionary of name to unit vectors
+        `(batch, channels)`.
+    """
+
+    def describe(pixels):
+        feature_maps = network(preprocessing(pixels), training=False)
+        return {name: layers.l2_normalize(pool(feature_maps)) for name, pool in poolings.items()}
+
+    return describe

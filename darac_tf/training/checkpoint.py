@@ -1,0 +1,66 @@
+"""Checkpoints of everything a run needs to go on: weights, optimiser, step, best score."""
+
+from pathlib import Path
+
+import tensorflow as tf
+
+from darac_tf.errors import UserError
+
+
+class RunCheckpoint:
+    """Saves and restores a run. The data need no state: a batch follows from (seed, step).
+
+    Args:
+        run_dir: Run directory; checkpoints go to its `checkpoints`.
+        model: Keras model.
+        optimizer: `GroupedOptimizer`.
+
+    Attributes:
+        step: int, steps made.
+        best: float, best validation mAP so far, -1 before the first.
+    """
+
+    def __init__(self, run_dir, model, optimizer):
+        self._step = tf.Variable(0, dtype=tf.int64)
+        self._best = tf.Variable(-1.0, dtype=tf.float64)
+        self._checkpoint = tf.train.Checkpoint(
+            model=model,
+            backbone_optimizer=optimizer.backbone,
+            head_optimizer=optimizer.head,
+            step=self._step,
+            best=self._best,
+        )
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint, str(Path(run_dir) / "checkpoints"), max_to_keep=2
+        )
+
+    @property
+    def step(self):
+        return int(self._step.numpy())
+
+    @property
+    def best(self):
+        return float(self._best.numpy())
+
+    def save(self, step, best):
+        """Writes a checkpoint after `step` steps; the one before is kept as well."""
+        self._step.assign(step)
+        self._best.assign(best)
+        self._manager.save(checkpoint_number=step)
+
+    def restore(self):
+        """Restores the latest checkpoint.
+
+        Raises:
+            UserError: If there is none, or it is damaged or of another model.
+        """
+        latest = self._manager.latest_checkpoint
+        if latest is None:
+            raise UserError(f"--resume: no checkpoint in {self._manager.directory}")
+        try:
+            self._checkpoint.restore(latest).assert_consumed()
+        except (AssertionError, ValueError, tf.errors.OpError) as error:
+            raise UserError(
+                f"--resume: {latest} is damaged or of another model; give the flags it was "
+                "trained with, or another --run_dir"
+            ) from error

@@ -1,0 +1,128 @@
+"""Everything a training run depends on, in one record that travels with it."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from darac_tf.errors import UserError
+from darac_tf.files import atomic_path
+from darac_tf.losses import NRALoss
+from darac_tf.models import POOLINGS
+
+CONFIG_FILE = "config.json"
+
+# What a resumed run may change: none of it touches the steps already made.
+_FREE_ON_RESUME = {"checkpoint_every", "val_every", "log_every", "val_batch_pixels"}
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """Settings of a run, named as the flags of train.py, which say what each is."""
+
+    dataset: str = "demo"
+    data_dir: str | None = None
+    split: str | None = None
+    val_split: str | None = None
+    val_classes: int = 0
+    split_seed: int = 0
+    backbone: str = "ResNet50V2"
+    backbone_weights: str | None = None
+    pooling: str = "darac"
+    grid: str = "fixed"
+    non_negative: bool = False
+    per_channel: bool = False
+    image_size: int = 299
+    classes_per_batch: int = 12
+    images_per_class: int = 4
+    min_crop_area: float = 0.4
+    light: float = 0.3
+    flip: bool = True
+    rank: str = "gaussian"
+    statistics: str = "batch"
+    statistics_gradient: bool = True
+    transfer: str = "logistic"
+    transfer_power: float | None = None
+    optimizer: str = "adamw"
+    learning_rate: float = 3e-5
+    head_learning_rate: float = 1e-2
+    weight_decay: float = 1e-4
+    warmup_steps: int = 20
+    steps: int = 1000
+    batch_norm: str = "frozen"
+    batch_norm_momentum: float | None = None
+    seed: int = 0
+    val_every: int = 100
+    val_batch_pixels: int = 1_000_000
+    checkpoint_every: int = 100
+    log_every: int = 10
+
+    def __post_init__(self):
+        """Checks what can be checked without the data.
+
+        Raises:
+            UserError: Naming the first flag that cannot be.
+        """
+        for name in ("image_size", "steps", "val_every", "checkpoint_every", "log_every"):
+            self._require(name, getattr(self, name) >= 1, "must be at least 1")
+        self._require("classes_per_batch", self.classes_per_batch >= 2, "must be at least 2")
+        self._require("images_per_class", self.images_per_class >= 2, "must be at least 2")
+        self._require("min_crop_area", 0 < self.min_crop_area <= 1, "must lie in (0, 1]")
+        self._require("light", 0 <= self.light < 1, "must lie in [0, 1)")
+        self._require("learning_rate", self.learning_rate > 0, "must be above 0")
+        self._require("head_learning_rate", self.head_learning_rate > 0, "must be above 0")
+        self._require("weight_decay", self.weight_decay >= 0, "must be at least 0")
+        self._require(
+            "warmup_steps", 0 <= self.warmup_steps < self.steps, "must lie in [0, --steps)"
+        )
+        self._require("pooling", self.pooling in POOLINGS, f"choose from {', '.join(POOLINGS)}")
+        self._require(
+            "val_split",
+            not (self.val_split and self.val_classes),
+            "and --val_classes both choose the validation images; give one of them",
+        )
+
+    def _require(self, name, holds, advice):
+        if not holds:
+            raise UserError(f"--{name}={getattr(self, name)}: {advice}")
+
+    def pooling_options(self):
+        """Arguments of the pooling layer that these settings name."""
+        options = {}
+        if self.pooling in ("ramac", "darac"):
+            options["grid"] = self.grid
+        if self.pooling == "darac":
+            options |= {"non_negative": self.non_negative, "per_channel": self.per_channel}
+        return options
+
+    def loss(self):
+        """The loss that these settings describe."""
+        return NRALoss(
+            rank=self.rank,
+            statistics=self.statistics,
+            statistics_gradient=self.statistics_gradient,
+            transfer=self.transfer,
+            power=self.transfer_power,
+        )
+
+    def write(self, run_dir):
+        """Writes `config.json`."""
+        with atomic_path(Path(run_dir) / CONFIG_FILE) as path:
+            path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+
+    def check_resumes(self, run_dir):
+        """Checks that `run_dir` holds a run of these settings.
+
+        Raises:
+            UserError: If it holds none, or names the first flag that differs.
+        """
+        try:
+            stored = json.loads((Path(run_dir) / CONFIG_FILE).read_text())
+        except (OSError, json.JSONDecodeError) as error:
+            raise UserError(f"--resume: {run_dir} holds no run with a {CONFIG_FILE}") from error
+        for name, value in dataclasses.asdict(self).items():
+            if name not in _FREE_ON_RESUME and stored.get(name) != value:
+                raise UserError(
+                    f"--resume: the run in {run_dir} has --{name}={stored.get(name)}, not {value}; "
+                    "give the same flags, or another --run_dir"
+                )

@@ -1,0 +1,23 @@
+"""Fixtures shared by all tests."""
+
+import os
+from pathlib import Path
+
+import keras
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """The folder with real photographs, weights and ground truth; skips where it is absent."""
+    folder = Path(os.environ.get("DARAC_TEST_DATA", REPOSITORY / ".." / "shared")).resolve()
+    if not (folder / "ground_truth").is_dir():
+        pytest.skip(f"no test data at {folder}: set DARAC_TEST_DATA to the folder that holds it")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _seeded():
+    keras.utils.set_random_seed(0)

@@ -1,0 +1,45 @@
+"""The one L2 normalisation."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from darac_tf.layers import L2Normalization, l2_normalize
+from tests.layer_contract import check_layer
+
+
+@pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16, tf.float32, tf.float64])
+def test_unit_length_in_float32_for_every_dtype(dtype):
+    x = tf.cast(np.random.default_rng(0).normal(size=(5, 8)) * 100, dtype)
+    result = l2_normalize(x)
+    assert result.dtype == tf.float32
+    np.testing.assert_allclose(np.linalg.norm(result, axis=-1), 1, atol=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1e-9, 1.0, 1e15])
+def test_scale_does_not_matter(scale):
+    x = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
+    np.testing.assert_allclose(l2_normalize(x * np.float32(scale)), l2_normalize(x), atol=1e-6)
+
+
+def test_zero_stays_zero_with_zero_gradient():
+    x = tf.constant([[0.0, 0.0], [3.0, 4.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = l2_normalize(x)
+        loss = tf.reduce_sum(y)
+    np.testing.assert_allclose(y, [[0, 0], [0.6, 0.8]], atol=1e-7)
+    gradient = tape.gradient(loss, x).numpy()
+    np.testing.assert_array_equal(gradient[0], 0)
+    # d/dx sum(x / ||x||) at (3, 4), by hand: ((16 - 12) / 125, (9 - 12) / 125)
+    np.testing.assert_allclose(gradient[1], [4 / 125, -3 / 125], atol=1e-7)
+
+
+def test_inside_tf_data():
+    dataset = tf.data.Dataset.from_tensors([3.0, 4.0]).map(l2_normalize)
+    np.testing.assert_allclose(next(iter(dataset)), [0.6, 0.8], atol=1e-7)
+
+
+def test_layer_contract(tmp_path):
+    x = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
+    check_layer(L2Normalization, {}, x, tmp_path)

@@ -1,0 +1,135 @@
+"""R-MAC, RAMAC and DARAC against a loop over regions, and the layer contract."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from darac_tf.layers import DARAC, RAMAC, RMAC
+from darac_tf.regions import fixed_regions, pyramid_regions, rmac_regions
+from tests.layer_contract import check_layer
+
+# (9, 5) and (9, 33) are among the sizes where the last bit of float64 decides the adaptive grid.
+SIZES = [(1, 1), (1, 2), (2, 1), (3, 3), (2, 9), (10, 7), (7, 10), (9, 5), (9, 33)]
+
+
+def _maps(height, width, channels=6, batch=3, seed=0):
+    return np.random.default_rng(seed).random((batch, height, width, channels), np.float32)
+
+
+def _unit(x):
+    return x / np.linalg.norm(x, axis=-1, keepdims=True)
+
+
+def _vectors(image, regions, statistic):
+    return np.array([statistic(image[y : y + h, x : x + w], (0, 1)) for x, y, w, h in regions])
+
+
+def _loop_rmac(maps):
+    grid = rmac_regions(*maps.shape[1:3])
+    return np.array([_unit(_unit(_vectors(image, grid, np.max)).sum(0)) for image in maps])
+
+
+def _loop_darac(maps, regions, weights):
+    result = []
+    for image in maps:
+        both = [_vectors(image, regions, np.max), _vectors(image, regions, np.mean)]
+        result.append(_unit((weights * _unit(np.concatenate(both))).sum(0)))
+    return np.array(result)
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_layers_equal_the_loop_over_regions(height, width):
+    maps = _maps(height, width)
+    np.testing.assert_allclose(RMAC()(maps), _loop_rmac(maps), atol=2e-6)
+    for name, grid in (("fixed", fixed_regions), ("pyramid", pyramid_regions)):
+        regions = grid(height, width)
+        np.testing.assert_allclose(RAMAC(name)(maps), _loop_darac(maps, regions, 1), atol=2e-6)
+        weights = np.random.default_rng(1).normal(size=(42, 1)).astype(np.float32)
+        layer = DARAC(name)
+        layer.build(maps.shape)
+        layer.set_weights([weights])
+        np.testing.assert_allclose(layer(maps), _loop_darac(maps, regions, weights), atol=2e-5)
+
+
+@pytest.mark.parametrize("grid", ["fixed", "pyramid"])
+@pytest.mark.parametrize("weight", [1.0, 0.37])
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_darac_with_equal_weights_equals_ramac(grid, weight, per_channel):
+    maps = _maps(9, 12)
+    layer = DARAC(grid, per_channel=per_channel)
+    layer.build(maps.shape)
+    layer.set_weights([np.full(layer.region_weights.shape, weight, np.float32)])
+    np.testing.assert_allclose(layer(maps), RAMAC(grid)(maps), atol=3e-7)
+
+
+@pytest.mark.parametrize(
+    ("layer_class", "arguments"),
+    [
+        (RMAC, {}),
+        (RMAC, {"levels": 2}),
+        (RAMAC, {}),
+        (RAMAC, {"grid": "pyramid"}),
+        (DARAC, {}),
+        (DARAC, {"grid": "pyramid", "per_channel": True, "non_negative": True}),
+    ],
+    ids=str,
+)
+def test_layer_contract(layer_class, arguments, tmp_path):
+    check_layer(layer_class, arguments, _maps(6, 8), tmp_path)
+
+
+@pytest.mark.parametrize("layer_class", [RMAC, RAMAC, DARAC])
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_every_map_size_in_one_trace(layer_class, jit_compile):
+    layer = layer_class()
+    layer.build((None, None, None, 6))
+    traces = []
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 6])], jit_compile=jit_compile)
+    def describe(maps):
+        traces.append(1)
+        return layer(maps)
+
+    for height, width in SIZES:
+        maps = _maps(height, width)
+        np.testing.assert_allclose(describe(maps), layer(maps), atol=2e-6)
+    assert len(traces) == 1
+
+
+def test_zero_maps_give_zero_vectors_and_finite_gradients():
+    layer = DARAC()
+    maps = tf.zeros([2, 4, 5, 3])
+    with tf.GradientTape() as tape:
+        tape.watch(maps)
+        result = layer(maps)
+        loss = tf.reduce_sum(result**2)
+    np.testing.assert_array_equal(result, 0)
+    for gradient in tape.gradient(loss, [maps, layer.region_weights.value]):
+        assert np.isfinite(gradient).all()
+
+
+def test_gradients_equal_finite_differences():
+    keras.utils.set_random_seed(1)
+    layer = DARAC()
+    layer.build((None, None, None, 3))
+    target = tf.constant(np.random.default_rng(2).normal(size=(1, 3)), tf.float32)
+    maps = tf.constant(_maps(3, 4, channels=3, batch=1))
+    theory, numeric = tf.test.compute_gradient(lambda x: tf.reduce_sum(layer(x) * target), [maps])
+    np.testing.assert_allclose(theory, numeric, atol=2e-3)
+
+
+def test_non_negative_weights_stay_so_in_training():
+    layer = DARAC(non_negative=True)
+    layer.build((None, None, None, 3))
+    optimizer = keras.optimizers.SGD(10.0)
+    optimizer.build([layer.region_weights])
+    optimizer.apply([tf.ones([42, 1])], [layer.region_weights])
+    np.testing.assert_array_equal(layer.region_weights.numpy(), 0)
+
+
+def test_wrong_arguments_are_refused():
+    with pytest.raises(ValueError, match="Received: grid='hexagons'"):
+        RAMAC("hexagons")
+    with pytest.raises(ValueError, match="Received: levels=0"):
+        RMAC(levels=0)

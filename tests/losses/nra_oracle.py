@@ -1,0 +1,97 @@
+"""The NRA loss once more, in float64 and plain loops: what the TensorFlow loss must equal."""
+
+import math
+
+import numpy as np
+
+DEFAULT_POWER = {"logistic": 2.0, "power": 4.0, "exponential": 10.0}
+
+
+def nra(
+    labels,
+    embeddings,
+    rank="gaussian",
+    statistics="batch",
+    statistics_gradient=True,
+    transfer="logistic",
+    power=None,
+    r0=None,
+    temperature=0.05,
+    frozen=None,
+):
+    """The loss. `frozen` embeddings, where given, are what mean and deviation are taken from."""
+    n = len(labels)
+    d = _distances(embeddings)
+    of_statistics = d if frozen is None or statistics_gradient else _distances(frozen)
+    power = DEFAULT_POWER[transfer] if power is None else power
+    total = 0.0
+    for i in range(n):
+        ranks = {"positive": [], "negative": []}
+        for j in range(n):
+            if j == i:
+                continue
+            if rank == "gaussian":
+                pair = _gaussian(d[i][j], _sample(of_statistics, i, statistics))
+            else:
+                pair = _soft(d, i, j, temperature)
+            ranks["positive" if labels[i] == labels[j] else "negative"].append(pair)
+        of_class = 1 + len(ranks["positive"])
+        half = r0 if r0 is not None else (of_class - 0.5) / max(n - 1, 1)
+        if ranks["positive"]:
+            total += math.log(_transfer(*max(ranks["positive"]), transfer, power, half)[0])
+        if ranks["negative"]:
+            hardest = min(ranks["negative"], key=lambda pair: (pair[0], -pair[1]))
+            total += math.log(_transfer(*hardest, transfer, power, half)[1])
+    return -total / n
+
+
+def gradient(labels, embeddings, step=1e-6, **options):
+    """Central differences of `nra` for every number of `embeddings`."""
+    embeddings = np.asarray(embeddings, np.float64)
+    result = np.zeros_like(embeddings)
+    for index in np.ndindex(embeddings.shape):
+        values = []
+        for sign in (1, -1):
+            moved = embeddings.copy()
+            moved[index] += sign * step
+            values.append(nra(labels, moved, frozen=embeddings, **options))
+        result[index] = (values[0] - values[1]) / (2 * step)
+    return result
+
+
+def _distances(embeddings):
+    unit = [np.asarray(e, np.float64) / np.linalg.norm(np.float64(e)) for e in embeddings]
+    return [[float(np.linalg.norm(a - b)) for b in unit] for a in unit]
+
+
+def _sample(d, i, statistics):
+    n = len(d)
+    anchors = range(n) if statistics == "batch" else [i]
+    return [d[a][b] for a in anchors for b in range(n) if a != b]
+
+
+def _gaussian(distance, sample):
+    """r and 1 - r."""
+    z = (distance - np.mean(sample)) / max(np.std(sample), 1e-4)
+    return 0.5 * math.erfc(-z / math.sqrt(2)), 0.5 * math.erfc(z / math.sqrt(2))
+
+
+def _soft(d, i, j, temperature):
+    """r and 1 - r."""
+    near = [1 / (1 + math.exp((d[i][k] - d[i][j]) / temperature)) for k in _others(d, i, j)]
+    far = [1 / (1 + math.exp((d[i][j] - d[i][k]) / temperature)) for k in _others(d, i, j)]
+    return (np.mean(near), np.mean(far)) if near else (0.5, 0.5)
+
+
+def _others(d, i, j):
+    return [k for k in range(len(d)) if k not in (i, j)]
+
+
+def _transfer(r, complement, transfer, power, r0):
+    """s and 1 - s."""
+    if transfer == "logistic":
+        odds = (r / r0) ** power
+        return 1 / (1 + odds), odds / (1 + odds)
+    if transfer == "power":
+        return complement**power, -math.expm1(power * math.log1p(-r))
+    return math.exp(-power * r), -math.expm1(-power * r)

@@ -1,0 +1,102 @@
+"""Approximated ranks: their logarithms, gradients and limits."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from scipy import special
+
+from darac_tf.losses.distances import pairwise_distances
+from darac_tf.losses.ranks import gaussian_ranks, log_ndtr, soft_ranks
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_log_ndtr_everywhere(jit_compile):
+    z = np.concatenate([np.linspace(-40, 12, 1041), [-2e4, -300, -1e-6, 0, 1e-6, 300, 2e4]])
+    z = z.astype(np.float32)
+    function = tf.function(_value_and_gradient, jit_compile=jit_compile)
+    value, gradient = function(tf.constant(z))
+    exact = special.log_ndtr(z.astype(np.float64))
+    # Above z = 10, where Phi is 1 - 1e-23, the value no longer changes.
+    np.testing.assert_allclose(value, exact, rtol=1e-5, atol=1e-23)
+    slope = np.exp(-(z.astype(np.float64) ** 2) / 2 - exact) / np.sqrt(2 * np.pi)
+    known = np.abs(z) < 38
+    np.testing.assert_allclose(gradient[known], slope[known], rtol=2e-5, atol=1e-22)
+    assert np.isfinite(gradient).all()
+
+
+@pytest.mark.parametrize("statistics", ["batch", "anchor"])
+def test_gaussian_rank_is_the_normal_distribution_function(statistics):
+    distances, index = _batch(9)
+    rank = gaussian_ranks(distances, index, statistics)
+    d = distances.numpy().astype(np.float64)
+    for i, j in enumerate(index):
+        others = np.delete(d[i], i) if statistics == "anchor" else d[~np.eye(9, dtype=bool)]
+        r = special.ndtr((d[i, j] - others.mean()) / others.std())
+        np.testing.assert_allclose(np.exp(rank.log_rank[i]), r, atol=1e-6)
+        np.testing.assert_allclose(np.exp(rank.log_complement[i]), 1 - r, atol=1e-6)
+
+
+@pytest.mark.parametrize("statistics_gradient", [False, True])
+def test_gradient_through_the_statistics(statistics_gradient):
+    distances, index = _batch(9)
+    with tf.GradientTape() as tape:
+        tape.watch(distances)
+        rank = gaussian_ranks(distances, index, "anchor", statistics_gradient)
+        total = tf.reduce_sum(rank.log_rank)
+    moved = np.abs(tape.gradient(total, distances)) > 1e-6
+    selected = np.zeros((9, 9), bool)
+    selected[np.arange(9), index] = True
+    if statistics_gradient:
+        assert (moved.sum(axis=1) > 2).all()
+    else:
+        np.testing.assert_array_equal(moved, selected)
+
+
+def test_cold_soft_rank_counts_the_nearer_images():
+    distances, index = _batch(9)
+    rank = soft_ranks(distances, index, temperature=1e-5)
+    d = distances.numpy()
+    for i, j in enumerate(index.numpy()):
+        nearer = sum(d[i, k] < d[i, j] for k in range(9) if k not in (i, j))
+        np.testing.assert_allclose(np.exp(rank.log_rank[i]), nearer / 7, atol=1e-6)
+        np.testing.assert_allclose(np.exp(rank.log_complement[i]), 1 - nearer / 7, atol=1e-6)
+
+
+@pytest.mark.parametrize("temperature", [0.02, 0.05, 1.0])
+def test_soft_rank_keeps_its_digits_at_both_ends(temperature):
+    line = np.array([0.0, 0.01, 0.02, 1.0, 1.01, 1.9])
+    distances = np.abs(line[:, None] - line[None]).astype(np.float32)
+    for j in range(1, 6):
+        index = np.array([j, 0, 0, 0, 0, 0])
+        rank = soft_ranks(tf.constant(distances), tf.constant(index, tf.int32), temperature)
+        others = [k for k in range(1, 6) if k != j]
+        steps = (np.float64(distances[0, j]) - distances[0, others]) / temperature
+        expected = [_log_mean_sigmoid(steps), _log_mean_sigmoid(-steps)]
+        np.testing.assert_allclose(rank.log_rank[0], expected[0], rtol=2e-5)
+        np.testing.assert_allclose(rank.log_complement[0], expected[1], rtol=2e-5)
+
+
+def test_two_images_have_the_middle_rank():
+    distances, index = tf.constant([[0.0, 1.2], [1.2, 0.0]]), tf.constant([1, 0])
+    for rank in (gaussian_ranks(distances, index), soft_ranks(distances, index)):
+        np.testing.assert_allclose(np.exp(rank.log_rank), 0.5, atol=1e-6)
+        np.testing.assert_allclose(np.exp(rank.log_complement), 0.5, atol=1e-6)
+
+
+def _batch(n):
+    rng = np.random.default_rng(0)
+    index = (np.arange(n) + rng.integers(1, n, n)) % n
+    return pairwise_distances(rng.normal(size=(n, 5))), tf.constant(index, tf.int32)
+
+
+def _log_mean_sigmoid(x):
+    """In float64, with the digits of means near 1."""
+    mean = special.expit(x).mean()
+    return np.log(mean) if mean < 0.5 else np.log1p(-special.expit(-x).mean())
+
+
+def _value_and_gradient(z):
+    with tf.GradientTape() as tape:
+        tape.watch(z)
+        value = log_ndtr(z)
+    return value, tape.gradient(value, z)
