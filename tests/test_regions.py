@@ -8,7 +8,19 @@ import pytest
 from darac_tf.errors import UserError
 from darac_tf.regions import fixed_regions, pyramid_regions, rmac_regions
 
-SIZES = [(1, 1), (1, 2), (2, 1), (1, 7), (3, 3), (5, 9), (9, 5), (10, 7), (32, 24), (17, 33), (1, 64)]
+SIZES = [
+    (1, 1),
+    (1, 2),
+    (2, 1),
+    (1, 7),
+    (3, 3),
+    (5, 9),
+    (9, 5),
+    (10, 7),
+    (32, 24),
+    (17, 33),
+    (1, 64),
+]
 
 
 def test_rmac_regions_equal_the_golden_cases(shared_data):
@@ -50,7 +62,9 @@ def test_fixed_and_pyramid_always_have_21_with_the_whole_map(height, width):
 
 def test_fixed_regions_equal_rmac_where_that_has_20():
     for height, width in [(24, 32), (18, 32), (32, 24)]:
-        np.testing.assert_array_equal(fixed_regions(height, width)[:20], rmac_regions(height, width))
+        np.testing.assert_array_equal(
+            fixed_regions(height, width)[:20], rmac_regions(height, width)
+        )
 
 
 def test_fixed_regions_of_a_portrait_are_the_transposed_landscape():

@@ -47,9 +47,7 @@ class GroupedOptimizer:
     def _build(self, config, rate, is_head, weight_decay):
         variables = self._of_group(self.variables, is_head)
         schedule = warmup_cosine(rate, config.warmup_steps, config.steps)
-        optimizer = OPTIMIZERS[config.optimizer](
-            learning_rate=schedule, weight_decay=weight_decay
-        )
+        optimizer = OPTIMIZERS[config.optimizer](learning_rate=schedule, weight_decay=weight_decay)
         optimizer.exclude_from_weight_decay([v for v in variables if len(v.shape) < 2])
         optimizer.build(variables)
         return optimizer

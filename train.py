@@ -1,0 +1,102 @@
+"""Trains a descriptor on labelled images.
+
+    python train.py --dataset=folder --data_dir=photos --val_classes=10 --run_dir=runs/photos
+
+A run directory holds the settings, checkpoints, TensorBoard events, and the best and last model.
+An interrupted run goes on with --resume and the same flags.
+"""
+
+import dataclasses
+
+from absl import flags
+
+from darac_tf import cli
+from darac_tf.data import DATASETS
+from darac_tf.losses.nra import RANKS, STATISTICS, TRANSFERS
+from darac_tf.models import POOLINGS
+from darac_tf.training import TrainConfig, train
+from darac_tf.training.optimizers import OPTIMIZERS
+
+DEFAULT = TrainConfig()
+FLAGS = flags.FLAGS
+
+flags.DEFINE_string("run_dir", None, "Where the run is written.", required=True)
+flags.DEFINE_bool("resume", False, "Go on from the last checkpoint in --run_dir.")
+
+
+def _define_data_flags():
+    flags.DEFINE_enum("dataset", DEFAULT.dataset, list(DATASETS), "Kind of data set.")
+    flags.DEFINE_string("data_dir", None, "Folder of class folders, or CSV (path,label[,split]).")
+    flags.DEFINE_string("split", None, "Train on this split of the CSV.")
+    flags.DEFINE_string("val_split", None, "Validate on this split of the CSV.")
+    flags.DEFINE_integer("val_classes", DEFAULT.val_classes, "Classes held out for validation.")
+    flags.DEFINE_integer("split_seed", DEFAULT.split_seed, "Which classes are held out.")
+    flags.DEFINE_integer("image_size", DEFAULT.image_size, "Side of the training images.")
+    flags.DEFINE_integer("classes_per_batch", DEFAULT.classes_per_batch, "P of P x K batches.")
+    flags.DEFINE_integer("images_per_class", DEFAULT.images_per_class, "K of P x K batches.")
+    flags.DEFINE_float("min_crop_area", DEFAULT.min_crop_area, "Smallest share a crop keeps.")
+    flags.DEFINE_float("light", DEFAULT.light, "Strength of photometric augmentation, in [0, 1).")
+    flags.DEFINE_bool("flip", DEFAULT.flip, "Mirror half of the images.")
+
+
+def _define_model_flags():
+    flags.DEFINE_string("backbone", DEFAULT.backbone, "keras.applications name or .keras file.")
+    flags.DEFINE_string(
+        "backbone_weights",
+        None,
+        "imagenet, none or a weight file. Default: imagenet for a keras.applications name, its own "
+        "for a .keras file.",
+    )
+    flags.DEFINE_enum("pooling", DEFAULT.pooling, list(POOLINGS), "Pooling layer.")
+    flags.DEFINE_enum("grid", DEFAULT.grid, ["fixed", "pyramid"], "Regions of RAMAC and DARAC.")
+    flags.DEFINE_bool("non_negative", DEFAULT.non_negative, "Keep DARAC's weights at 0 or above.")
+    flags.DEFINE_bool("per_channel", DEFAULT.per_channel, "One DARAC weight a vector and channel.")
+    flags.DEFINE_enum(
+        "batch_norm", DEFAULT.batch_norm, ["frozen", "train"], "Freeze batch normalisation or not."
+    )
+    flags.DEFINE_float("batch_norm_momentum", None, "Of moving statistics, with train.")
+
+
+def _define_loss_flags():
+    flags.DEFINE_enum("rank", DEFAULT.rank, list(RANKS), "NRA: approximated rank.")
+    flags.DEFINE_enum(
+        "statistics", DEFAULT.statistics, list(STATISTICS), "NRA: of whose distances."
+    )
+    flags.DEFINE_bool(
+        "statistics_gradient", DEFAULT.statistics_gradient, "NRA: gradient through statistics."
+    )
+    flags.DEFINE_enum("transfer", DEFAULT.transfer, list(TRANSFERS), "NRA: rank to similarity.")
+    flags.DEFINE_float("transfer_power", None, "NRA: steepness; default by transfer.")
+
+
+def _define_optimizer_flags():
+    flags.DEFINE_enum("optimizer", DEFAULT.optimizer, list(OPTIMIZERS), "Optimiser.")
+    flags.DEFINE_float("learning_rate", DEFAULT.learning_rate, "Peak, of the backbone.")
+    flags.DEFINE_float("head_learning_rate", DEFAULT.head_learning_rate, "Peak, of the pooling.")
+    flags.DEFINE_float("weight_decay", DEFAULT.weight_decay, "Of the backbone's kernels.")
+    flags.DEFINE_integer("warmup_steps", DEFAULT.warmup_steps, "Steps of rising learning rate.")
+    flags.DEFINE_integer("steps", DEFAULT.steps, "Training steps in all.")
+    flags.DEFINE_integer("seed", DEFAULT.seed, "Of weights, batches and augmentation.")
+    flags.DEFINE_integer("val_every", DEFAULT.val_every, "Steps between validations.")
+    flags.DEFINE_integer(
+        "val_batch_pixels", DEFAULT.val_batch_pixels, "Pixels a batch, validating."
+    )
+    flags.DEFINE_integer("checkpoint_every", DEFAULT.checkpoint_every, "Steps between checkpoints.")
+    flags.DEFINE_integer("log_every", DEFAULT.log_every, "Steps between TensorBoard scalars.")
+
+
+_define_data_flags()
+_define_model_flags()
+_define_loss_flags()
+_define_optimizer_flags()
+
+
+def main():
+    settings = {f.name: FLAGS[f.name].value for f in dataclasses.fields(TrainConfig)}
+    result = train(TrainConfig(**settings), FLAGS.run_dir, FLAGS.resume)
+    best = "" if result.best is None else f", best validation mAP (plain) {100 * result.best:.2f}"
+    print(f"{FLAGS.run_dir}: {result.steps} steps{best}")
+
+
+if __name__ == "__main__":
+    cli.run(main)
