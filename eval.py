@@ -39,7 +39,7 @@ flags.DEFINE_string("query_split", None, "This split's images are the queries, t
 flags.DEFINE_multi_string(
     "resolutions",
     ["299"],
-    "Long sides that are summed, such as 299,540,1020. Repeat for more rows.",
+    "Long sides that are summed, as 299,540,1020. Repeat for more rows.",
 )
 flags.DEFINE_enum("whiten_dataset", "folder", list(DATASETS), "Kind of the whitening set.")
 flags.DEFINE_string("whiten_data_dir", None, "Fit a PCA whitening on these images.")

@@ -59,9 +59,7 @@ def _define_model_flags():
 
 def _define_loss_flags():
     flags.DEFINE_enum("rank", DEFAULT.rank, list(RANKS), "NRA: approximated rank.")
-    flags.DEFINE_enum(
-        "statistics", DEFAULT.statistics, list(STATISTICS), "NRA: of whose distances."
-    )
+    flags.DEFINE_enum("statistics", DEFAULT.statistics, list(STATISTICS), "NRA: whose distances.")
     flags.DEFINE_bool(
         "statistics_gradient", DEFAULT.statistics_gradient, "NRA: gradient through statistics."
     )
@@ -78,9 +76,7 @@ def _define_optimizer_flags():
     flags.DEFINE_integer("steps", DEFAULT.steps, "Training steps in all.")
     flags.DEFINE_integer("seed", DEFAULT.seed, "Of weights, batches and augmentation.")
     flags.DEFINE_integer("val_every", DEFAULT.val_every, "Steps between validations.")
-    flags.DEFINE_integer(
-        "val_batch_pixels", DEFAULT.val_batch_pixels, "Pixels a batch, validating."
-    )
+    flags.DEFINE_integer("val_batch_pixels", DEFAULT.val_batch_pixels, "Pixels a batch.")
     flags.DEFINE_integer("checkpoint_every", DEFAULT.checkpoint_every, "Steps between checkpoints.")
     flags.DEFINE_integer("log_every", DEFAULT.log_every, "Steps between TensorBoard scalars.")
 

@@ -44,8 +44,6 @@ def parse_resolutions(texts):
     for text in texts:
         sides = [part.strip() for part in text.split(",")]
         if not all(side.isdecimal() and int(side) > 0 for side in sides):
-            raise UserError(
-                f"--resolutions={text}: give long sides in pixels, such as 299,540,1020"
-            )
+            raise UserError(f"--resolutions={text}: give pixels on the long side, as 299,540")
         settings.append(tuple(map(int, sides)))
     return tuple(settings)

@@ -12,7 +12,8 @@ def _demo(folder):
     return read_folder(generate_landmarks(folder or Path("runs") / "landmarks"))
 
 
-# To add a data set: write a reader that takes `--data_dir` and gives `LabelledImages`; name it here.
+# To add a data set: write a reader that takes `--data_dir` and gives `LabelledImages`, and name it
+# here.
 DATASETS = {"folder": read_folder, "csv": read_csv, "demo": _demo}
 
 

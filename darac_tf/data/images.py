@@ -28,7 +28,7 @@ def resize(image, height, width):
 
 
 def resize_long_side(image, long_side):
-    """Resizes `(height, width, 3)` to `long_side` pixels on the longer side, aspect kept, uncropped.
+    """Resizes `(height, width, 3)` to `long_side` pixels on the longer side; keeps the aspect.
 
     Returns:
         float32 image in [0, 255].

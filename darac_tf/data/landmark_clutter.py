@@ -38,7 +38,7 @@ def draw_backdrop(rng: np.random.Generator, side: int, horizon: float, light: Li
     image = np.where(below, ground * (0.8 + 0.35 * near), image)
     image = np.clip(image, 0, 255).astype(np.uint8)
     _add_paving(rng, image, horizon, shade(ground, 0.86))
-    for _ in range(int(rng.integers(0, 8))):
+    for _ in range(int(rng.integers(0, 6))):
         _add_building(rng, image, horizon, light)
     for _ in range(int(rng.integers(0, 5))):
         _add_tree(
@@ -168,11 +168,11 @@ def add_foreground(rng: np.random.Generator, image: np.ndarray, base: float, lig
         """Where something stands: anywhere across, on the ground in front of the landmark."""
         return rng.uniform(0, 1) * side, foot + rng.uniform(0.01, 0.12) * side
 
-    if rng.random() < 0.55:
+    if rng.random() < 0.4:
         for _ in range(int(rng.integers(1, 3))):
-            edge = rng.uniform(0, 0.28)
+            edge = rng.uniform(0, 0.22)
             x = (edge if rng.random() < 0.5 else 1 - edge) * side
-            _add_tree(rng, image, x, place()[1], rng.uniform(0.25, 0.65) * side, light)
+            _add_tree(rng, image, x, place()[1], rng.uniform(0.25, 0.55) * side, light)
     for _ in range(int(rng.integers(0, 3)) if rng.random() < 0.4 else 0):
         _add_lamp(rng, image, *place(), rng.uniform(0.2, 0.5) * side, light)
     for _ in range(int(rng.integers(1, 3)) if rng.random() < 0.4 else 0):

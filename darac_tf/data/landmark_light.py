@@ -37,7 +37,7 @@ class Light:
 def draw_light(rng: np.random.Generator) -> Light:
     """Draws a time of day and weather: day, overcast, dusk, night or fog."""
     hour = str(
-        rng.choice(["day", "overcast", "dusk", "night", "fog"], p=[0.36, 0.2, 0.18, 0.2, 0.06])
+        rng.choice(["day", "overcast", "dusk", "night", "fog"], p=[0.42, 0.22, 0.17, 0.14, 0.05])
     )
     tint = np.exp(rng.normal(0, 0.06, 3))
     if hour == "day":
@@ -102,14 +102,14 @@ def photograph(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     image = image.astype(np.float32)
     corners = rng.uniform(0.65, 1.25, (2, 2)).astype(np.float32)
     image *= cv2.resize(corners, (side, side), interpolation=cv2.INTER_LINEAR)[..., None]
-    cast = np.exp(rng.normal(0, 0.17, 3)) * np.exp(rng.normal(0, 0.17))
+    cast = np.exp(rng.normal(0, 0.12, 3)) * np.exp(rng.normal(-0.05, 0.15))
     image *= cast.astype(np.float32)
     mean = image.mean(dtype=np.float64)
     image *= np.float32(max(1.0, 36 / max(mean, 4)))  # the dark is exposed for longer
     contrast = np.float32(np.exp(rng.normal(0, 0.18)))
     mean = image.mean(dtype=np.float64)
     image = (image - np.float32(mean)) * contrast + np.float32(mean + rng.normal(0, 8))
-    if rng.random() < 0.06:  # a black-and-white photograph
+    if rng.random() < 0.04:  # a black-and-white photograph
         image = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
     if rng.random() < 0.3:
         image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.3, 1.1)) * side / 160)

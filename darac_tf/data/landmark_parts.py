@@ -1,8 +1,9 @@
-"""Walls, openings, roofs and ornaments: what generated landmarks are put together from."""
+"""Openings, turrets, roofs and ornaments: what generated landmarks are put together from."""
 
 import numpy as np
 
 from darac_tf.data.landmark_canvas import Canvas, Style, arc, rectangle, shade
+from darac_tf.data.landmark_walls import wall
 
 # Half the width of a roof at heights 0..1, as knots (height, half width) joined by straight lines.
 _ROOF_KNOTS = {
@@ -169,6 +170,22 @@ def windows(canvas: Canvas, style: Style, x0, y0, x1, y1, bays: int, floors: int
             opening(canvas, style, x0 + (column + 0.5) * bay, base, width, height)
         if style.bands and row:
             canvas.box(x0, y0 + row * floor - 0.004, x1, y0 + row * floor + 0.004, style.trim)
+
+
+def turret(canvas: Canvas, style: Style, cx, y, width, height, bays=1, floors=2) -> None:
+    """Draws a small tower with windows, on `(cx, y)`; its cap is left to the caller."""
+    x0, x1 = cx - width / 2, cx + width / 2
+    wall(canvas, style, x0, y, x1, y + height)
+    windows(
+        canvas,
+        style,
+        x0 + 0.1 * width,
+        y + 0.05 * height,
+        x1 - 0.1 * width,
+        y + height,
+        bays,
+        floors,
+    )
 
 
 def gateway(canvas: Canvas, style: Style, cx, width, height, shape="arch", y=0.0) -> None:

@@ -5,25 +5,27 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from darac_tf.data import landmark_buildings as buildings
-from darac_tf.data import landmark_monuments as monuments
+from darac_tf.data import landmark_arches as arches
+from darac_tf.data import landmark_palaces as palaces
+from darac_tf.data import landmark_temples as temples
+from darac_tf.data import landmark_towers as towers
 from darac_tf.data.landmark_canvas import Canvas, draw_style
 
 _KINDS = (
-    buildings.palace,
-    buildings.church,
-    buildings.domed,
-    buildings.pagoda,
-    buildings.castle,
-    buildings.mosque,
-    buildings.arena,
-    monuments.tower,
-    monuments.bridge,
-    monuments.triumphal_arch,
-    monuments.monument,
-    monuments.lattice_tower,
-    monuments.skyscraper,
-    monuments.lighthouse,
+    palaces.palace,
+    temples.church,
+    temples.domed,
+    temples.pagoda,
+    palaces.castle,
+    temples.mosque,
+    palaces.arena,
+    towers.tower,
+    arches.bridge,
+    arches.triumphal_arch,
+    towers.monument,
+    towers.lattice_tower,
+    palaces.skyscraper,
+    towers.lighthouse,
 )
 
 
@@ -80,18 +82,18 @@ def draw_landmark(rng: np.random.Generator, side: int) -> Landmark:
 
 def _reduce(canvas: Canvas, side: int) -> Sheet:
     """Averages a canvas down to `side` pixels, which also smooths its edges, and crops it."""
-    coverage = canvas.rgba[..., 3:] // 255
-    # Colours are averaged weighted by coverage, so that no dark fringe surrounds the outline.
-    planes = np.dstack([canvas.rgba[..., :3] * coverage, canvas.rgba[..., 3], canvas.glass])
-    planes = cv2.resize(planes, (side, side), interpolation=cv2.INTER_AREA)
+    # Bare canvas is black: averages come out multiplied by coverage, without a dark fringe.
+    planes = cv2.resize(canvas.rgba, (side, side), interpolation=cv2.INTER_AREA)
+    glass = cv2.resize(canvas.glass, (side, side), interpolation=cv2.INTER_AREA)
     columns = np.flatnonzero(planes[..., 3].any(axis=0))
     rows = np.flatnonzero(planes[..., 3].any(axis=1))
     x0, x1, y0, y1 = columns[0], columns[-1] + 1, rows[0], rows[-1] + 1
     planes = planes[y0:y1, x0:x1].astype(np.float32)
+    glass = glass[y0:y1, x0:x1].astype(np.float32) / 255
     return Sheet(
         rgb=planes[..., :3].copy(),
         coverage=planes[..., 3] / 255,
-        glass=planes[..., 4] / 255,
+        glass=glass,
         box=(x0 / side - 0.5, x1 / side - 0.5, 1 - y1 / side, 1 - y0 / side),
         depth=canvas.depth,
         thickness=canvas.thickness,

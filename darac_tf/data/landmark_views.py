@@ -49,16 +49,16 @@ class Camera:
 
 def draw_camera(rng: np.random.Generator, landmark: Landmark, side: int) -> Camera:
     """Draws a camera that frames the landmark, wholly or with some of it cut off."""
-    angles = (rng.uniform(-0.65, 0.65), rng.uniform(-0.02, 0.3), rng.normal(0, 0.035))
+    angles = (rng.uniform(-0.5, 0.5), rng.uniform(-0.02, 0.25), rng.normal(0, 0.03))
     distance = rng.uniform(1.1, 2.6)
     left, right, bottom, top = landmark.box
     corners = [(x, y, 0.0) for x in (left, right) for y in (bottom, top)]
     seen = Camera(*angles, distance).project(corners)
     low, high = seen.min(axis=0), seen.max(axis=0)
-    size = rng.uniform(0.62, 1.12)
+    size = rng.uniform(0.75, 1.12)
     scale = size * side / max(high - low)
     # The larger it is seen, the less it may be moved: at least two thirds of it stay in view.
-    shift = rng.uniform(-0.16, 0.16, 2) * side / max(1.0, size)
+    shift = rng.uniform(-0.1, 0.1, 2) * side / max(1.0, size)
     centre = side / 2 + shift - (low + high) / 2 * scale
     return Camera(*angles, distance, scale, tuple(centre))
 

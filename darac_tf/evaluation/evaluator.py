@@ -1,4 +1,4 @@
-"""Measures descriptors on a labelled collection: every resolution setting, with whitening or not."""
+"""Measures descriptors on a labelled collection, at every resolution, with whitening or not."""
 
 from dataclasses import dataclass, field
 

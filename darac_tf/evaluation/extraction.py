@@ -1,6 +1,5 @@
 """Descriptors of a list of image files, at any resolution, in one trace."""
 
-import os
 
 import numpy as np
 import tensorflow as tf
@@ -75,7 +74,6 @@ class Extractor:
                 described = self._describe(pixels)
                 yield indices.numpy(), {k: v.numpy() for k, v in described.items()}
         except tf.errors.InvalidArgumentError:
-            # The graph does not say which image it was; decoding ran a few batches ahead.
-            ahead = 4 * int(plan.sizes.max()) + 4 * (os.cpu_count() or 1)
-            check_images(self._paths[plan.order[bar.n : bar.n + ahead]])
+            # The graph does not say which image it was; those before bar.n were good.
+            check_images(self._paths[plan.order[bar.n :]])
             raise

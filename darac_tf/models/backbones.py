@@ -58,7 +58,7 @@ def load_keras_model(path):
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for a damaged or foreign file.
         raise UserError(
-            f"{path}: cannot be read as a Keras model ({_first_line(error)})"
+            f"{path}: is no readable Keras model ({_first_line(error)})"
         ) from error
 
 

@@ -82,9 +82,7 @@ def load_descriptor(path):
         path = path / BEST_MODEL
     model = load_keras_model(path)
     if not is_descriptor(model):
-        raise UserError(
-            f"{path}: is no descriptor of darac_tf; as a backbone, write {path}+POOLING"
-        )
+        raise UserError(f"{path}: is no descriptor; as a backbone, write {path}+POOLING")
     return model
 
 

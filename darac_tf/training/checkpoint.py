@@ -59,7 +59,7 @@ class RunCheckpoint:
             raise UserError(f"--resume: no checkpoint in {self._manager.directory}")
         try:
             self._checkpoint.restore(latest).assert_consumed()
-        except (AssertionError, ValueError, tf.errors.OpError) as error:
+        except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:
             raise UserError(
                 f"--resume: {latest} is damaged or of another model; give the flags it was "
                 "trained with, or another --run_dir"

@@ -42,7 +42,7 @@ class GroupedOptimizer:
             raise UserError("nothing to train: the backbone and the pooling have no free weights")
         self._is_head = [id(variable) in head for variable in self.variables]
         self.backbone = self._build(config, config.learning_rate, False, config.weight_decay)
-        self.head = self._build(config, config.head_learning_rate, True, None)
+        self.head = self._build(config, config.head_learning_rate, True, 0.0)
 
     def _build(self, config, rate, is_head, weight_decay):
         variables = self._of_group(self.variables, is_head)

@@ -1,27 +1,27 @@
-"""Generated landmarks to walk round or across: towers, bridges, arches, obelisks, lighthouses.
+"""Generated landmarks that stand tall: towers, monuments, lattice towers, lighthouses, mills.
 
-Every function takes a generator and a style and returns the sheets of one landmark, back to front.
+Every public function takes a generator and a style and returns the sheets of one landmark, back to
+front.
 """
 
 import numpy as np
 
-from darac_tf.data.landmark_buildings import Sheets, turret
 from darac_tf.data.landmark_canvas import Canvas, Style, arc, shade
 from darac_tf.data.landmark_parts import (
     columns,
     finial,
     gateway,
-    opening_outline,
     parapet,
     roof,
     roundel,
     steps,
+    turret,
     windows,
 )
 from darac_tf.data.landmark_walls import wall
 
 
-def tower(rng: np.random.Generator, style: Style) -> Sheets:
+def tower(rng: np.random.Generator, style: Style) -> list[Canvas]:
     """Tiers of shrinking width, each with windows and a cornice; a cap; perhaps a hall beside."""
     hall, main = Canvas(-0.06), Canvas(0.04, 0.2)
     tiers = int(rng.integers(2, 6))
@@ -31,29 +31,14 @@ def tower(rng: np.random.Generator, style: Style) -> Sheets:
     if rng.random() < 0.5:
         side, height = rng.uniform(0.24, 0.4), rng.uniform(0.14, 0.26)
         wall(hall, style, -side, 0, side, height)
-        windows(
-            hall,
-            style,
-            -side,
-            0.02,
-            side,
-            height,
-            int(rng.integers(5, 10)),
-            int(rng.integers(1, 3)),
-        )
+        bays, floors = int(rng.integers(5, 10)), int(rng.integers(1, 3))
+        windows(hall, style, -side, 0.02, side, height, bays, floors)
         parapet(hall, style, -side, side, height)
     y, clock = 0.0, int(rng.integers(0, tiers + 2))
     for tier, height in enumerate(shares / shares.sum() * total):
-        turret(
-            main,
-            style,
-            0,
-            y,
-            2 * half,
-            height,
-            int(rng.integers(1, 4)),
-            max(1, round(height / rng.uniform(0.09, 0.2))),
-        )
+        bays = int(rng.integers(1, 4))
+        floors = max(1, round(height / rng.uniform(0.09, 0.2)))
+        turret(main, style, 0, y, 2 * half, height, bays, floors)
         if tier == clock:
             roundel(main, style, 0, y + 0.55 * height, 0.5 * half, 0)
         y += height
@@ -64,98 +49,7 @@ def tower(rng: np.random.Generator, style: Style) -> Sheets:
     return [hall, main]
 
 
-def bridge(rng: np.random.Generator, style: Style) -> Sheets:
-    """A deck on arches, with towers, chains or houses above it."""
-    main, front = Canvas(0.0, 0.12), Canvas(0.04, 0.2)
-    deck, spans = rng.uniform(0.16, 0.3), int(rng.integers(2, 7))
-    thickness, half = rng.uniform(0.035, 0.07), 0.49
-    span = 2 * half / spans
-    kind = str(rng.choice(["towers", "chains", "houses", "plain"]))
-    shape = str(rng.choice(["arch", "segment", "pointed"]))
-    wall(main, style, -half, 0, half, deck + thickness)
-    pier = rng.uniform(0.12, 0.3)
-    for index in range(spans):
-        cx = -half + (index + 0.5) * span
-        for margin, colour in ((0.03, style.trim), (0.0, (70, 84, 92))):
-            outline = opening_outline(shape, cx, 0, span * (1 - pier) + margin, deck + margin / 2)
-            main.fill(outline, colour)
-    parapet(main, style, -half, half, deck + thickness, 0.025)
-    if kind == "plain":
-        return [main]
-    if kind == "houses":
-        for index in range(spans):
-            cx, tall = -half + (index + 0.5) * span, rng.uniform(0.08, 0.2)
-            turret(front, style, cx, deck + thickness, 0.8 * span, tall, 2, 2)
-            roof(
-                front,
-                style,
-                "gable",
-                cx - 0.42 * span,
-                cx + 0.42 * span,
-                deck + thickness + tall,
-                0.3 * span,
-            )
-        return [front, main]
-    place, tall = rng.uniform(0.22, 0.34), deck + rng.uniform(0.22, 0.42)
-    width = rng.uniform(0.06, 0.11)
-    for side in (-1, 1):
-        turret(front, style, side * place, 0, width, tall, 1, int(rng.integers(3, 5)))
-        roof(
-            front,
-            style,
-            style.cap_shape,
-            side * place - width / 2,
-            side * place + width / 2,
-            tall,
-            width * rng.uniform(0.4, 1.6),
-        )
-    if kind == "chains":
-        _chains(main, style, place, deck + thickness, tall, half)
-    return [main, front]
-
-
-def _chains(canvas, style, place, deck, tall, half) -> None:
-    """Hangs the deck from chains between the towers and down to both ends."""
-    dark = shade(style.trim, 0.5)
-    xs = np.linspace(-half, half, 41)
-    inner = deck + 0.03 + (tall - deck - 0.03) * (xs / place) ** 2
-    outer = tall - (tall - deck) * np.clip((np.abs(xs) - place) / (half - place), 0, 1) ** 0.7
-    ys = np.where(np.abs(xs) < place, inner, outer)
-    canvas.stroke(np.stack([xs, ys], axis=1), dark, 0.01)
-    for x, y in zip(xs[::2], ys[::2], strict=True):
-        canvas.stroke([(x, deck), (x, y)], dark, 0.004)
-
-
-def triumphal_arch(rng: np.random.Generator, style: Style) -> Sheets:
-    """A block pierced by one or three openings, with columns, an attic and statues."""
-    statues, main, front = Canvas(-0.08, 0.02), Canvas(0.0, 0.2), Canvas(0.04, 0.06)
-    half, height = rng.uniform(0.22, 0.4), rng.uniform(0.32, 0.52)
-    attic, openings = rng.uniform(0.08, 0.17), int(rng.choice([1, 3, 3]))
-    shape = str(rng.choice(["arch", "arch", "rectangle", "pointed"]))
-    wall(main, style, -half, 0, half, height + attic)
-    main.box(-half - 0.02, height - 0.02, half + 0.02, height + 0.012, style.trim)
-    centre = half * (0.5 if openings == 3 else rng.uniform(0.6, 0.95))
-    gateway(main, style, 0, centre, height * rng.uniform(0.68, 0.82), shape)
-    if openings == 3:
-        for side in (-1, 1):
-            gateway(main, style, side * 0.66 * half, 0.26 * half, height * 0.55, shape)
-            roundel(main, style, side * 0.66 * half, 0.78 * height, 0.025, 6)
-    if rng.random() < 0.7:
-        for side in (-1, 1):
-            for cx in (0.92, 0.4) if openings == 3 else (0.9, 0.68):
-                x = side * cx * half
-                columns(front, style, x - 0.025, 0.04, x + 0.025, height - 0.03, 1)
-    panel = 0.6 * half
-    main.box(-panel, height + 0.25 * attic, panel, height + 0.8 * attic, shade(style.wall, 0.72))
-    parapet(main, style, -half, half, height + attic, 0.02)
-    top = height + attic + 0.02
-    for x in np.linspace(-0.75, 0.75, int(rng.integers(1, 5))) * half:
-        statues.fill([(x - 0.03, top), (x + 0.03, top), (x, top + 0.11)], shade(style.trim, 0.7))
-        statues.fill(arc(x, top + 0.11, 0.016, 0.016, 0, 2, 12), shade(style.trim, 0.7))
-    return [statues, main, front]
-
-
-def monument(rng: np.random.Generator, style: Style) -> Sheets:
+def monument(rng: np.random.Generator, style: Style) -> list[Canvas]:
     """An obelisk, a column or a globe on a stepped base, with a low wall or posts around it."""
     back, main = Canvas(-0.12, 0.05), Canvas(0.0, 0.08)
     half, count = rng.uniform(0.1, 0.22), int(rng.integers(3, 9))
@@ -190,7 +84,7 @@ def monument(rng: np.random.Generator, style: Style) -> Sheets:
     return [back, main]
 
 
-def lattice_tower(rng: np.random.Generator, style: Style) -> Sheets:
+def lattice_tower(rng: np.random.Generator, style: Style) -> list[Canvas]:
     """Curved iron legs joined by crossed braces and platforms."""
     main = Canvas(0.0, 0.1)
     colour, reach = shade(style.roof, 0.8), rng.uniform(0.1, 0.32)
@@ -227,40 +121,7 @@ def lattice_tower(rng: np.random.Generator, style: Style) -> Sheets:
     return [main, base]
 
 
-def skyscraper(rng: np.random.Generator, style: Style) -> Sheets:
-    """One to three set-back towers of glass and ribs, with a slanted, stepped or pointed top."""
-    podium, main = Canvas(0.06, 0.1), Canvas(0.0, 0.2)
-    count = int(rng.integers(1, 4))
-    width = rng.uniform(0.12, 0.22) / (1 + 0.35 * (count - 1))
-    top = rng.uniform(0.5, 0.72)
-    bays, floors = int(rng.integers(2, 5)), int(rng.integers(6, 14))
-    crown = str(rng.choice(["slant", "steps", "spire", "round"]))
-    pitch = width * rng.uniform(1.05, 1.5)
-    for index in range(count):
-        cx = (index - (count - 1) / 2) * pitch
-        height = top * (1 if count < 3 or index == 1 else 0.78)
-        turret(main, style, cx, 0, width, height, bays, floors)
-        x0, x1 = cx - width / 2, cx + width / 2
-        if crown == "slant":
-            main.fill([(x0, height), (x1, height), (x1, height + width)], style.roof)
-        elif crown == "round":
-            roof(main, style, "barrel", x0, x1, height, 0.5 * width)
-        elif crown == "spire":
-            roof(main, style, "bell", x0, x1, height, 1.4 * width)
-        else:
-            for step in range(1, 4):
-                inset, y = 0.12 * width * step, height + 0.035 * step
-                main.box(x0 + inset, y - 0.036, x1 - inset, y, shade(style.wall, 1 - 0.08 * step))
-    if count > 1:
-        level = top * rng.uniform(0.35, 0.6)
-        main.box(-pitch / 2, level, pitch / 2, level + 0.035, style.trim)
-    reach, tall = rng.uniform(0.2, 0.4), rng.uniform(0.06, 0.14)
-    wall(podium, style, -reach, 0, reach, tall)
-    windows(podium, style, -reach, 0.01, reach, tall, int(rng.integers(6, 14)), 1)
-    return [main, podium]
-
-
-def lighthouse(rng: np.random.Generator, style: Style) -> Sheets:
+def lighthouse(rng: np.random.Generator, style: Style) -> list[Canvas]:
     """A tapering tower with bands, a gallery and a lantern, or with the sails of a windmill."""
     cottage, main, sails = Canvas(-0.05, 0.2), Canvas(0.0, 0.14), Canvas(0.12, 0.02)
     half, top, taper = rng.uniform(0.09, 0.17), rng.uniform(0.42, 0.6), rng.uniform(0.1, 0.24)

@@ -1,0 +1,93 @@
+"""Decoding and resizing, eagerly and in tf.data, against Pillow and by definition."""
+
+import io
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from darac_tf.data import images
+from darac_tf.errors import UserError
+from tests.helpers import write_image
+
+
+def _bytes(array, kind, **options):
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "GIF", "JPEG"])
+def test_decoding(kind):
+    array = np.full((9, 13, 3), 200, np.uint8)
+    decoded = images.decode_image(_bytes(array, kind)).numpy()
+    assert decoded.shape == (9, 13, 3) and decoded.dtype == np.uint8
+    np.testing.assert_allclose(decoded, array, atol=3)
+
+
+def test_grey_and_alpha_become_rgb():
+    grey = np.arange(63, dtype=np.uint8).reshape(7, 9)
+    np.testing.assert_array_equal(
+        images.decode_image(_bytes(grey, "PNG")), np.repeat(grey[..., None], 3, 2)
+    )
+    alpha = np.dstack([grey, grey, grey, grey])
+    assert images.decode_image(_bytes(alpha, "PNG")).shape == (7, 9, 3)
+
+
+@pytest.mark.parametrize(
+    ("size", "long_side", "expected"),
+    [((768, 1024), 299, (224, 299)), ((1024, 768), 299, (299, 224)), ((2, 1000), 100, (1, 100)),
+     ((10, 10), 15, (15, 15)), ((1, 1000), 10, (1, 10)), ((3, 2), 3, (3, 2))],
+)
+def test_scaled_size(size, long_side, expected):
+    assert images.scaled_size(*size, long_side) == expected
+    arrays = images.scaled_size(*np.array([size]).T, long_side, maximum=np.maximum)
+    assert tuple(int(x[0]) for x in arrays) == expected
+    shape = images.resize_long_side(np.zeros((*size, 3), np.uint8), long_side).shape
+    assert tuple(shape) == (*expected, 3)
+
+
+def test_resize_is_antialiased():
+    stripes = np.zeros((64, 64, 3), np.uint8)
+    stripes[:, ::2] = 255
+    resized = images.resize_long_side(stripes, 8).numpy()
+    np.testing.assert_allclose(resized[1:-1, 1:-1], 127.5, atol=2)
+
+
+def test_resize_is_close_to_pillow():
+    rng = np.random.default_rng(0)
+    array = rng.integers(0, 256, (60, 80, 3)).astype(np.uint8)
+    expected = np.asarray(Image.fromarray(array).resize((24, 18), Image.BILINEAR), np.float32)
+    np.testing.assert_allclose(images.resize_long_side(array, 24), expected, atol=1.0)
+
+
+def test_same_in_tf_data(tmp_path):
+    data = tf.io.read_file(write_image(tmp_path / "a.png"))
+
+    def load(x):
+        return images.resize_long_side(images.decode_image(x), 30)
+
+    in_graph = next(iter(tf.data.Dataset.from_tensors(data).map(load)))
+    np.testing.assert_allclose(in_graph, load(data), atol=1e-4)
+
+
+def test_stored_size(tmp_path):
+    assert images.stored_size(write_image(tmp_path / "a.jpg", 40, 56)) == (40, 56)
+
+
+def test_bad_images_are_named(tmp_path):
+    good = tmp_path / "good.jpg"
+    write_image(good, 200, 200)
+    (tmp_path / "empty.jpg").touch()
+    (tmp_path / "text.jpg").write_text("no image")
+    (tmp_path / "short.jpg").write_bytes(good.read_bytes()[:400])
+    for name, advice in [
+        ("empty", "0 bytes"), ("text", "cannot be decoded"), ("short", "cannot be decoded"),
+        ("absent", "no such image"),
+    ]:  # fmt: skip
+        with pytest.raises(UserError, match=rf"{name}\.jpg: .*{advice}"):
+            images.check_images([good, tmp_path / f"{name}.jpg"])
+    for name in ("empty", "text", "absent"):
+        with pytest.raises(UserError, match=rf"{name}\.jpg"):
+            images.stored_size(tmp_path / f"{name}.jpg")

@@ -1,0 +1,106 @@
+"""Folders and CSV files of labelled images, their splits, and what is refused."""
+
+import numpy as np
+import pytest
+
+from darac_tf.data import load_dataset
+from darac_tf.data.labelled import read_csv, read_folder
+from darac_tf.errors import UserError
+from tests.helpers import write_collection, write_image
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_collection(tmp_path / "photos", classes=4, images=3)
+
+
+def _csv(folder, text):
+    path = folder / "list.csv"
+    path.write_text(text)
+    return path
+
+
+def test_folder(folder):
+    images = read_folder(folder)
+    assert len(images) == 12 and images.name == "photos"
+    assert images.class_names == ("class_0", "class_1", "class_2", "class_3")
+    np.testing.assert_array_equal(images.labels, np.repeat(np.arange(4), 3))
+    assert images.paths[0].endswith("class_0/0.jpg")
+
+
+def test_csv_with_splits(folder):
+    text = "path,label,split\nclass_0/0.jpg,b,train\nclass_1/0.jpg,a,test\nclass_1/1.jpg,b,test\n"
+    images = read_csv(_csv(folder, text))
+    assert images.class_names == ("a", "b")
+    np.testing.assert_array_equal(images.labels, [1, 0, 1])
+    test = images.split("test")
+    assert len(test) == 2 and test.name.endswith(":test")
+    with pytest.raises(UserError, match=r"split 'val' \(splits there: test, train\)"):
+        images.split("val")
+
+
+def test_csv_round_trip(folder, tmp_path):
+    images = read_folder(folder)
+    images.write_csv(tmp_path / "elsewhere" / "all.csv")
+    again = read_csv(tmp_path / "elsewhere" / "all.csv")
+    np.testing.assert_array_equal(again.paths, images.paths)
+    np.testing.assert_array_equal(again.labels, images.labels)
+
+
+def test_held_out_classes_are_apart_and_depend_on_the_seed_only(folder):
+    images = read_folder(folder)
+    training, held_out = images.hold_out_classes(2, seed=1)
+    assert not set(training.class_names) & set(held_out.class_names)
+    assert len(training) + len(held_out) == 12
+    assert images.hold_out_classes(2, seed=1)[1].class_names == held_out.class_names
+    others = {images.hold_out_classes(2, seed=s)[1].class_names for s in range(9)}
+    assert len(others) > 1
+
+
+@pytest.mark.parametrize("count", [0, -1, 3, 9])
+def test_too_many_held_out_classes(folder, count):
+    with pytest.raises(UserError, match=f"--val_classes={count}"):
+        read_folder(folder).hold_out_classes(count, seed=0)
+
+
+def test_refused_folders(folder, tmp_path):
+    with pytest.raises(UserError, match="--data_dir: no such folder"):
+        read_folder(tmp_path / "absent")
+    with pytest.raises(UserError, match="no class folders with images"):
+        (tmp_path / "bare").mkdir()
+        read_folder(tmp_path / "bare")
+    (folder / "class_0" / "empty.jpg").touch()
+    with pytest.raises(UserError, match=r"empty\.jpg.*0 bytes"):
+        read_folder(folder)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("path,class\na.jpg,1\n", "no column 'label'"),
+        ("", "no column 'path'.*is empty"),
+        ("path,label\n", "lists no images"),
+        ("path,label\nclass_0/0.jpg,\n", "line 2: no path or no label"),
+        ("path,label\nnowhere.jpg,1\n", r"nowhere\.jpg: no such image"),
+    ],
+)
+def test_refused_csv(folder, text, message):
+    with pytest.raises(UserError, match=message):
+        read_csv(_csv(folder, text))
+
+
+def test_what_training_needs(tmp_path):
+    one = write_collection(tmp_path / "one", classes=1)
+    with pytest.raises(UserError, match="only the class 'class_0'"):
+        read_folder(one).check_for_training()
+    write_image(one / "lone" / "0.jpg")
+    with pytest.raises(UserError, match="fewer than two images in class 'lone'"):
+        read_folder(one).check_for_training()
+
+
+def test_load_dataset(folder):
+    assert len(load_dataset("folder", folder)) == 12
+    with pytest.raises(UserError, match="--dataset=csv needs --data_dir"):
+        load_dataset("csv")
+    with pytest.raises(UserError, match="--dataset=tar"):
+        load_dataset("tar", folder)

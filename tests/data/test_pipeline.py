@@ -1,0 +1,87 @@
+"""Input pipelines: the same step gives the same batch; every image once, batched by shape."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from darac_tf.data.augmentation import Augmentation
+from darac_tf.data.images import decode_image, resize_long_side
+from darac_tf.data.labelled import read_folder
+from darac_tf.data.pipeline import (
+    batch_by_shape,
+    description_batches,
+    stored_sizes,
+    training_batches,
+)
+from darac_tf.data.sampling import ClassBalancedSampler
+from tests.helpers import write_collection
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    return read_folder(write_collection(tmp_path_factory.mktemp("pipeline"), 5, 5))
+
+
+def _batches(images, first, last, augmentation=None, seed=0):
+    sampler = ClassBalancedSampler(images.labels, 3, 2, seed)
+    augmentation = augmentation or Augmentation()
+    dataset = training_batches(images, sampler, augmentation, 32, first, last, seed)
+    return list(dataset.as_numpy_iterator())
+
+
+def test_starting_later_gives_the_same_batches(images):
+    whole, rest = _batches(images, 0, 6), _batches(images, 4, 6)
+    assert len(whole) == 6 and len(rest) == 2
+    for (pixels, labels), (later_pixels, later_labels) in zip(whole[4:], rest, strict=True):
+        np.testing.assert_array_equal(pixels, later_pixels)
+        np.testing.assert_array_equal(labels, later_labels)
+
+
+def test_batches(images):
+    pixels, labels = _batches(images, 0, 1)[0]
+    assert pixels.shape == (6, 32, 32, 3) and pixels.dtype == np.float32
+    assert pixels.min() >= 0 and pixels.max() <= 255
+    assert labels.dtype == np.int32 and sorted(np.bincount(labels)[np.unique(labels)]) == [2, 2, 2]
+
+
+def test_without_augmentation_it_is_the_resized_image(images):
+    plain = Augmentation(min_area=1.0, aspect=1.0, flip=False, light=0.0)
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+    np.testing.assert_allclose(plain(image, 32, [1, 2]), image, atol=1e-3)
+
+
+def test_augmentation_follows_its_seed():
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
+    one, same, other = (Augmentation()(image, 32, [1, s]).numpy() for s in (2, 2, 3))
+    np.testing.assert_array_equal(one, same)
+    assert np.abs(one - other).mean() > 5
+
+
+def test_flip_mirrors_half_of_the_images():
+    flip = Augmentation(min_area=1.0, aspect=1.0, flip=True, light=0.0)
+    image = np.tile(np.arange(32, dtype=np.uint8)[None, :, None], (32, 1, 3))
+    mirrored = [flip(image, 32, [0, s]).numpy()[0, 0, 0] > 16 for s in range(60)]
+    assert 15 < sum(mirrored) < 45
+
+
+def test_description_batches_hold_every_image_once(images):
+    sizes = stored_sizes(images.paths, progress=False)
+    plan = batch_by_shape(sizes, 40, batch_pixels=3 * 40 * 40)
+    seen = []
+    for indices, pixels in description_batches(images.paths, plan, 40):
+        assert max(pixels.shape[1:3]) == 40 and len(indices) == len(pixels)
+        assert len(pixels) * pixels.shape[1] * pixels.shape[2] <= 3 * 40 * 40
+        for index, image in zip(indices.numpy(), pixels.numpy(), strict=True):
+            data = Path(images.paths[index]).read_bytes()
+            np.testing.assert_allclose(image, resize_long_side(decode_image(data), 40), atol=1e-3)
+        seen += list(indices.numpy())
+    assert sorted(seen) == list(range(len(images)))
+
+
+def test_batches_fill():
+    sizes = np.array([(30, 40)] * 10 + [(40, 30)] * 3)
+    plan = batch_by_shape(sizes, 40, batch_pixels=4 * 30 * 40)
+    assert sorted(plan.sizes) == [2, 3, 4, 4]
+    one_by_one = batch_by_shape(sizes, 40, batch_pixels=1)
+    assert list(one_by_one.sizes) == [1] * 13

@@ -1,0 +1,68 @@
+"""The SavedModel: the same vectors as evaluation, in a process that knows nothing of darac_tf."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from darac_tf.errors import UserError
+from darac_tf.evaluation.combine import combine_resolutions, whiten
+from darac_tf.evaluation.extraction import Extractor
+from darac_tf.evaluation.whitening import fit_pca_whitening
+from darac_tf.export import export_saved_model
+from darac_tf.models import build_descriptor
+from tests.helpers import write_backbone, write_image
+
+SERVE = """
+import sys, numpy as np, tensorflow as tf
+sys.modules["darac_tf"] = None
+sys.modules["keras"] = None
+folder, out, *paths = sys.argv[1:]
+served = tf.saved_model.load(folder).signatures["serving_default"]
+images = tf.constant([open(path, "rb").read() for path in paths])
+np.save(out, served(image_bytes=images)["descriptor"].numpy())
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return build_descriptor(write_backbone(tmp_path_factory.mktemp("backbone") / "small.keras"))
+
+
+def serve_elsewhere(folder, paths, tmp_path):
+    """Descriptors from a fresh process, outside the project's folder."""
+    out = tmp_path / "served.npy"
+    command = [sys.executable, "-c", SERVE, str(folder), str(out), *paths]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    return np.load(out)
+
+
+@pytest.mark.parametrize("whitened", [False, True])
+def test_same_vectors_as_evaluation(model, whitened, tmp_path):
+    sizes = [(40, 56), (80, 50), (33, 33), (64, 90), (120, 40), (21, 60)]
+    paths = [
+        write_image(tmp_path / f"{i}.{kind}", *size, seed=i)
+        for i, (size, kind) in enumerate(zip(sizes, ["jpg", "png"] * 3, strict=True))
+    ]
+    resolutions = (32, 64, 96)
+    extractor = Extractor(lambda x: {"d": model(x)}, paths, progress=False)
+    expected = combine_resolutions([extractor.extract(r)["d"] for r in resolutions]).numpy()
+    whitening = fit_pca_whitening(expected, 3) if whitened else None
+    if whitened:
+        expected = whiten(expected, whitening)
+    dimension = export_saved_model(model, tmp_path / "export" / "1", resolutions, whitening)
+    served = serve_elsewhere(tmp_path / "export" / "1", paths, tmp_path)
+    assert served.shape == (6, dimension) and served.dtype == np.float32
+    np.testing.assert_allclose(served, expected, atol=1e-5)
+
+
+def test_refused(model, tmp_path):
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "file").touch()
+    with pytest.raises(UserError, match="not empty"):
+        export_saved_model(model, tmp_path / "full", (32,))
+    descriptors = np.random.default_rng(0).normal(size=(20, 8))
+    with pytest.raises(UserError, match="descriptors of 8 dimensions, and the model's have 16"):
+        export_saved_model(model, tmp_path / "new", (32,), fit_pca_whitening(descriptors))
+    assert not (tmp_path / "new").exists()

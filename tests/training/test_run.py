@@ -1,0 +1,156 @@
+"""Whole runs on a small network: files, learning, exact resume, and what is refused."""
+
+import dataclasses
+import json
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from darac_tf.data.labelled import read_csv
+from darac_tf.errors import UserError
+from darac_tf.models import load_descriptor
+from darac_tf.training import TrainConfig, train
+from darac_tf.training import run as run_module
+from tests.helpers import write_backbone, write_collection
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("training")
+    return TrainConfig(
+        dataset="folder",
+        data_dir=str(write_collection(folder / "photos", classes=8, images=4)),
+        val_classes=3,
+        backbone=write_backbone(folder / "small.keras"),
+        image_size=32,
+        classes_per_batch=3,
+        images_per_class=3,
+        steps=6,
+        warmup_steps=2,
+        learning_rate=1e-3,
+        val_every=3,
+        checkpoint_every=2,
+        batch_norm="train",
+    )
+
+
+def _weights(path):
+    return keras.models.load_model(path).get_weights()
+
+
+def test_a_run_writes_what_it_promises(config, tmp_path):
+    result = train(config, tmp_path / "run")
+    run_dir = tmp_path / "run"
+    assert result.traces == 1 and result.steps == 6 and len(result.losses) == 6
+    assert np.isfinite(result.losses).all() and 0 < result.best <= 1
+    assert json.loads((run_dir / "config.json").read_text()) == dataclasses.asdict(config)
+    training, held_out = read_csv(run_dir / "train.csv"), read_csv(run_dir / "val.csv")
+    assert len(training) == 20 and len(held_out) == 12
+    assert not set(training.class_names) & set(held_out.class_names)
+    assert load_descriptor(run_dir).output_shape == (None, 16)
+    assert (run_dir / "last.keras").exists()
+    events = list((run_dir / "tensorboard").glob("events*"))
+    tags = {
+        value.tag
+        for event in tf.compat.v1.train.summary_iterator(str(events[0]))
+        for value in event.summary.value
+    }
+    assert {"train/loss", "train/learning_rate", "validation/mAP (plain)"} <= tags
+
+
+def test_a_resumed_run_equals_an_uninterrupted_one(config, tmp_path, monkeypatch):
+    whole = train(config, tmp_path / "whole")
+    real = run_module.make_train_step
+
+    def breaking(*args):
+        step, calls = real(*args), []
+
+        def train_step(images, labels):
+            calls.append(1)
+            if len(calls) == 6:
+                raise KeyboardInterrupt
+            return step(images, labels)
+
+        train_step.experimental_get_tracing_count = step.experimental_get_tracing_count
+        return train_step
+
+    monkeypatch.setattr(run_module, "make_train_step", breaking)
+    with pytest.raises(KeyboardInterrupt):
+        train(config, tmp_path / "cut")
+    monkeypatch.setattr(run_module, "make_train_step", real)
+    resumed = train(config, tmp_path / "cut", resume=True)
+    # The last checkpoint was after step 4, so that steps 5 and 6 were made again.
+    np.testing.assert_allclose(resumed.losses, whole.losses[4:], rtol=1e-5)
+    assert resumed.best == pytest.approx(whole.best)
+    cut, uncut = (_weights(tmp_path / name / "last.keras") for name in ("cut", "whole"))
+    for found, expected in zip(cut, uncut, strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_the_seed_decides(config, tmp_path):
+    config = dataclasses.replace(config, steps=3)
+    first = train(config, tmp_path / "a").losses
+    np.testing.assert_allclose(train(config, tmp_path / "b").losses, first, rtol=1e-5)
+    other = train(dataclasses.replace(config, seed=1), tmp_path / "c").losses
+    assert np.abs(other - first).max() > 1e-3
+
+
+def test_resuming_a_finished_run_changes_nothing(config, tmp_path):
+    config = dataclasses.replace(config, steps=3)
+    train(config, tmp_path / "run")
+    before = _weights(tmp_path / "run" / "last.keras")
+    result = train(config, tmp_path / "run", resume=True)
+    assert result.steps == 3 and not len(result.losses)
+    for found, expected in zip(_weights(tmp_path / "run/last.keras"), before, strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_refused_runs(config, tmp_path):
+    with pytest.raises(UserError, match="--resume: .* holds no run"):
+        train(config, tmp_path / "absent", resume=True)
+    assert not (tmp_path / "absent").exists()
+    short = dataclasses.replace(config, steps=3)
+    train(short, tmp_path / "run")
+    with pytest.raises(UserError, match="holds a run already; add --resume"):
+        train(short, tmp_path / "run")
+    with pytest.raises(UserError, match="has --pooling=darac, not ramac"):
+        train(dataclasses.replace(short, pooling="ramac"), tmp_path / "run", resume=True)
+    with pytest.raises(UserError, match="--classes_per_batch=9 is more than the 5 classes"):
+        train(dataclasses.replace(config, classes_per_batch=9), tmp_path / "nothing")
+    assert not (tmp_path / "nothing").exists()
+
+
+def test_a_damaged_checkpoint_is_reported(config, tmp_path):
+    config = dataclasses.replace(config, steps=3)
+    train(config, tmp_path / "run")
+    for file in (tmp_path / "run" / "checkpoints").glob("*.data*"):
+        file.write_bytes(file.read_bytes()[:100])
+    with pytest.raises(UserError, match="is damaged or of another model"):
+        train(config, tmp_path / "run", resume=True)
+
+
+def test_a_bad_image_is_named(config, tmp_path):
+    folder = write_collection(tmp_path / "photos", classes=4, images=2)
+    bad = folder / "class_1" / "0.jpg"
+    bad.write_bytes(bad.read_bytes()[:300])
+    config = dataclasses.replace(config, data_dir=str(folder), val_classes=0, images_per_class=2)
+    with pytest.raises(UserError, match=r"class_1/0\.jpg: cannot be decoded"):
+        train(config, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"image_size": 0}, "--image_size=0: must be at least 1"),
+        ({"images_per_class": 1}, "--images_per_class=1"),
+        ({"min_crop_area": 0.0}, "--min_crop_area=0.0"),
+        ({"warmup_steps": 6}, "--warmup_steps=6"),
+        ({"pooling": "sum"}, "--pooling=sum: choose from"),
+        ({"val_split": "val"}, "--val_split=val: and --val_classes"),
+    ],
+)
+def test_refused_settings(config, change, message):
+    with pytest.raises(UserError, match=message):
+        dataclasses.replace(config, **change)
