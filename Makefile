@@ -11,6 +11,30 @@ $(VENV)/.installed: requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements.lock
 	touch $@
 
+DEMO := runs/demo
+DEMO_TRAIN := --dataset=demo --data_dir=runs/landmarks --val_classes=25 --backbone=ResNet50V2 \
+	--backbone_weights=none --batch_norm=train --batch_norm_momentum=0.9 --image_size=64 \
+	--transfer=power --learning_rate=1e-3 --warmup_steps=10 --steps=120 --val_every=60 \
+	--checkpoint_every=60
+UNTRAINED := ResNet50V2+spoc,ResNet50V2+rmac,ResNet50V2+ramac,ResNet50V2+darac
+TRAINED := $(DEMO)/run+spoc,$(DEMO)/run+rmac,$(DEMO)/run+ramac,$(DEMO)/run
+DEMO_RESOLUTIONS := 64,96,128
+
+# Draws landmarks, trains from scratch, measures on classes never trained on, exports, and searches
+# with the exported model in a fresh process. The drawn landmarks are kept between runs.
+demo: $(VENV)/.installed
+	rm -rf $(DEMO)
+	$(BIN)/python train.py $(DEMO_TRAIN) --run_dir=$(DEMO)/run
+	$(BIN)/python eval.py --descriptors=$(UNTRAINED),$(TRAINED) --backbone_weights=none \
+		--dataset=csv --data_dir=$(DEMO)/run/val.csv --resolutions=64 \
+		--resolutions=$(DEMO_RESOLUTIONS) --whiten_dataset=csv \
+		--whiten_data_dir=$(DEMO)/run/train.csv --whiten_dim=64 --out=$(DEMO)/report
+	$(BIN)/python export_savedmodel.py --model=$(DEMO)/run --resolutions=$(DEMO_RESOLUTIONS) \
+		--whitening="$$(ls $(DEMO)/report/*run-64-96-128-whitened.npz)" --out=$(DEMO)/export/1
+	$(BIN)/python examples/search_with_savedmodel.py $(DEMO)/export/1 \
+		$$(tail -n +2 $(DEMO)/run/val.csv | head -n 60 | cut -d, -f1)
+	@echo "Tables and pictures: $(DEMO)/report"
+
 test: $(VENV)/.installed lint
 	$(BIN)/python -m pytest -m "not slow"
 

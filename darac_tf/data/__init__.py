@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from darac_tf.data.labelled import LabelledImages, read_csv, read_folder
+from darac_tf.data.landmarks import generate_landmarks
 from darac_tf.errors import UserError
 
 __all__ = ["DATASETS", "LabelledImages", "load_dataset"]

@@ -37,7 +37,7 @@ class Light:
 def draw_light(rng: np.random.Generator) -> Light:
     """Draws a time of day and weather: day, overcast, dusk, night or fog."""
     hour = str(
-        rng.choice(["day", "overcast", "dusk", "night", "fog"], p=[0.42, 0.22, 0.17, 0.14, 0.05])
+        rng.choice(["day", "overcast", "dusk", "night", "fog"], p=[0.46, 0.24, 0.14, 0.12, 0.04])
     )
     tint = np.exp(rng.normal(0, 0.06, 3))
     if hour == "day":
@@ -45,11 +45,11 @@ def draw_light(rng: np.random.Generator) -> Light:
     if hour == "overcast":
         return Light((150, 156, 164), (196, 200, 204), 0.8 * tint, 0.84 * tint, 0.1, 0.12, False)
     if hour == "dusk":
-        warm = np.array([1.0, 0.7, 0.5]) * tint
+        warm = np.array([1.0, 0.78, 0.62]) * tint
         return Light((86, 70, 128), (250, 160, 92), 0.62 * warm, 0.85 * warm, 0.45, 0.1, True)
     if hour == "fog":
         return Light((190, 194, 198), (206, 208, 210), 0.85 * tint, 0.9 * tint, 0.15, 0.5, False)
-    flood = np.array([(1.0, 0.82, 0.5), (0.75, 0.85, 1.0), (0.42, 0.42, 0.58)][rng.integers(3)])
+    flood = np.array([(1.0, 0.86, 0.62), (0.8, 0.88, 1.0), (0.55, 0.55, 0.66)][rng.integers(3)])
     cold = np.array([0.2, 0.23, 0.36])
     return Light((10, 12, 30), (38, 40, 70), cold * tint, flood * tint, 0.65, 0.04, False)
 
@@ -100,19 +100,19 @@ def photograph(rng: np.random.Generator, image: np.ndarray) -> np.ndarray:
     """
     side = image.shape[0]
     image = image.astype(np.float32)
-    corners = rng.uniform(0.65, 1.25, (2, 2)).astype(np.float32)
+    corners = rng.uniform(0.75, 1.2, (2, 2)).astype(np.float32)
     image *= cv2.resize(corners, (side, side), interpolation=cv2.INTER_LINEAR)[..., None]
-    cast = np.exp(rng.normal(0, 0.12, 3)) * np.exp(rng.normal(-0.05, 0.15))
+    cast = np.exp(rng.normal(0, 0.07, 3)) * np.exp(rng.normal(-0.04, 0.12))
     image *= cast.astype(np.float32)
     mean = image.mean(dtype=np.float64)
     image *= np.float32(max(1.0, 36 / max(mean, 4)))  # the dark is exposed for longer
-    contrast = np.float32(np.exp(rng.normal(0, 0.18)))
+    contrast = np.float32(np.exp(rng.normal(0, 0.12)))
     mean = image.mean(dtype=np.float64)
-    image = (image - np.float32(mean)) * contrast + np.float32(mean + rng.normal(0, 8))
-    if rng.random() < 0.04:  # a black-and-white photograph
+    image = (image - np.float32(mean)) * contrast + np.float32(mean + rng.normal(0, 5))
+    if rng.random() < 0.02:  # a black-and-white photograph
         image = np.repeat(image.mean(axis=2, keepdims=True), 3, axis=2)
-    if rng.random() < 0.3:
+    if rng.random() < 0.2:
         image = cv2.GaussianBlur(image, (0, 0), float(rng.uniform(0.3, 1.1)) * side / 160)
     noise = rng.standard_normal(image.shape, np.float32)
-    image += noise * np.float32(rng.uniform(0, 7))
+    image += noise * np.float32(rng.uniform(0, 5))
     return np.clip(np.round(image), 0, 255).astype(np.uint8)

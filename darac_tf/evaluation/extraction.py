@@ -1,6 +1,5 @@
 """Descriptors of a list of image files, at any resolution, in one trace."""
 
-
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm

@@ -57,9 +57,7 @@ def load_keras_model(path):
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for a damaged or foreign file.
-        raise UserError(
-            f"{path}: is no readable Keras model ({_first_line(error)})"
-        ) from error
+        raise UserError(f"{path}: is no readable Keras model ({_first_line(error)})") from error
 
 
 def _application(name, weights):

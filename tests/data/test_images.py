@@ -37,8 +37,14 @@ def test_grey_and_alpha_become_rgb():
 
 @pytest.mark.parametrize(
     ("size", "long_side", "expected"),
-    [((768, 1024), 299, (224, 299)), ((1024, 768), 299, (299, 224)), ((2, 1000), 100, (1, 100)),
-     ((10, 10), 15, (15, 15)), ((1, 1000), 10, (1, 10)), ((3, 2), 3, (3, 2))],
+    [
+        ((768, 1024), 299, (224, 299)),
+        ((1024, 768), 299, (299, 224)),
+        ((2, 1000), 100, (1, 100)),
+        ((10, 10), 15, (15, 15)),
+        ((1, 1000), 10, (1, 10)),
+        ((3, 2), 3, (3, 2)),
+    ],
 )
 def test_scaled_size(size, long_side, expected):
     assert images.scaled_size(*size, long_side) == expected

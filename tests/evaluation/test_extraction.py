@@ -1,5 +1,7 @@
 """Extraction: one trace for many shapes, the order of the paths, bad images named."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -22,8 +24,7 @@ def test_fifty_shapes_in_one_trace_and_in_order(model, tmp_path):
     found = extractor.extract(64)["d"]
     assert extractor.traces == 1
     for path, vector in zip(paths, found, strict=True):
-        with open(path, "rb") as file:
-            pixels = resize_long_side(decode_image(file.read()), 64)
+        pixels = resize_long_side(decode_image(Path(path).read_bytes()), 64)
         np.testing.assert_allclose(model(pixels[None])[0], vector, atol=1e-5)
 
 

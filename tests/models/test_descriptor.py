@@ -72,7 +72,7 @@ def test_no_network_says_which_file_and_how_to_pass_it(monkeypatch):
 def test_refused(backbone, tmp_path):
     with pytest.raises(UserError, match="--backbone: 'ResNet51'"):
         build_backbone("ResNet51")
-    with pytest.raises(UserError, match="--backbone_weights: 'nowhere.h5'"):
+    with pytest.raises(UserError, match="--backbone_weights: 'nowhere"):
         build_backbone("MobileNetV2", "nowhere.h5")
     with pytest.raises(UserError, match="leave the flag out"):
         build_backbone(backbone, "imagenet")

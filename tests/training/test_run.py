@@ -108,7 +108,7 @@ def test_resuming_a_finished_run_changes_nothing(config, tmp_path):
 
 
 def test_refused_runs(config, tmp_path):
-    with pytest.raises(UserError, match="--resume: .* holds no run"):
+    with pytest.raises(UserError, match=r"--resume: .* holds no run"):
         train(config, tmp_path / "absent", resume=True)
     assert not (tmp_path / "absent").exists()
     short = dataclasses.replace(config, steps=3)

@@ -1,0 +1,90 @@
+"""Times everything around the backbone as a share of the backbone's own time, in one run.
+
+    python benchmarks/around_backbone.py --data_dir=photos --backbone=ResNet50V2
+
+Prints a Markdown table: for each size, seconds an image of the bare backbone, and decode, resize,
+pooling and the whole extraction (from files, overlapped) as shares of it. Medians of --repeats.
+"""
+
+import statistics
+import time
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+
+from darac_tf import cli
+from darac_tf.data import load_dataset
+from darac_tf.data.images import decode_image, resize_long_side, stored_size
+from darac_tf.evaluation.extraction import Extractor
+from darac_tf.models import build_descriptor
+from darac_tf.models.descriptor import POOLING_LAYER, backbone_of
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("data_dir", None, "Folder of class folders, or CSV.", required=True)
+flags.DEFINE_enum("dataset", "csv", ["folder", "csv"], "Kind of data set.")
+flags.DEFINE_string("backbone", "ResNet50V2", "keras.applications name or .keras file.")
+flags.DEFINE_string("backbone_weights", None, "none times random weights, which cost the same.")
+flags.DEFINE_string("pooling", "darac", "Pooling.")
+flags.DEFINE_list("sizes", ["299", "540", "1020"], "Long sides.")
+flags.DEFINE_integer("images", 24, "Images in each timing.")
+flags.DEFINE_integer("repeats", 3, "Timings of each part.")
+
+BATCH = {299: 8, 540: 4}
+
+
+def median_seconds(call):
+    """Median seconds of `call()`, after one call that is not counted."""
+    call()
+    seconds = []
+    for _ in range(FLAGS.repeats):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return statistics.median(seconds)
+
+
+def measure(model, paths, size):
+    """Seconds an image of each part at one size, as a dictionary."""
+    data = [tf.io.read_file(path) for path in paths]
+    images = [decode_image(d) for d in data]
+    batch = min(BATCH.get(size, 1), len(paths))
+    pixels = tf.stack([tf.image.resize(image, [size * 3 // 4, size]) for image in images[:batch]])
+    network, preprocessing = backbone_of(model)
+    pooling = model.get_layer(POOLING_LAYER)
+    backbone = tf.function(lambda x: network(preprocessing(x), training=False))
+    pool = tf.function(pooling)
+    maps = backbone(pixels)
+    decode = tf.function(decode_image, input_signature=[tf.TensorSpec([], tf.string)])
+    resize = tf.function(lambda x: resize_long_side(x, size), reduce_retracing=True)
+    extractor = Extractor(
+        lambda x: {"": model(x, training=False)}, paths, batch * size * size, progress=False
+    )
+    return {
+        "backbone": median_seconds(lambda: backbone(pixels)) / batch,
+        "decode": median_seconds(lambda: [decode(d) for d in data]) / len(paths),
+        "resize": median_seconds(lambda: [resize(image) for image in images]) / len(paths),
+        "pooling": median_seconds(lambda: pool(maps)) / batch,
+        "files to descriptors": median_seconds(lambda: extractor.extract(size)) / len(paths),
+    }
+
+
+def main():
+    dataset = load_dataset(FLAGS.dataset, FLAGS.data_dir)
+    sizes = [(int(h), int(w)) for h, w in map(stored_size, dataset.paths)]
+    # One shape, 4:3 landscape, so that the backbone's batches are the same in every column.
+    landscape = [p for p, (h, w) in zip(dataset.paths, sizes, strict=True) if 4 * h == 3 * w]
+    paths = np.array(landscape[: FLAGS.images])
+    model = build_descriptor(FLAGS.backbone, FLAGS.backbone_weights, FLAGS.pooling)
+    print(f"{len(paths)} images, {FLAGS.backbone}, {FLAGS.pooling}")
+    parts = ["decode", "resize", "pooling", "files to descriptors"]
+    print("| size | backbone, s/image | " + " | ".join(parts) + " |")
+    print("| ---: " * (2 + len(parts)) + "|")
+    for size in map(int, FLAGS.sizes):
+        found = measure(model, paths, size)
+        shares = [f"{100 * found[part] / found['backbone']:.1f} %" for part in parts]
+        print(f"| {size} | {found['backbone']:.4f} | " + " | ".join(shares) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    cli.run(main)
