@@ -14,8 +14,8 @@ $(VENV)/.installed: requirements.lock
 DEMO := runs/demo
 DEMO_TRAIN := --dataset=demo --data_dir=runs/landmarks --val_classes=25 --backbone=ResNet50V2 \
 	--backbone_weights=none --batch_norm=train --batch_norm_momentum=0.9 --image_size=64 \
-	--transfer=power --learning_rate=1e-3 --warmup_steps=10 --steps=120 --val_every=60 \
-	--checkpoint_every=60
+	--transfer=exponential --classes_per_batch=16 --images_per_class=3 --min_crop_area=0.6 \
+	--learning_rate=1e-3 --warmup_steps=10 --steps=110 --val_every=55 --checkpoint_every=55
 UNTRAINED := ResNet50V2+spoc,ResNet50V2+rmac,ResNet50V2+ramac,ResNet50V2+darac
 TRAINED := $(DEMO)/run+spoc,$(DEMO)/run+rmac,$(DEMO)/run+ramac,$(DEMO)/run
 DEMO_RESOLUTIONS := 64,96,128

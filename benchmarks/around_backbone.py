@@ -6,6 +6,7 @@ Prints a Markdown table: for each size, seconds an image of the bare backbone, a
 pooling and the whole extraction (from files, overlapped) as shares of it. Medians of --repeats.
 """
 
+import collections
 import statistics
 import time
 
@@ -49,7 +50,7 @@ def measure(model, paths, size):
     data = [tf.io.read_file(path) for path in paths]
     images = [decode_image(d) for d in data]
     batch = min(BATCH.get(size, 1), len(paths))
-    pixels = tf.stack([tf.image.resize(image, [size * 3 // 4, size]) for image in images[:batch]])
+    pixels = tf.stack([resize_long_side(image, size) for image in images[:batch]])
     network, preprocessing = backbone_of(model)
     pooling = model.get_layer(POOLING_LAYER)
     backbone = tf.function(lambda x: network(preprocessing(x), training=False))
@@ -71,12 +72,13 @@ def measure(model, paths, size):
 
 def main():
     dataset = load_dataset(FLAGS.dataset, FLAGS.data_dir)
-    sizes = [(int(h), int(w)) for h, w in map(stored_size, dataset.paths)]
-    # One shape, 4:3 landscape, so that the backbone's batches are the same in every column.
-    landscape = [p for p, (h, w) in zip(dataset.paths, sizes, strict=True) if 4 * h == 3 * w]
-    paths = np.array(landscape[: FLAGS.images])
+    shapes = [stored_size(path) for path in dataset.paths]
+    (shape, _), *_ = collections.Counter(shapes).most_common(1)
+    # One shape, so that the batches of the bare backbone and of the extraction are the same.
+    chosen = [path for path, own in zip(dataset.paths, shapes, strict=True) if own == shape]
+    paths = np.array(chosen[: FLAGS.images])
     model = build_descriptor(FLAGS.backbone, FLAGS.backbone_weights, FLAGS.pooling)
-    print(f"{len(paths)} images, {FLAGS.backbone}, {FLAGS.pooling}")
+    print(f"{len(paths)} images of {shape[0]} x {shape[1]}, {FLAGS.backbone}, {FLAGS.pooling}")
     parts = ["decode", "resize", "pooling", "files to descriptors"]
     print("| size | backbone, s/image | " + " | ".join(parts) + " |")
     print("| ---: " * (2 + len(parts)) + "|")

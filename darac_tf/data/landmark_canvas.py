@@ -77,11 +77,11 @@ def jitter(rng: np.random.Generator, colour, spread: float) -> tuple:
 
 def draw_style(rng: np.random.Generator) -> Style:
     """Draws the attributes of one landmark; the palettes are few, so that landmarks share them."""
-    wall = jitter(rng, WALLS[rng.integers(len(WALLS))], 10)
+    wall = jitter(rng, WALLS[rng.integers(len(WALLS))], 45)
     return Style(
         wall=wall,
         trim=shade(wall, float(rng.choice([0.66, 0.78, 1.2]))),
-        roof=jitter(rng, ROOFS[rng.integers(len(ROOFS))], 10),
+        roof=jitter(rng, ROOFS[rng.integers(len(ROOFS))], 45),
         glass=jitter(rng, (52, 58, 70), 18),
         opening=str(rng.choice(OPENINGS)),
         opening_width=float(rng.uniform(0.34, 0.7)),

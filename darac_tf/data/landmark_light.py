@@ -37,7 +37,7 @@ class Light:
 def draw_light(rng: np.random.Generator) -> Light:
     """Draws a time of day and weather: day, overcast, dusk, night or fog."""
     hour = str(
-        rng.choice(["day", "overcast", "dusk", "night", "fog"], p=[0.46, 0.24, 0.14, 0.12, 0.04])
+        rng.choice(["day", "overcast", "dusk", "night", "fog"], p=[0.56, 0.26, 0.09, 0.06, 0.03])
     )
     tint = np.exp(rng.normal(0, 0.06, 3))
     if hour == "day":

@@ -1,0 +1,106 @@
+"""The three scripts as a user runs them: one path through all, and mistakes as one line each."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from tests.conftest import REPOSITORY
+from tests.helpers import write_backbone, write_collection
+
+
+def run(script, *arguments, folder=REPOSITORY):
+    """Runs a script; returns exit status, standard output and the last line of standard error."""
+    command = [sys.executable, str(REPOSITORY / script), *map(str, arguments)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    lines = done.stderr.strip().splitlines() or [""]
+    return done.returncode, done.stdout, lines[-1]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("scripts")
+    write_collection(folder / "photos", classes=7, images=4)
+    write_backbone(folder / "small.keras")
+    return folder
+
+
+def train_flags(place, run_dir, **changes):
+    settings = {
+        "dataset": "folder",
+        "data_dir": place / "photos",
+        "val_classes": 3,
+        "backbone": place / "small.keras",
+        "image_size": 32,
+        "classes_per_batch": 3,
+        "images_per_class": 2,
+        "steps": 3,
+        "warmup_steps": 1,
+        "run_dir": run_dir,
+    } | changes
+    return [f"--{name}={value}" for name, value in settings.items()]
+
+
+def test_train_evaluate_export(place):
+    run_dir = place / "run"
+    status, output, last = run("train.py", *train_flags(place, run_dir))
+    assert status == 0, last
+    assert "3 steps, best validation mAP (plain)" in output
+    status, output, last = run(
+        "eval.py",
+        f"--descriptors={run_dir},{run_dir}+spoc",
+        "--dataset=csv",
+        f"--data_dir={run_dir / 'val.csv'}",
+        "--resolutions=32",
+        "--resolutions=32,48",
+        "--whiten_dataset=csv",
+        f"--whiten_data_dir={run_dir / 'train.csv'}",
+        "--whiten_dim=5",
+        f"--out={place / 'report'}",
+    )
+    assert status == 0, last
+    assert output.count("\n| ") == 9
+    report = json.loads((place / "report" / "report.json").read_text())
+    assert len(report["results"]) == 8 and report["settings"]["whiten_dim"] == 5
+    for result in report["results"]:
+        aps = [query["ap"] for query in result["per_query"]]
+        assert np.mean(aps) == pytest.approx(result["scores"]["mAP (plain)"])
+    assert len(list((place / "report").glob("*.png"))) == 8
+    (whitening,) = (place / "report").glob("*-run-32-48-whitened.npz")
+    status, output, last = run(
+        "export_savedmodel.py",
+        f"--model={run_dir}",
+        "--resolutions=32,48",
+        f"--whitening={whitening}",
+        f"--out={place / 'export' / '1'}",
+    )
+    assert status == 0, last
+    assert "5 dimensions" in output
+    images = sorted((place / "photos").rglob("*.jpg"))
+    status, output, last = run(
+        "examples/search_with_savedmodel.py", place / "export" / "1", *images, folder=place
+    )
+    assert status == 0, last
+    assert output.count(".jpg") == 6
+
+
+@pytest.mark.parametrize(
+    ("script", "arguments", "message"),
+    [
+        ("train.py", ["--run_dir=x", "--dataset=folder", "--data_dir=nowhere"], "nowhere"),
+        ("train.py", ["--run_dir=x", "--steps=none"], "--steps"),
+        ("train.py", ["--run_dir=x", "--colour=red"], "colour"),
+        ("train.py", [], "--run_dir"),
+        ("eval.py", ["--descriptors=nowhere", "--data_dir=photos"], "--descriptors: 'nowhere'"),
+        ("eval.py", ["--descriptors=x", "--data_dir=photos", "--resolutions=big"], "=big"),
+        ("export_savedmodel.py", ["--model=nowhere", "--out=x"], "nowhere"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_mistake_is_one_line(place, script, arguments, message):
+    status, output, last = run(script, *arguments, folder=place)
+    assert status != 0 and output == ""
+    assert last.startswith("error: ") and message in last
+    assert not (place / "x").exists()
