@@ -51,12 +51,14 @@ class RunCheckpoint:
     def restore(self):
         """Restores the latest checkpoint.
 
+        A run that was cut off before its first one has none, and starts at its first step.
+
         Raises:
-            UserError: If there is none, or it is damaged or of another model.
+            UserError: If it is damaged or of another model.
         """
         latest = self._manager.latest_checkpoint
         if latest is None:
-            raise UserError(f"--resume: no checkpoint in {self._manager.directory}")
+            return
         try:
             self._checkpoint.restore(latest).assert_consumed()
         except (AssertionError, IndexError, ValueError, tf.errors.OpError) as error:

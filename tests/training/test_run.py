@@ -89,6 +89,12 @@ def test_a_resumed_run_equals_an_uninterrupted_one(config, tmp_path, monkeypatch
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+def test_a_run_cut_before_its_first_checkpoint_resumes_at_its_first_step(config, tmp_path):
+    config = dataclasses.replace(config, steps=3)
+    config.write(tmp_path / "run")
+    assert len(train(config, tmp_path / "run", resume=True).losses) == 3
+
+
 def test_the_seed_decides(config, tmp_path):
     config = dataclasses.replace(config, steps=3)
     first = train(config, tmp_path / "a").losses
