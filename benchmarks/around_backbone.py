@@ -1,6 +1,6 @@
 """Times everything around the backbone as a share of the backbone's own time, in one run.
 
-    python benchmarks/around_backbone.py --data_dir=photos --backbone=ResNet50V2
+    python -m benchmarks.around_backbone --data_dir=photos --backbone=ResNet50V2
 
 Prints a Markdown table: for each size, seconds an image of the bare backbone, and decode, resize,
 pooling and the whole extraction (from files, overlapped) as shares of it. Medians of --repeats.
