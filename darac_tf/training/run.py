@@ -19,6 +19,7 @@ from darac_tf.models import build_descriptor
 from darac_tf.models.descriptor import BEST_MODEL
 from darac_tf.training.checkpoint import RunCheckpoint
 from darac_tf.training.config import CONFIG_FILE
+from darac_tf.training.convolutions import speed_up_gradients
 from darac_tf.training.monitor import Monitor
 from darac_tf.training.optimizers import GroupedOptimizer
 from darac_tf.training.step import make_train_step, set_batch_norm
@@ -80,6 +81,8 @@ def train(config, run_dir, resume=False):
         config.backbone, config.backbone_weights, config.pooling, **config.pooling_options()
     )
     set_batch_norm(model, config.batch_norm, config.batch_norm_momentum)
+    if not tf.config.list_logical_devices("GPU"):
+        speed_up_gradients(model)
     optimizer = GroupedOptimizer(config, model)
     checkpoint = RunCheckpoint(run_dir, model, optimizer)
     if resume:
