@@ -1,104 +1,126 @@
-"""Measures descriptors on labelled images, and prints one Markdown table.
+"""Measures descriptors on labelled images or a benchmark, and prints one Markdown table.
 
     python eval.py --descriptors=runs/photos,ResNet50V2+gem --dataset=folder --data_dir=photos \
         --resolutions=299 --resolutions=299,540,1020 --whiten_dataset=csv \
         --whiten_data_dir=runs/photos/train.csv --out=runs/photos/eval
+    python eval.py --check_data --dataset=roxford5k --data_dir=roxford
+    python eval.py --compare=a/report.json,b/report.json
 
---out gets report.md, report.json (every setting, per-query AP), a picture of queries with their
-first ranks for each row, and each row's whitening as .npz, for export_savedmodel.py.
+--out gets report.md, report.json (every setting, per-query AP) and for each row of the table a page
+of queries with what was found (.html, .png), per-query AP and the whitening (.npz).
 """
 
-import re
-from pathlib import Path
+import sys
 
 from absl import flags
 
 from darac_tf import cli
-from darac_tf.data import DATASETS, load_dataset
-from darac_tf.errors import UserError
-from darac_tf.evaluation.evaluator import Protocol, evaluate, ranking_rows
+from darac_tf.data import BENCHMARKS, DATASETS
+from darac_tf.evaluation import ranking
+from darac_tf.evaluation.combine import COMBINATIONS
+from darac_tf.evaluation.evaluator import evaluate
 from darac_tf.evaluation.extraction import DEFAULT_BATCH_PIXELS
-from darac_tf.evaluation.pictures import draw_rankings, pick_queries
-from darac_tf.evaluation.report import markdown_table, write_report
+from darac_tf.evaluation.options import check_data, compare, read_settings, read_task
+from darac_tf.evaluation.report import markdown_table
+from darac_tf.evaluation.report_files import write_all, write_row
 from darac_tf.evaluation.sources import load_sources
+from darac_tf.evaluation.whitening_source import KINDS
 
 FLAGS = flags.FLAGS
+ALL_SETS = [*DATASETS, *BENCHMARKS]
 
-flags.DEFINE_list(
-    "descriptors",
-    None,
-    "Run directories or .keras files, as trained; or BACKBONE+POOLING, with a keras.applications "
-    "name, a saved backbone or a run directory as BACKBONE.",
-    required=True,
-)
-flags.DEFINE_string("backbone_weights", None, "For keras.applications: imagenet, none or a file.")
-flags.DEFINE_enum("dataset", "folder", list(DATASETS), "Kind of data set.")
-flags.DEFINE_string("data_dir", None, "Folder of class folders, or CSV (path,label[,split]).")
-flags.DEFINE_string("split", None, "Use this split of the CSV only.")
-flags.DEFINE_string("query_split", None, "This split's images are the queries, the rest database.")
-flags.DEFINE_multi_string(
-    "resolutions",
-    ["299"],
-    "Long sides that are summed, as 299,540,1020. Repeat for more rows.",
-)
-flags.DEFINE_enum("whiten_dataset", "folder", list(DATASETS), "Kind of the whitening set.")
-flags.DEFINE_string("whiten_data_dir", None, "Fit a PCA whitening on these images.")
-flags.DEFINE_string("whiten_split", None, "Fit it on this split of the CSV only.")
-flags.DEFINE_integer("whiten_dim", None, "Dimension after whitening; default: all.", lower_bound=1)
-flags.DEFINE_integer("batch_pixels", DEFAULT_BATCH_PIXELS, "Pixels a batch.", lower_bound=1)
-flags.DEFINE_integer("seed", 0, "Of random weights.")
-flags.DEFINE_integer("pictured_queries", 6, "Queries in each picture; 0 for none.", lower_bound=0)
-flags.DEFINE_string("out", None, "Folder of the report; default: print the table only.")
+
+def _define_data_flags():
+    flags.DEFINE_list(
+        "descriptors",
+        [],
+        "Run directories or .keras files, as trained; or BACKBONE+POOLING, with a "
+        "keras.applications name, a saved backbone or a run directory as BACKBONE.",
+    )
+    flags.DEFINE_string("backbone_weights", None, "Of keras.applications: imagenet, none, a file.")
+    flags.DEFINE_integer("seed", 0, "Of random weights and of whitening pairs.")
+    flags.DEFINE_enum("dataset", "folder", ALL_SETS, "Kind of data set.")
+    flags.DEFINE_string("data_dir", None, "Folder of class folders, CSV, or benchmark folder.")
+    flags.DEFINE_string("split", None, "Use this split of the CSV only.")
+    flags.DEFINE_string("query_split", None, "This split's images are queries, the rest database.")
+    flags.DEFINE_bool("crop_queries", True, "Look at the boxes of the benchmark's queries only.")
+    flags.DEFINE_enum(
+        "orientation", "stored", ["stored", "exif", "list"], "Holidays: how images are turned."
+    )
+    flags.DEFINE_string("rotation_list", None, "For --orientation=list: name quarter_turns lines.")
+    flags.DEFINE_string("distractors_dir", None, "Add all images below it to the database.")
+    flags.DEFINE_bool("skip_bad_images", False, "Rank unreadable images last, and list them.")
+    flags.DEFINE_bool("check_data", False, "Only say which files of --dataset are there.")
+
+
+def _define_descriptor_flags():
+    flags.DEFINE_multi_string(
+        "resolutions",
+        ["299"],
+        "Sizes that are combined: long sides (299,540), factors (x0.5), a range of factors "
+        "(0.25..2). Repeat for more rows.",
+    )
+    flags.DEFINE_enum("combination", "sum", list(COMBINATIONS), "How resolutions are combined.")
+    flags.DEFINE_float("exponent", None, "Of the generalised mean.", lower_bound=1)
+    flags.DEFINE_integer("batch_pixels", DEFAULT_BATCH_PIXELS, "Pixels a batch.", lower_bound=1)
+    flags.DEFINE_string("cache_dir", None, "Keep descriptors here, and describe nothing twice.")
+
+
+def _define_whitening_flags():
+    flags.DEFINE_string("whitening", None, "A whitening (.npz) of an earlier evaluation.")
+    flags.DEFINE_enum("whiten_dataset", "folder", ALL_SETS, "Kind of the whitening set.")
+    flags.DEFINE_string("whiten_data_dir", None, "Fit a whitening on these images.")
+    flags.DEFINE_string("whiten_split", None, "Fit it on this split of the CSV only.")
+    flags.DEFINE_enum("whiten_kind", "pca", list(KINDS), "PCA, or learned from pairs (Lw).")
+    flags.DEFINE_integer("whiten_dim", None, "Dimension after it; default: all.", lower_bound=1)
+    flags.DEFINE_string("whiten_shrinkage", "0", "Of the covariance: 0 to 1, or auto.")
+    flags.DEFINE_float("whiten_power", 0.5, "PCA: 0.5 whitens, 0 only rotates.", 0.0, 1.0)
+    flags.DEFINE_bool("allow_whiten_on_test", False, "Go on where its images are test images.")
+
+
+def _define_ranking_flags():
+    flags.DEFINE_integer("top_k", None, "Ranks to keep; default: all.", lower_bound=1)
+    flags.DEFINE_enum("expansion", "none", list(ranking.EXPANSIONS), "Query expansion.")
+    flags.DEFINE_integer("expansion_n", 10, "Neighbours that expand a query.", lower_bound=1)
+    flags.DEFINE_float("expansion_alpha", 3.0, "Exponent of alpha-QE.", lower_bound=0)
+    flags.DEFINE_integer("augmentation_n", 0, "Database augmentation: neighbours.", lower_bound=0)
+    flags.DEFINE_enum("rerank", "none", list(ranking.RERANKINGS), "Re-ranking.")
+    flags.DEFINE_string("faiss_index", None, "Search approximately, as HNSW32 or IVF1024,Flat.")
+
+
+def _define_report_flags():
+    flags.DEFINE_string("out", None, "Folder of the report; default: print the table only.")
+    flags.DEFINE_integer("pictured_queries", 6, "Queries in a .png; 0 for none.", lower_bound=0)
+    flags.DEFINE_integer("page_queries", 50, "Queries in an .html; 0 for none.", lower_bound=0)
+    flags.DEFINE_list("compare", [], "Only compare two report.json (A.json#3 for its third row).")
+
+
+_define_data_flags()
+_define_descriptor_flags()
+_define_whitening_flags()
+_define_ranking_flags()
+_define_report_flags()
 
 
 def main():
-    protocol = _protocol()
+    options = {flag.name: flag.value for flag in FLAGS.get_key_flags_for_module(sys.argv[0])}
+    if FLAGS.compare:
+        print(compare(FLAGS.compare))
+        return
+    if FLAGS.check_data:
+        text, is_complete = check_data(FLAGS.dataset, FLAGS.data_dir)
+        print(text)
+        sys.exit(0 if is_complete else 1)
+    task, settings = read_task(options), read_settings(options)
     sources = load_sources(FLAGS.descriptors, FLAGS.backbone_weights, FLAGS.seed)
     rows = []
-    for measured in evaluate(sources, protocol):
-        rows.append(measured.result)
+    for measured in evaluate(sources, task, settings):
+        rows.append(measured)
         if FLAGS.out:
-            _write_files(measured, protocol, f"{len(rows):02d}-{_slug(measured.result)}")
+            write_row(FLAGS.out, len(rows), measured, FLAGS.pictured_queries, FLAGS.page_queries)
     if FLAGS.out:
-        write_report(FLAGS.out, rows, FLAGS.flag_values_dict())
-    print(markdown_table(rows))
-
-
-def _protocol():
-    images = load_dataset(FLAGS.dataset, FLAGS.data_dir, FLAGS.split)
-    if FLAGS.query_split:
-        images.split(FLAGS.query_split)  # complains when there is none
-    fit_on = None
-    if FLAGS.whiten_data_dir:
-        fit_on = load_dataset(FLAGS.whiten_dataset, FLAGS.whiten_data_dir, FLAGS.whiten_split)
-    elif FLAGS.whiten_dim or FLAGS.whiten_split:
-        raise UserError("--whiten_dim and --whiten_split need --whiten_data_dir")
-    return Protocol(
-        images,
-        FLAGS.query_split,
-        cli.parse_resolutions(FLAGS.resolutions),
-        fit_on,
-        FLAGS.whiten_dim,
-        FLAGS.batch_pixels,
-    )
-
-
-def _write_files(measured, protocol, name):
-    folder = Path(FLAGS.out)
-    if measured.whitening is not None:
-        measured.whitening.save(folder / f"{name}.npz")
-    if FLAGS.pictured_queries:
-        queries = pick_queries(measured.retrieval.scores["ap"], FLAGS.pictured_queries)
-        rows = ranking_rows(measured, protocol.images, queries)
-        score = 100 * measured.result.scores["mAP (plain)"]
-        title = f"{measured.result.descriptor}, mAP (plain) {score:.2f}"
-        draw_rankings(folder / f"{name}.png", rows, title)
-
-
-def _slug(result):
-    parts = [Path(result.descriptor).name, *map(str, result.resolutions)]
-    parts += ["whitened"] if result.whitening else []
-    return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(parts))
+        write_all(FLAGS.out, rows, options)
+    print(markdown_table([row.result for row in rows]))
 
 
 if __name__ == "__main__":

@@ -32,18 +32,3 @@ def _parse(arguments):
         return flags.FLAGS(arguments, known_only=False)
     except flags.Error as error:
         sys.exit(f"error: {' '.join(str(error).split())} (see --help)")
-
-
-def parse_resolutions(texts):
-    """`["299", "299,540"]` to `((299,), (299, 540))`.
-
-    Raises:
-        UserError: If a text is no list of positive whole numbers.
-    """
-    settings = []
-    for text in texts:
-        sides = [part.strip() for part in text.split(",")]
-        if not all(side.isdecimal() and int(side) > 0 for side in sides):
-            raise UserError(f"--resolutions={text}: give pixels on the long side, as 299,540")
-        settings.append(tuple(map(int, sides)))
-    return tuple(settings)

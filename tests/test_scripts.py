@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tests.conftest import REPOSITORY
+from tests.data.benchmarks import synthetic
 from tests.helpers import write_backbone, write_collection
 
 
@@ -67,7 +68,9 @@ def test_train_evaluate_export(place):
     for result in report["results"]:
         aps = [query["ap"] for query in result["per_query"]]
         assert np.mean(aps) == pytest.approx(result["scores"]["mAP (plain)"])
-    assert len(list((place / "report").glob("*.png"))) == 8
+    kinds = {".html": 8, "-ap.png": 8, ".npz": 4, "precision-recall.png": 1}
+    for ending, count in kinds.items():
+        assert len(list((place / "report").glob(f"*{ending}"))) == count
     (whitening,) = (place / "report").glob("*-run-32-48-whitened.npz")
     status, output, last = run(
         "export_savedmodel.py",
@@ -86,6 +89,38 @@ def test_train_evaluate_export(place):
     assert output.count(".jpg") == 6
 
 
+def test_a_benchmark_with_all_that_eval_offers(place):
+    folder = synthetic.write_oxford(place / "oxford")
+    status, output, _ = run("eval.py", "--check_data", "--dataset=oxford5k", f"--data_dir={folder}")
+    assert status == 1 and "5063" in output  # all is there, but not as many as published
+    common = [
+        f"--descriptors={place / 'small.keras'}+darac",
+        "--dataset=oxford5k",
+        f"--data_dir={folder}",
+        "--resolutions=32,x0.5",
+        f"--distractors_dir={place / 'photos'}",
+        f"--cache_dir={place / 'cache'}",
+        "--page_queries=3",
+        "--pictured_queries=0",
+    ]
+    status, output, last = run("eval.py", *common, f"--out={place / 'a'}")
+    assert status == 0, last
+    assert "mAP (Oxford)" in output
+    more = ["--expansion=alpha", "--expansion_n=3", "--augmentation_n=2", "--rerank=k_reciprocal"]
+    status, output, last = run("eval.py", *common, *more, f"--out={place / 'b'}")
+    assert status == 0, last
+    assert "alpha-QE (3, alpha = 3)" in output
+    reports = ",".join(str(place / name / "report.json") for name in "ab")
+    status, output, last = run("eval.py", f"--compare={reports}")
+    assert status == 0, last
+    assert "95 %" in output
+    report = json.loads((place / "b" / "report.json").read_text())
+    assert (
+        report["settings"]["expansion"] == "alpha" and "alsologtostderr" not in report["settings"]
+    )
+    assert any("28 distractors" in note for note in report["results"][0]["notes"])
+
+
 @pytest.mark.parametrize(
     ("script", "arguments", "message"),
     [
@@ -94,7 +129,13 @@ def test_train_evaluate_export(place):
         ("train.py", ["--run_dir=x", "--colour=red"], "colour"),
         ("train.py", [], "--run_dir"),
         ("eval.py", ["--descriptors=nowhere", "--data_dir=photos"], "--descriptors: 'nowhere'"),
-        ("eval.py", ["--descriptors=x", "--data_dir=photos", "--resolutions=big"], "=big"),
+        ("eval.py", ["--descriptors=x", "--data_dir=photos", "--resolutions=big"], "'big'"),
+        ("eval.py", ["--data_dir=photos"], "--descriptors"),
+        ("eval.py", ["--compare=a.json"], "--compare"),
+        ("eval.py", ["--check_data", "--data_dir=photos"], "--check_data"),
+        ("eval.py", ["--descriptors=x", "--data_dir=photos", "--exponent=2"], "--exponent"),
+        ("eval.py", ["--descriptors=x", "--data_dir=photos", "--orientation=exif"], "holidays"),
+        ("eval.py", ["--descriptors=x", "--dataset=oxford5k", "--data_dir=photos"], "gnd_oxford5k"),
         ("export_savedmodel.py", ["--model=nowhere", "--out=x"], "nowhere"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -2,11 +2,12 @@
 
 from pathlib import Path
 
+from darac_tf.data.benchmarks import BENCHMARKS, load_benchmark
 from darac_tf.data.labelled import LabelledImages, read_csv, read_folder
 from darac_tf.data.landmarks import generate_landmarks
 from darac_tf.errors import UserError
 
-__all__ = ["DATASETS", "LabelledImages", "load_dataset"]
+__all__ = ["BENCHMARKS", "DATASETS", "LabelledImages", "load_benchmark", "load_dataset"]
 
 
 def _demo(folder):

@@ -3,6 +3,7 @@
 EXIF orientation is not applied: an image is taken as its pixels are stored.
 """
 
+import os
 from pathlib import Path
 
 import tensorflow as tf
@@ -11,6 +12,10 @@ from PIL import Image, UnidentifiedImageError
 from darac_tf.errors import UserError
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+
+# Raise it whenever decoding, cropping, turning, resizing or `models.preprocessing` gives other
+# pixels than before: descriptors kept on disk are then made anew.
+PIXELS_VERSION = 1
 
 
 def decode_image(data):
@@ -25,6 +30,29 @@ def decode_image(data):
 def resize(image, height, width):
     """Antialiased bilinear resize: `(..., h, w, 3)` of any dtype to float32, same value range."""
     return tf.image.resize(image, [height, width], method="bilinear", antialias=True)
+
+
+def crop(image, box):
+    """Cuts a box out of `(height, width, 3)`, as `PIL.Image.crop` does; black beyond the edges.
+
+    Args:
+        image: Tensor of any dtype.
+        box: Integers `(4,)`: `xmin, ymin, xmax, ymax` in pixels, `xmax` and `ymax` not included.
+
+    Returns:
+        Tensor `(ymax - ymin, xmax - xmin, 3)` of the dtype of `image`.
+    """
+    xmin, ymin, xmax, ymax = tf.unstack(tf.cast(box, tf.int32))
+    height, width = tf.unstack(tf.shape(image)[:2])
+    inside = image[tf.maximum(ymin, 0) : ymax, tf.maximum(xmin, 0) : xmax]
+    above_below = [tf.maximum(-ymin, 0), tf.maximum(ymax - height, 0)]
+    left_right = [tf.maximum(-xmin, 0), tf.maximum(xmax - width, 0)]
+    return tf.pad(inside, [above_below, left_right, [0, 0]])
+
+
+def turn(image, quarters):
+    """Turns `(height, width, 3)` by a number of quarter turns counter-clockwise, 0 to 3."""
+    return tf.image.rot90(image, quarters)
 
 
 def resize_long_side(image, long_side):
@@ -58,9 +86,12 @@ def stored_size(path):
     """
     try:
         with Image.open(path) as image:
-            return image.height, image.width
+            height, width = image.height, image.width
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise UserError(unreadable(path)) from error
+    if not height or not width:
+        raise UserError(unreadable(path))
+    return height, width
 
 
 def check_images(paths):
@@ -70,10 +101,32 @@ def check_images(paths):
         UserError: For the first that cannot be read.
     """
     for path in paths:
-        try:
-            decode_image(Path(path).read_bytes())
-        except (OSError, tf.errors.InvalidArgumentError) as error:
-            raise UserError(unreadable(path)) from error
+        reason = decoding_failure(path)
+        if reason:
+            raise UserError(reason)
+
+
+def decoding_failure(path, size=None):
+    """Decodes an image to find out what is wrong with it.
+
+    Args:
+        path: The image file.
+        size: `(height, width)` that its header gives, or None not to compare.
+
+    Returns:
+        A line that names the image and says what is wrong, or None where nothing is.
+    """
+    try:
+        decoded = decode_image(Path(path).read_bytes())
+    except (OSError, tf.errors.InvalidArgumentError):
+        return unreadable(path)
+    height, width = decoded.shape[:2]
+    if size is not None and (height, width) != tuple(size):
+        return (
+            f"{path}: its header says {size[1]} x {size[0]} pixels, and it decodes to "
+            f"{width} x {height}; replace or remove it"
+        )
+    return None
 
 
 def unreadable(path):
@@ -83,4 +136,6 @@ def unreadable(path):
         return f"{path}: no such image"
     if path.stat().st_size == 0:
         return f"{path}: the image is empty (0 bytes); replace or remove it"
+    if not os.access(path, os.R_OK):
+        return f"{path}: permission denied; change the rights of the file"
     return f"{path}: cannot be decoded as JPEG, PNG, GIF or BMP; replace or remove it"

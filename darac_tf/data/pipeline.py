@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from darac_tf.data.images import decode_image, resize_long_side, scaled_size, stored_size
+from darac_tf.data.images import crop, decode_image, stored_size, turn
+from darac_tf.errors import UserError
 
 # Keeps the augmentation's random numbers apart from those of the sampler under the same seed.
 _STREAM = 2
@@ -57,29 +58,41 @@ class ShapeBatches(NamedTuple):
     sizes: np.ndarray
 
 
-def stored_sizes(paths, progress=True):
+def stored_sizes(paths, progress=True, failures=None):
     """`(images, 2)` heights and widths of image files, read from their headers.
 
+    Args:
+        paths: Paths of image files.
+        progress: Whether to show a progress bar.
+        failures: Dictionary that collects index and reason of images that cannot be read, whose
+            size is then 0 x 0; None raises for the first.
+
     Raises:
-        UserError: For an image that cannot be read.
+        UserError: For an image that cannot be read, without `failures`.
     """
     bar = tqdm(paths, "headers", unit=" images", disable=not progress or len(paths) < 1000)
-    return np.array([stored_size(path) for path in bar], np.int64).reshape(-1, 2)
+    sizes = np.zeros((len(paths), 2), np.int64)
+    for index, path in enumerate(bar):
+        try:
+            sizes[index] = stored_size(path)
+        except UserError as error:
+            if failures is None:
+                raise
+            failures[index] = str(error)
+    return sizes
 
 
-def batch_by_shape(sizes, long_side, batch_pixels, max_batch=64):
+def batch_by_shape(shapes, batch_pixels, max_batch=64):
     """Groups images by their shape after the resize, so that batches fill without padding.
 
     Args:
-        sizes: int `(images, 2)` heights and widths.
-        long_side: Pixels on the long side after the resize.
+        shapes: int `(images, 2)` heights and widths after the resize.
         batch_pixels: Most pixels in a batch; one image is always taken.
         max_batch: Most images in a batch.
 
     Returns:
         `ShapeBatches`.
     """
-    shapes = np.stack(scaled_size(*sizes.T, long_side, maximum=np.maximum), axis=1)
     order = np.lexsort((shapes[:, 1], shapes[:, 0]))
     ordered = shapes[order]
     _, first, counts = np.unique(ordered, axis=0, return_index=True, return_counts=True)
@@ -90,22 +103,32 @@ def batch_by_shape(sizes, long_side, batch_pixels, max_batch=64):
     return ShapeBatches(order, batch, np.bincount(batch))
 
 
-def description_batches(paths, plan, long_side):
-    """Decoded and resized images, batched by shape; no step holds more than a few batches.
+def description_batches(paths, views, plan, resize):
+    """Decoded, cropped, turned and resized images, batched by shape.
+
+    No step holds more than a few batches.
 
     Args:
         paths: String array `(images,)`.
-        plan: `ShapeBatches`.
-        long_side: Pixels on the long side.
+        views: `Views` of them.
+        plan: `ShapeBatches`, whose order may leave images out.
+        resize: Function of an image tensor `(height, width, 3)` to the resized float32 image.
 
     Returns:
-        Dataset of `(indices (b,), float32 pixels (b, height, width, 3) in [0, 255])`.
+        Dataset of `(indices (b,), float32 pixels (b, height, width, 3) in [0, 255])`, in the order
+        of the plan.
     """
     all_paths, batch_sizes = tf.constant(paths), tf.constant(plan.sizes)
+    boxes = None if views.boxes is None else tf.constant(views.boxes)
+    turns = None if views.turns is None else tf.constant(views.turns, tf.int32)
 
     def load(index, batch):
         image = decode_image(tf.io.read_file(all_paths[index]))
-        return batch, index, resize_long_side(image, long_side)
+        if boxes is not None:
+            image = crop(image, boxes[index])
+        if turns is not None:
+            image = turn(image, turns[index])
+        return batch, index, resize(image)
 
     def drop_key(batch, index, pixels):
         del batch

@@ -1,39 +1,43 @@
-"""Measures descriptors on a labelled collection, at every resolution, with whitening or not."""
+"""Measures descriptors on a task, at every resolution, with whitening or not."""
 
 from dataclasses import dataclass, field
 
-from darac_tf.data import LabelledImages
-from darac_tf.evaluation.combine import combine_resolutions, whiten
+import numpy as np
+
 from darac_tf.evaluation.extraction import DEFAULT_BATCH_PIXELS, Extractor
-from darac_tf.evaluation.labelled import Retrieval, leave_one_out, query_split
+from darac_tf.evaluation.feature_cache import FeatureCache
+from darac_tf.evaluation.ranking import Rankings, RankingSettings, rank
 from darac_tf.evaluation.report import Result
-from darac_tf.evaluation.whitening import Whitening, fit_pca_whitening
+from darac_tf.evaluation.sizes import LongSide
+from darac_tf.evaluation.task import Task
+from darac_tf.evaluation.vectors import Vectors
+from darac_tf.evaluation.whitening import Whitening
+from darac_tf.evaluation.whitening_source import WhiteningSource
 
 
 @dataclass(frozen=True)
-class Protocol:
-    """What is measured, the same for every descriptor.
+class Settings:
+    """How descriptors are measured, the same for all of them.
 
     Attributes:
-        images: The collection that is searched.
-        query_split: Name of the split whose images are the queries; None for leave-one-out.
-        resolutions: Settings, each a tuple of long sides in pixels whose descriptors are summed.
-        whiten_images: Other images to fit a PCA whitening on, or None.
-        whiten_dim: Dimension after whitening; None keeps all.
+        resolutions: Each a tuple of `sizes.LongSide` and `sizes.Factor` that are combined.
+        combination: One of `combine.COMBINATIONS`.
+        exponent: Of the generalised mean; None for its default.
+        whitening: `WhiteningSource`, or None for rows without whitening only.
+        ranking: `RankingSettings`.
         batch_pixels: Most pixels in a batch.
+        cache_dir: Folder of kept descriptors (`FeatureCache`), or None for none.
+        skip_bad: Rank images that can't be read last instead of refusing them.
     """
 
-    images: LabelledImages
-    query_split: str | None = None
-    resolutions: tuple[tuple[int, ...], ...] = ((299,),)
-    whiten_images: LabelledImages | None = None
-    whiten_dim: int | None = None
+    resolutions: tuple = ((LongSide(299),),)
+    combination: str = "sum"
+    exponent: float | None = None
+    whitening: WhiteningSource | None = None
+    ranking: RankingSettings = field(default_factory=RankingSettings)
     batch_pixels: int = DEFAULT_BATCH_PIXELS
-
-    def describe(self):
-        """One line for reports."""
-        kind = f"queries of split {self.query_split}" if self.query_split else "leave-one-out"
-        return f"{kind}, plain AP"
+    cache_dir: str | None = None
+    skip_bad: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,106 +46,116 @@ class Measured:
 
     Attributes:
         result: The row.
-        retrieval: Rankings and scores of every query.
+        task: What was measured on.
+        rankings: `Rankings` of the queries.
+        ap: float `(Q,)`, what queries are ordered by in pictures: AP, of the medium setting where
+            the protocol has several.
         whitening: The whitening in use, or None.
     """
 
     result: Result
-    retrieval: Retrieval = field(repr=False)
+    task: Task = field(repr=False)
+    rankings: Rankings = field(repr=False)
+    ap: np.ndarray = field(repr=False)
     whitening: Whitening | None = field(repr=False, default=None)
 
 
-def evaluate(sources, protocol):
+def evaluate(sources, task, settings):
     """Yields a `Measured` for each descriptor, resolution setting and whitening.
 
     Each image is described once at each resolution, however many settings use it.
 
     Args:
         sources: List of `sources.Source`.
-        protocol: `Protocol`.
+        task: `Task`.
+        settings: `Settings`.
 
     Raises:
-        UserError: If an image cannot be read, no query has a positive, or the whitening set is too
-            small for the dimension.
+        UserError: If an image can't be read, no query has a positive, or the whitening can't be
+            fitted or is of images of the task.
     """
+    note = settings.whitening.check(task) if settings.whitening else None
     for source in sources:
-        tested = _describe(source, protocol.images, protocol)
-        fitted = _describe(source, protocol.whiten_images, protocol)
+        tested = _Described(source, task.images, settings)
+        fitted = None
+        if settings.whitening and settings.whitening.images is not None:
+            fitted = _Described(source, settings.whitening.images, settings)
         for name in source.names:
-            for resolutions in protocol.resolutions:
-                descriptors = _combined(tested, name, resolutions)
-                yield _measure(name, resolutions, descriptors, None, protocol)
-                if fitted:
-                    whitening = _fit(name, resolutions, fitted, protocol)
-                    whitened = whiten(descriptors, whitening)
-                    yield _measure(name, resolutions, whitened, whitening, protocol)
+            for sizes in settings.resolutions:
+                vectors = tested.vectors(name, sizes)
+                yield _measure(name, sizes, vectors, None, tested, task, settings, ())
+                if settings.whitening:
+                    whitening = _whitening(name, sizes, fitted, settings)
+                    whitened = vectors.whitened(whitening)
+                    notes = (note,) if note else ()
+                    yield _measure(name, sizes, whitened, whitening, tested, task, settings, notes)
 
 
-def _describe(source, images, protocol):
-    """Dictionary of long side to name to descriptors."""
-    if images is None:
-        return None
-    extractor = Extractor(source.describe, images.paths, protocol.batch_pixels)
-    sides = sorted({side for setting in protocol.resolutions for side in setting})
-    return {side: extractor.extract(side) for side in sides}
+class _Described:
+    """Descriptors of a list of images by one source, made when they are first asked for."""
+
+    def __init__(self, source, images, settings):
+        self._settings = settings
+        self.extractor = Extractor(
+            source.describe, images, settings.batch_pixels, skip_bad=settings.skip_bad
+        )
+        self._cache = None
+        if settings.cache_dir:
+            self._cache = FeatureCache(settings.cache_dir, source.fingerprints())
+        sizes = {size for setting in settings.resolutions for size in setting}
+        self._found = {
+            size: self.extractor.extract(size, self._cache)
+            for size in sorted(sizes, key=lambda size: (type(size).__name__, str(size)))
+        }
+
+    def vectors(self, name, sizes):
+        """`Vectors` of one descriptor; arrays in memory are combined at once."""
+        parts = [self._found[size][name] for size in sizes]
+        combination = (self._settings.combination, self._settings.exponent)
+        vectors = Vectors(parts, *combination)
+        return vectors if self._cache else Vectors([np.asarray(vectors)])
 
 
-def _combined(described, name, resolutions):
-    return combine_resolutions([described[side][name] for side in resolutions]).numpy()
+def _whitening(name, sizes, fitted, settings):
+    if fitted is None:
+        return settings.whitening.loaded
+    rows = np.flatnonzero(fitted.extractor.usable)
+    return settings.whitening.fit(fitted.vectors(name, sizes), rows, name, sizes)
 
 
-def _fit(name, resolutions, fitted, protocol):
-    provenance = {
-        "kind": "pca",
-        "descriptor": name,
-        "resolutions": list(resolutions),
-        "images": protocol.whiten_images.name,
-    }
-    descriptors = _combined(fitted, name, resolutions)
-    return fit_pca_whitening(descriptors, protocol.whiten_dim, provenance)
-
-
-def _measure(name, resolutions, descriptors, whitening, protocol):
-    images = protocol.images
-    if protocol.query_split:
-        is_query = images.splits == protocol.query_split
-        retrieval = query_split(descriptors, images.labels, is_query)
-    else:
-        retrieval = leave_one_out(descriptors, images.labels)
-    per_query = [
-        {"path": str(images.paths[query]), "ap": float(ap)}
-        for query, ap in zip(retrieval.queries, retrieval.scores["ap"], strict=True)
-    ]
+def _measure(name, sizes, vectors, whitening, described, task, settings, notes):
+    extractor = described.extractor
+    rankings = rank(vectors, task, settings.ranking, extractor.usable)
+    scores = task.score(rankings.rows)
     result = Result(
         descriptor=name,
-        dimension=descriptors.shape[1],
-        resolutions=tuple(resolutions),
-        whitening=f"PCA on {whitening.provenance['images']}" if whitening else None,
-        dataset=images.name,
-        scores=retrieval.means,
-        per_query=per_query,
-        protocol=protocol.describe(),
-        database_size=len(retrieval.database) - (protocol.query_split is None),
+        dimension=vectors.shape[1],
+        resolutions=tuple(map(str, sizes)),
+        whitening=settings.whitening.describe() if whitening else None,
+        dataset=task.name,
+        scores=scores.means,
+        per_query=_per_query(task, scores.per_query),
+        protocol=task.protocol,
+        database_size=task.n_database - (task.exclude is not None),
+        notes=(*task.notes, *notes, *rankings.notes),
+        skipped=[{"path": path, "reason": why} for _, path, why in extractor.skipped],
+        post_processing=settings.ranking.describe(),
+        combination=_combination(settings, sizes),
     )
-    return Measured(result, retrieval, whitening)
+    key = next(key for key in ("ap", "ap (Medium)") if key in scores.per_query)
+    return Measured(result, task, rankings, scores.per_query[key], whitening)
 
 
-def ranking_rows(measured, images, queries, ranks=8):
-    """Rows for `pictures.draw_rankings`: chosen queries with their first ranks.
+def _per_query(task, scores):
+    kept = {key: values for key, values in scores.items() if key.startswith("ap")}
+    return [
+        {"path": str(task.images.paths[place]), **{k: float(v[query]) for k, v in kept.items()}}
+        for query, place in enumerate(task.queries)
+    ]
 
-    Args:
-        measured: `Measured`.
-        images: The collection.
-        queries: Numbers of the queries to show.
-        ranks: How many ranks of each.
-    """
-    retrieval = measured.retrieval
-    rows = []
-    for query in queries:
-        own = retrieval.queries[query]
-        found = retrieval.rankings[query, :ranks]
-        right = images.labels[found] == images.labels[own]
-        first = zip(images.paths[found], right, retrieval.similarities[query], strict=False)
-        ranked = [(str(path), bool(is_right), float(score)) for path, is_right, score in first]
-        rows.append((str(images.paths[own]), float(retrieval.scores["ap"][query]), ranked))
-    return rows
+
+def _combination(settings, sizes):
+    if settings.combination == "sum" or len(sizes) == 1:
+        return None  # The rule, or nothing to combine.
+    exponent = "" if settings.exponent is None else f", p = {settings.exponent:g}"
+    return f"{settings.combination}{exponent}"

@@ -4,12 +4,10 @@ import math
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from darac_tf.data.images import decode_image, resize_long_side, unreadable
-from darac_tf.errors import UserError
+from darac_tf.evaluation.thumbnails import thumbnail
 from darac_tf.files import atomic_path
 
 # The mark says the same as the frame's colour, for those who can't tell red from green.
@@ -18,9 +16,10 @@ _CELL_INCHES = 1.5
 _LABEL_INCHES = 0.9
 _TITLE_INCHES = 0.6
 _DPI = 120
+_ABSENT = 190  # grey
 
 
-def draw_rankings(path, rows, title):
+def draw_rankings(path, rows, title, unreadable=()):
     """Draws a PNG with a row a query: the query at left, then its first ranks.
 
     Right images have a green frame, wrong ones a red one, those that don't count a grey one;
@@ -28,10 +27,10 @@ def draw_rankings(path, rows, title):
 
     Args:
         path: PNG file to write.
-        rows: Non-empty list of `(query_path, ap, ranks)`, where `ap` is in [0, 1] or NaN, and
-            `ranks` is a list of `(image_path, is_right, score)`, best first; `is_right` is None
-            for an image that the protocol skips. Lists may differ in length.
+        rows: Non-empty list of `query_rows.QueryRow`. Their ranks may differ in number.
         title: One short line.
+        unreadable: Paths of images that can't be read: a text stands for them. Any other image that
+            can't be read is an error.
 
     Raises:
         UserError: If an image can't be read or the file can't be written.
@@ -39,7 +38,7 @@ def draw_rankings(path, rows, title):
     """
     if not rows:
         raise ValueError("A picture of rankings needs at least one row. Received: none")
-    n_columns = 1 + max(len(ranks) for _, _, ranks in rows)
+    n_columns = 1 + max(len(row.ranks) for row in rows)
     width = _LABEL_INCHES + n_columns * _CELL_INCHES
     height = _TITLE_INCHES + len(rows) * _CELL_INCHES
     figure = Figure(figsize=(width, height), dpi=_DPI)
@@ -58,7 +57,7 @@ def draw_rankings(path, rows, title):
         },
     )
     for row_axes, row in zip(axes, rows, strict=True):
-        _draw_row(row_axes, *row)
+        _draw_row(row_axes, row, set(unreadable))
     for column, axis in enumerate(axes[0]):
         axis.set_title(str(column) if column else "query", fontsize=8, pad=3)
     # Centred in the title's own strip, above the rank numbers.
@@ -67,52 +66,34 @@ def draw_rankings(path, rows, title):
         figure.savefig(temporary, format="png")
 
 
-def pick_queries(per_query_ap, count):
-    """Chooses queries spread evenly from the worst to the best.
-
-    >>> pick_queries([0.9, 0.1, float("nan"), 0.5, 0.7], 3)
-    [1, 3, 0]
-
-    Args:
-        per_query_ap: `(Q,)` average precisions; NaN or None for queries that have none, which
-            are not chosen.
-        count: Queries to choose, at least 1. One gives the worst; more than there are, all.
-
-    Returns:
-        List of query numbers, worst first; equal ones in their own order.
-
-    Raises:
-        ValueError: If count is below 1.
-    """
-    if count < 1:
-        raise ValueError(f"count must be at least 1. Received: {count}")
-    ap = np.array(per_query_ap, np.float64)
-    order = [int(query) for query in np.argsort(ap, kind="stable") if not np.isnan(ap[query])]
-    if count >= len(order):
-        return order
-    # The steps are longer than 1 here, so that no query is chosen twice.
-    return [order[i * (len(order) - 1) // max(count - 1, 1)] for i in range(count)]
-
-
-def _draw_row(axes, query_path, ap, ranks):
+def _draw_row(axes, row, unreadable):
     for axis in axes:
         axis.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(0, 1), aspect="equal")
         axis.spines[:].set_visible(False)
-    _draw_image(axes[0], query_path, "black", Path(query_path).stem[:16])
-    label = "AP -" if ap is None or math.isnan(ap) else f"AP {100 * ap:.1f} %"
+    small = _small(row.query_path, unreadable, row.box, row.turns)
+    _draw_image(axes[0], small, "black", Path(row.query_path).stem[:16])
+    has_ap = row.ap is not None and not math.isnan(row.ap)
+    label = f"AP {100 * row.ap:.1f} %" if has_ap else "AP -"
     axes[0].set_ylabel(label, fontsize=8, rotation=0, ha="right", va="center", labelpad=6)
-    for axis, (image_path, is_right, score) in zip(axes[1:], ranks, strict=False):
-        color, mark = _FRAMES[is_right]
-        _draw_image(axis, image_path, color, f"{mark} {score:.3f}")
+    for axis, image in zip(axes[1:], row.ranks, strict=False):
+        color, mark = _FRAMES[image.verdict]
+        small = _small(image.path, unreadable, None, image.turns)
+        _draw_image(axis, small, color, f"{mark} {image.score:.3f}")
 
 
-def _draw_image(axis, path, color, label):
+def _small(path, unreadable, box, turns):
+    side = round(_CELL_INCHES * _DPI)
+    if str(path) in unreadable:
+        return np.full((side, side, 3), _ABSENT, np.uint8)
+    return thumbnail(path, side, box, turns)
+
+
+def _draw_image(axis, small, color, label):
     """Fits an image into the unit square of an axis, framed, with a label below."""
-    thumbnail = _thumbnail(path, round(_CELL_INCHES * _DPI))
-    height, width = thumbnail.shape[:2]
+    height, width = small.shape[:2]
     x, y = 0.5 * width / max(height, width), 0.5 * height / max(height, width)
     extent = (0.5 - x, 0.5 + x, 0.5 - y, 0.5 + y)
-    axis.imshow(thumbnail, extent=extent, interpolation="antialiased", aspect="equal")
+    axis.imshow(small, extent=extent, interpolation="antialiased", aspect="equal")
     axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
     left, right, bottom, top = extent
     frame = ([left, right, right, left, left], [bottom, bottom, top, top, bottom])
@@ -120,11 +101,3 @@ def _draw_image(axis, path, color, label):
     axis.text(
         0.5, bottom - 0.05, label, fontsize=7, color=color, ha="center", va="top", parse_math=False
     )
-
-
-def _thumbnail(path, long_side):
-    try:
-        image = decode_image(Path(path).read_bytes())
-    except (OSError, tf.errors.InvalidArgumentError) as error:
-        raise UserError(unreadable(path)) from error
-    return resize_long_side(image, long_side).numpy().round().clip(0, 255).astype(np.uint8)

@@ -3,19 +3,17 @@
 import dataclasses
 import json
 import math
-import os
-import platform
-import subprocess
 from pathlib import Path
 
-import keras
 import numpy as np
-import tensorflow as tf
 
+from darac_tf.evaluation import markdown
+from darac_tf.evaluation.environment import environment
+from darac_tf.evaluation.markdown import ABSENT, escaped, is_missing, percent
 from darac_tf.files import atomic_path
 
-_PACKAGE = Path(__file__).resolve().parent.parent
-_ABSENT = "-"
+# The page names this many images that were left out; the JSON file names all.
+_LISTED_IMAGES = 50
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,25 +23,38 @@ class Result:
     Attributes:
         descriptor: Its name, such as "DARAC".
         dimension: Length of the vectors that were compared.
-        resolutions: Sizes in pixels whose descriptors were summed.
+        resolutions: What was combined: ints for long sides in pixels, floats for factors of the
+            stored size (shown as "x0.5"), strings as they are.
         whitening: What the whitening was learned on, or None without.
         dataset: Name of the data set.
-        scores: Means over the queries in [0, 1], by the name of the metric.
+        scores: Means over the queries in [0, 1], by the name of the metric, which has the protocol:
+            "mAP (Oxford)", "mAP (revisited, Medium)".
         per_query: A dict for each query: "path" and "ap" (NaN or None where the query has no
-            positive and is left out of the means), and what else shall be kept.
+            positive and is left out of the means), or for a protocol of several settings
+            "ap (Easy)" and the like; and what else shall be kept. All have the same settings.
         protocol: How rankings were scored, such as "leave-one-out, plain AP".
         database_size: Images that were searched.
+        notes: Sentences on what else the scores depend on: orientation, query cropping, a whitening
+            that was fitted on the test set.
+        skipped: A dict for each image that could not be read and is ranked last: "path" and
+            "reason".
+        post_processing: Such as "alpha-QE (alpha=3, k=10)", or None without.
+        combination: How the resolutions were combined, such as "mean", or None for one alone.
     """
 
     descriptor: str
     dimension: int
-    resolutions: tuple[int, ...]
+    resolutions: tuple[int | float | str, ...]
     whitening: str | None
     dataset: str
     scores: dict[str, float]
     per_query: list[dict]
     protocol: str
     database_size: int
+    notes: tuple[str, ...] = ()
+    skipped: list[dict] = dataclasses.field(default_factory=list)
+    post_processing: str | None = None
+    combination: str | None = None
 
 
 def write_report(folder, results, settings):
@@ -66,17 +77,21 @@ def write_report(folder, results, settings):
         "environment": environment(),
         "results": [dataclasses.asdict(result) for result in results],
     }
+    content = _strict(content)
     # ASCII, because file names may hold bytes that are not UTF-8.
-    text = json.dumps(_strict(content), indent=2, allow_nan=False)
-    page = f"# Evaluation\n\n{_data_set_lines(results)}\n\n{markdown_table(results)}\n"
+    text = json.dumps(content, indent=2, allow_nan=False)
+    page = _page(results, content["settings"], content["environment"])
     with atomic_path(folder / "report.json") as temporary:
         temporary.write_text(text + "\n", encoding="ascii")
     with atomic_path(folder / "report.md") as temporary:
-        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
+        temporary.write_text(page, encoding="utf-8")
 
 
 def markdown_table(results):
     """One Markdown table: a row for each result, a column for each metric, scores in percent.
+
+    Columns for how resolutions were combined and for post-processing are there when a result has
+    one.
 
     Args:
         results: Non-empty list of `Result`. A metric that a result lacks is shown as a dash.
@@ -90,86 +105,110 @@ def markdown_table(results):
     if not results:
         raise ValueError("A report needs at least one result. Received: none")
     metrics = list(dict.fromkeys(name for result in results for name in result.scores))
-    header = ["Descriptor", "Dim.", "Resolutions", "Whitening", "Data set"]
-    rows = [
-        [
-            result.descriptor,
-            str(result.dimension),
-            "+".join(map(str, result.resolutions)),
-            result.whitening or _ABSENT,
-            result.dataset,
-            *(_percent(result.scores.get(name)) for name in metrics),
-        ]
-        for result in results
-    ]
-    numeric = [name in ("Dim.", *metrics) for name in (*header, *metrics)]
-    rule = ["---:" if is_numeric else "---" for is_numeric in numeric]
-    cells = [[_escaped(cell) for cell in row] for row in ([*header, *metrics], *rows)]
-    return "\n".join(f"| {' | '.join(row)} |" for row in (cells[0], rule, *cells[1:]))
-
-
-def environment():
-    """What a measurement depends on besides its settings.
-
-    Returns:
-        Dict of the versions of Python, TensorFlow, Keras and NumPy, the git revision of this
-        package (None where it is not a git checkout), the platform and the number of CPUs.
-    """
-    return {
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-        "numpy": np.__version__,
-        "darac_git_revision": git_revision(_PACKAGE),
-        "platform": platform.platform(),
-        "cpu_count": os.cpu_count(),
+    columns = {
+        "Descriptor": [result.descriptor for result in results],
+        "Dim.": [str(result.dimension) for result in results],
+        "Resolutions": ["+".join(map(resolution_text, result.resolutions)) for result in results],
+        "Combined by": [result.combination for result in results],
+        "Whitening": [result.whitening or ABSENT for result in results],
+        "Post-processing": [result.post_processing for result in results],
+        "Data set": [result.dataset for result in results],
     }
+    shown = {name: cells for name, cells in columns.items() if any(cells)}
+    rows = [
+        [*(cell or ABSENT for cell in cells), *(percent(result.scores.get(m)) for m in metrics)]
+        for result, *cells in zip(results, *shown.values(), strict=True)
+    ]
+    header = [*shown, *metrics]
+    return markdown.table(header, rows, [name in ("Dim.", *metrics) for name in header])
 
 
-def git_revision(folder):
-    """The commit that is checked out in a folder.
+def ap_settings(per_query):
+    """The settings of a protocol for which queries have an average precision.
+
+    >>> ap_settings([{"path": "a.jpg", "ap (Easy)": 1.0, "ap (Hard)": None}])
+    ['ap (Easy)', 'ap (Hard)']
 
     Args:
-        folder: A folder directly below the root of the checkout. A checkout further up is
-            another project's that merely contains this one.
+        per_query: `Result.per_query`.
 
     Returns:
-        40 hexadecimal digits, or None without git or a checkout.
+        List of keys: "ap" for a protocol of one setting, else "ap (NAME)" for each. Should queries
+        have both, "ap" stands for one of the others and is not listed.
     """
-    folder = Path(folder).resolve()
-    command = ["git", "-C", str(folder), "rev-parse", "--show-toplevel", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    root, revision = done.stdout.splitlines()
-    return revision if Path(root) == folder.parent else None
+    keys = dict.fromkeys(key for query in per_query for key in query)
+    return [key for key in keys if key.startswith("ap (")] or [key for key in keys if key == "ap"]
 
 
-def _data_set_lines(results):
-    """A list item for each data set and protocol, with its counts."""
-    return "\n".join(dict.fromkeys(_data_set_line(result) for result in results))
+def resolution_text(resolution):
+    """How a member of `Result.resolutions` is shown.
+
+    >>> resolution_text(299), resolution_text(0.5), resolution_text("as stored")
+    ('299', 'x0.5', 'as stored')
+    """
+    return f"x{resolution:g}" if isinstance(resolution, float) else str(resolution)
+
+
+def _page(results, settings, versions):
+    parts = [
+        "# Evaluation",
+        "\n".join(dict.fromkeys(_data_set_line(result) for result in results)),
+        markdown_table(results),
+        *_notes(results),
+        *_skipped(results),
+        f"## Environment\n\n{_listed(versions)}",
+    ]
+    if settings:
+        parts.append(f"## Settings\n\n{_listed(settings)}")
+    return "\n\n".join(parts) + "\n"
 
 
 def _data_set_line(result):
-    n_unscored = sum(_is_missing(query["ap"]) for query in result.per_query)
-    left_out = f" ({n_unscored} without a positive, left out of the means)" if n_unscored else ""
-    return (
+    """A list item for a data set and protocol, with its counts."""
+    return escaped(
         f"- {result.dataset}: {result.protocol}; {result.database_size} database images, "
-        f"{len(result.per_query)} queries{left_out}. Scores in %."
+        f"{len(result.per_query)} queries{_left_out(result.per_query)}. Scores in %."
     )
 
 
-def _percent(score):
-    return _ABSENT if _is_missing(score) else f"{100 * score:.2f}"
+def _left_out(per_query):
+    counts = {
+        key.removeprefix("ap").strip(" ()"): sum(is_missing(query[key]) for query in per_query)
+        for key in ap_settings(per_query)
+    }
+    named = ", ".join(f"{name}: {count}".removeprefix(": ") for name, count in counts.items())
+    return f" ({named} without a positive, left out of the means)" if any(counts.values()) else ""
 
 
-def _is_missing(score):
-    return score is None or math.isnan(score)
+def _notes(results):
+    lines = dict.fromkeys(
+        escaped(f"- {result.dataset}: {note}") for result in results for note in result.notes
+    )
+    return ["## Notes\n\n" + "\n".join(lines)] if lines else []
 
 
-def _escaped(cell):
-    return cell.replace("|", "\\|").replace("\n", " ")
+def _skipped(results):
+    lines = dict.fromkeys(
+        escaped(f"- {result.dataset}: {image['path']}: {image['reason']}")
+        for result in results
+        for image in result.skipped
+    )
+    if not lines:
+        return []
+    listed = list(lines)[:_LISTED_IMAGES]
+    if len(lines) > len(listed):
+        listed.append(f"- and {len(lines) - len(listed)} more, named in report.json")
+    head = f"## Images that could not be read\n\nLeft out and ranked last: {len(lines)}."
+    return ["\n\n".join([head, "\n".join(listed)])]
+
+
+def _listed(values):
+    """A list item for each value that is set."""
+    return "\n".join(
+        escaped(f"- {name}: {value if isinstance(value, str) else json.dumps(value)}")
+        for name, value in values.items()
+        if value is not None
+    )
 
 
 def _strict(value):

@@ -1,29 +1,47 @@
 """Exact search by dot product, which is the cosine similarity for L2-normalised descriptors."""
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 
 from darac_tf.errors import UserError
+from darac_tf.evaluation.candidates import find_candidates
+from darac_tf.evaluation.exact_scores import (
+    LAST_KEY,
+    exact_scores,
+    norm_bounds,
+    pair_scores,
+    sort_keys,
+    split_keys,
+)
+from darac_tf.evaluation.finite import finite_rows
+from darac_tf.evaluation.mapped_memory import release
 
-# Sorts behind every score: float32 has no value with these bits that is not NaN.
-_LAST = np.uint64(0xFFFFFFFFFFFFFFFF)
-_POSITION_BITS = np.uint64(32)
-_MAGNITUDE = np.uint32(0x7FFFFFFF)
+# Scoring a chosen row in float64 costs about as much as this many rows of a float32 product.
+_COST_OF_CANDIDATE = 16
+# Pairs of query and candidate that a thread scores at once.
+_PAIRS = 128
+_THREADS = min(4, os.cpu_count() or 1)
 
 
 def search(queries, database, top_k=None, block_rows=4096, exclude=None):
     """Ranks the database for each query by dot product.
 
-    Equal scores keep the order of the database, at the border of the first k too. Products are
-    summed in float64 and rounded to float32: summed in float32, copies of one descriptor can
-    differ in the last bit by where they lie in a block, so that ranks would depend on block size
-    and machine.
+    Equal scores keep the order of the database, at the border of the first k too. A score is the
+    sum in float64, in a fixed order, rounded to float32: ranks depend on neither block size nor
+    machine, and copies of one descriptor tie. Where k is small against the database, float32
+    products find the rows that can be among the first k (`candidates.find_candidates`), and only
+    these are scored in float64; queries with too many scores near the k-th, such as those of a
+    collapsed model, are compared with all rows in float64.
 
     The database is read in blocks, so a `numpy.memmap` needs never fit in memory. Memory is
     `O(Q * (k + block_rows) + block_rows * D)`.
 
     Args:
         queries: `(Q, D)` float descriptors.
-        database: `(N, D)` float descriptors, array or memmap.
+        database: `(N, D)` float descriptors, array or memmap, or what has a `shape` and is
+            indexed by slices and integer arrays like them.
         top_k: Ranks to return, at least 1; more than there are gives all. None gives all.
         block_rows: Database rows that are compared at once.
         exclude: `(Q,)` database row to leave out for each query (leave-one-out), or None.
@@ -33,8 +51,8 @@ def search(queries, database, top_k=None, block_rows=4096, exclude=None):
         k is top_k, N (or N - 1 with `exclude`) at most.
 
     Raises:
-        UserError: If descriptors hold NaN or infinity, differ in their dimension, or the
-            database has no row to rank.
+        UserError: If descriptors hold NaN or infinity, are too long for scores in float32, differ
+            in their dimension, or the database has no row to rank.
         ValueError: If an argument has the wrong shape or range.
     """
     n_rows = database.shape[0]
@@ -43,70 +61,84 @@ def search(queries, database, top_k=None, block_rows=4096, exclude=None):
     exclude = None if exclude is None else _checked_rows(exclude, len(queries), n_rows)
     queries = finite_rows(queries, "query descriptors")
     k = n_ranked if top_k is None else min(top_k, n_ranked)
+    rows = np.empty((len(queries), k), np.int64)
+    scores = np.empty((len(queries), k), np.float32)
+    found = None
+    if k * _COST_OF_CANDIDATE <= n_rows:
+        found = find_candidates(queries, database, k, block_rows, exclude)
+    found = found or [None] * len(queries)
+    few = [query for query, candidates in enumerate(found) if candidates is not None]
+    if few:
+        rows[few], scores[few] = _rank(queries[few], database, [found[q] for q in few], k)
+    others = [query for query, candidates in enumerate(found) if candidates is None]
+    if others:
+        left_out = None if exclude is None else exclude[others]
+        rows[others], scores[others] = _search_all(
+            queries[others], database, k, block_rows, left_out
+        )
+    return rows, scores
+
+
+def _rank(queries, database, candidates, k):
+    """The k best of each query's candidate rows, as `(Q, k)` rows and scores."""
+    counts = [len(rows) for rows in candidates]
+    query, row = np.repeat(np.arange(len(queries)), counts), np.concatenate(candidates)
+    # In the order of the database, so that a large file is read once, from front to back.
+    order = np.argsort(row, kind="stable")
+    keys = np.empty(len(row), np.uint64)
+
+    def score(span):
+        pairs = order[span]
+        scores = _pair_scores(queries, query[pairs], database, row[pairs])
+        keys[pairs] = sort_keys(scores, row[pairs].astype(np.uint64))
+
+    bounds = np.linspace(0, len(row), _THREADS + 1).astype(np.int64)
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(score, map(slice, bounds[:-1], bounds[1:])))
+    best = [np.sort(own)[:k] for own in np.split(keys, np.cumsum(counts)[:-1])]
+    return split_keys(np.stack(best))
+
+
+def _pair_scores(queries, query_index, database, row_index):
+    """`exact_scores.pair_scores` of chosen rows, in buffers that stay in the processor's cache."""
+    scores = np.empty(len(row_index), np.float32)
+    left, right = np.empty((2, _PAIRS, queries.shape[1]))
+    for start in range(0, len(scores), _PAIRS):
+        query, row = (index[start : start + _PAIRS] for index in (query_index, row_index))
+        n = len(row)
+        # "clip" writes to `out` directly; every index is in range.
+        np.take(queries, query, axis=0, out=left[:n], mode="clip")
+        right[:n] = database[row]
+        release(database, row[0], row[-1] + 1)
+        scores[start : start + n] = pair_scores(left[:n], right[:n], out=right[:n])
+    return scores
+
+
+def _search_all(queries, database, k, block_rows, exclude):
+    """Compares with every row in float64."""
+    n_rows = database.shape[0]
+    query_norms = norm_bounds(queries)
     # One sortable number a pair, so that the k smallest are the k best with ties resolved.
     keys = np.empty((len(queries), min(n_rows, k + block_rows)), np.uint64)
     filled = 0
     for start in range(0, n_rows, block_rows):
-        block = finite_rows(database[start : start + block_rows], "database descriptors", start)
-        if filled + len(block) > keys.shape[1]:
+        block = database[start : start + block_rows]
+        block64 = finite_rows(block, "database descriptors", start)
+        release(database, start, start + block_rows)
+        if filled + len(block64) > keys.shape[1]:
             keys[:, :filled].partition(k - 1, axis=1)
             filled = k
-        new = keys[:, filled : filled + len(block)]
-        new[...] = _encode((queries @ block.T).astype(np.float32), start)
+        new = keys[:, filled : filled + len(block64)]
+        scores = exact_scores(queries, block64, query_norms, norm_bounds(block64).max())
+        new[...] = sort_keys(scores, np.arange(start, start + len(block64), dtype=np.uint64))
         if exclude is not None:
-            inside = np.flatnonzero((exclude >= start) & (exclude < start + len(block)))
-            new[inside, exclude[inside] - start] = _LAST
-        filled += len(block)
+            inside = np.flatnonzero((exclude >= start) & (exclude < start + len(block64)))
+            new[inside, exclude[inside] - start] = LAST_KEY
+        filled += len(block64)
     best = keys[:, :filled]
     if k < filled:
         best.partition(k - 1, axis=1)
-    return _decode(np.sort(best[:, :k], axis=1))
-
-
-def finite_rows(rows, what, first_row=0):
-    """Converts descriptors to float64 and refuses NaN and infinity.
-
-    Args:
-        rows: `(n, D)` numbers.
-        what: What they are, for the message.
-        first_row: Number of the first row within the whole array, for the message.
-
-    Returns:
-        `(n, D)` float64 array.
-
-    Raises:
-        UserError: If a value is NaN or infinite; names the first such row.
-    """
-    rows = np.asarray(rows, np.float64)
-    is_bad = ~np.isfinite(rows).all(axis=1)
-    if is_bad.any():
-        raise UserError(
-            f"row {first_row + int(np.argmax(is_bad))} of the {what} holds NaN or infinity: "
-            "check the model's weights, then compute the descriptors again"
-        )
-    return rows
-
-
-def _encode(scores, first_row):
-    """uint64 keys `(Q, n)` that sort by falling score, then by rising row."""
-    scores += np.float32(0)  # -0.0 has other bits than the equal 0.0
-    bits = _flip_positive(scores.view(np.uint32)).astype(np.uint64) << _POSITION_BITS
-    return bits | np.arange(first_row, first_row + scores.shape[1], dtype=np.uint64)
-
-
-def _decode(keys):
-    rows = (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
-    bits = (keys >> _POSITION_BITS).astype(np.uint32)
-    return rows, _flip_positive(bits).view(np.float32)
-
-
-def _flip_positive(bits):
-    """Maps the bits of float32 to integers in falling order of the floats, and back.
-
-    Bits of negative floats already rise as the floats fall; those of positive ones run the other
-    way. The sign bit stays, so the map is its own inverse.
-    """
-    return np.where(bits > _MAGNITUDE, bits, bits ^ _MAGNITUDE)
+    return split_keys(np.sort(best[:, :k], axis=1))
 
 
 def _check_arguments(queries, database, top_k, block_rows, n_ranked):

@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 
 from darac_tf.errors import UserError
+from darac_tf.evaluation.fingerprint import model_fingerprint
 from darac_tf.models import POOLINGS, Preprocessing, build_backbone, load_descriptor
 from darac_tf.models.backbones import APPLICATIONS, load_keras_model
 from darac_tf.models.descriptor import (
@@ -24,10 +25,16 @@ class Source:
     Attributes:
         names: Their names, as given.
         describe: Function of pixels to a dictionary of name to descriptors.
+        parts: For each name the layers that make it: backbone, preprocessing, pooling.
     """
 
     names: tuple[str, ...]
     describe: object
+    parts: dict[str, tuple]
+
+    def fingerprints(self):
+        """Dictionary of name to a hash of all that its descriptors depend on."""
+        return {name: model_fingerprint(*layers) for name, layers in self.parts.items()}
 
 
 def load_sources(specs, backbone_weights=None, seed=0):
@@ -81,7 +88,11 @@ def _load(backbone, poolings, backbone_weights, seed):
     keras.utils.set_random_seed(seed)
     network, preprocessing, trained = _parts(backbone, poolings, backbone_weights)
     layers = {spec: trained if p is None else make_pooling(p) for spec, p in poolings.items()}
-    return Source(tuple(layers), share_backbone(network, preprocessing, layers))
+    for layer in layers.values():
+        if not layer.built:
+            layer.build((None, None, None, network.output_shape[-1]))
+    parts = {spec: (network, preprocessing, layer) for spec, layer in layers.items()}
+    return Source(tuple(layers), share_backbone(network, preprocessing, layers), parts)
 
 
 def _parts(backbone, poolings, backbone_weights):

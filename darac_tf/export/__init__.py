@@ -1,5 +1,5 @@
 """Export: one SavedModel from image bytes to descriptors."""
 
-from darac_tf.export.saved_model import export_saved_model, verify_saved_model
+from darac_tf.export.saved_model import export_saved_model
 
-__all__ = ["export_saved_model", "verify_saved_model"]
+__all__ = ["export_saved_model"]

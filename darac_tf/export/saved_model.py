@@ -1,11 +1,11 @@
 """One SavedModel with all of it inside: decoding, resizes, network, pooling, whitening."""
 
-import numpy as np
 import tensorflow as tf
 
-from darac_tf.data.images import decode_image, resize_long_side
+from darac_tf.data.images import decode_image
 from darac_tf.errors import UserError
 from darac_tf.evaluation.combine import combine_resolutions, whitening_layer
+from darac_tf.evaluation.sizes import as_size
 from darac_tf.files import atomic_path
 
 
@@ -14,27 +14,27 @@ class ImageDescriber(tf.Module):
 
     Args:
         model: Descriptor (`models.build_descriptor`).
-        resolutions: Long sides in pixels, whose descriptors are summed.
+        resolutions: What is combined: `sizes.LongSide`, `sizes.Factor`, or integers for long sides
+            in pixels.
         whitening: `evaluation.whitening.Whitening` of these resolutions, or None.
+        combination: How, see `combine_resolutions`.
+        exponent: See `combine_resolutions`.
 
     Raises:
-        UserError: If the whitening is for descriptors of another length.
+        UserError: If the whitening is for descriptors of another length or other resolutions.
     """
 
-    def __init__(self, model, resolutions, whitening=None):
+    def __init__(self, model, resolutions, whitening=None, combination="sum", exponent=None):
         super().__init__()
         self._model = model
-        self._resolutions = tuple(resolutions)
+        self._sizes = tuple(map(as_size, resolutions))
+        self._combination = (combination, exponent)
         self._whitening = None
         self.dimension = model.output_shape[-1]
         if whitening is not None:
-            self.dimension, expected = whitening.projection.shape
-            if expected != model.output_shape[-1]:
-                raise UserError(
-                    f"--whitening is for descriptors of {expected} dimensions, and the model's "
-                    f"have {model.output_shape[-1]}"
-                )
-            self._whitening = whitening_layer(whitening)
+            _check_resolutions(whitening, self._sizes)
+            self._whitening = whitening_layer(whitening, self.dimension)
+            self.dimension = whitening.projection.shape[0]
 
     @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
     def describe(self, image_bytes):
@@ -51,13 +51,23 @@ class ImageDescriber(tf.Module):
     def _describe_one(self, data):
         image = decode_image(data)
         described = [
-            self._model(resize_long_side(image, side)[tf.newaxis], training=False)
-            for side in self._resolutions
+            self._model(size.resize(image)[tf.newaxis], training=False) for size in self._sizes
         ]
-        return combine_resolutions(described)[0]
+        return combine_resolutions(described, *self._combination)[0]
 
 
-def export_saved_model(model, folder, resolutions, whitening=None):
+def _check_resolutions(whitening, sizes):
+    fitted_at, wanted = whitening.provenance.get("resolutions"), list(map(str, sizes))
+    if fitted_at is not None and list(map(str, fitted_at)) != wanted:
+        raise UserError(
+            f"--whitening was fitted at the resolutions {','.join(map(str, fitted_at))}, and the "
+            f"export is for {','.join(wanted)}: give the same --resolutions, or fit it again"
+        )
+
+
+def export_saved_model(
+    model, folder, resolutions, whitening=None, combination="sum", exponent=None
+):
     """Writes a SavedModel that needs neither darac_tf nor Keras to load.
 
     Its signature `serving_default` maps `image_bytes` (string, `(batch,)`: JPEG, PNG, GIF or BMP)
@@ -66,8 +76,10 @@ def export_saved_model(model, folder, resolutions, whitening=None):
     Args:
         model: Descriptor.
         folder: Where to write; it must not exist yet.
-        resolutions: Long sides in pixels, whose descriptors are summed.
+        resolutions: See `ImageDescriber`, as for the rest.
         whitening: `Whitening` of these resolutions, or None.
+        combination: How resolutions are combined.
+        exponent: Of the generalised mean.
 
     Returns:
         The dimension of the exported descriptors.
@@ -75,28 +87,9 @@ def export_saved_model(model, folder, resolutions, whitening=None):
     Raises:
         UserError: If the folder exists, or the whitening does not fit.
     """
-    describer = ImageDescriber(model, resolutions, whitening)
+    describer = ImageDescriber(model, resolutions, whitening, combination, exponent)
     with atomic_path(folder) as temporary:
         tf.saved_model.save(
             describer, str(temporary), signatures={"serving_default": describer.describe}
         )
     return describer.dimension
-
-
-def verify_saved_model(folder, paths, expected):
-    """Compares a SavedModel with descriptors computed by the evaluation.
-
-    Args:
-        folder: SavedModel.
-        paths: Image files.
-        expected: `(images, dimension)` descriptors of them.
-
-    Returns:
-        The largest absolute difference of any component.
-    """
-    served = tf.saved_model.load(str(folder)).signatures["serving_default"]
-    worst = 0.0
-    for path, vector in zip(paths, expected, strict=True):
-        found = served(image_bytes=tf.io.read_file(str(path))[tf.newaxis])["descriptor"][0]
-        worst = max(worst, float(np.abs(found - vector).max()))
-    return worst

@@ -1,9 +1,9 @@
 """Validation: retrieval among images of classes that are not trained on."""
 
-import numpy as np
-
 from darac_tf.evaluation.extraction import Extractor
-from darac_tf.evaluation.labelled import leave_one_out
+from darac_tf.evaluation.ranking import RankingSettings, rank
+from darac_tf.evaluation.task import labelled_task
+from darac_tf.evaluation.vectors import Vectors
 
 
 class Validator:
@@ -18,11 +18,11 @@ class Validator:
     METRIC = "mAP (plain)"
 
     def __init__(self, model, images, config):
-        self._images = images
+        self._task = labelled_task(images)
         self._long_side = config.image_size
         self._extractor = Extractor(
             lambda pixels: {"": model(pixels, training=False)},
-            images.paths,
+            self._task.images,
             batch_pixels=config.val_batch_pixels,
             progress=False,
         )
@@ -30,4 +30,6 @@ class Validator:
     def scores(self):
         """Dictionary of metric name to mean score in [0, 1]."""
         descriptors = self._extractor.extract(self._long_side)[""]
-        return leave_one_out(np.asarray(descriptors), self._images.labels).means
+        vectors, usable = Vectors([descriptors]), self._extractor.usable
+        rankings = rank(vectors, self._task, RankingSettings(), usable)
+        return self._task.score(rankings.rows).means

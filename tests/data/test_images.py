@@ -68,6 +68,22 @@ def test_resize_is_close_to_pillow():
     np.testing.assert_allclose(images.resize_long_side(array, 24), expected, atol=1.0)
 
 
+@pytest.mark.parametrize(
+    "box", [(0, 0, 9, 7), (2, 1, 5, 7), (-2, 3, 4, 9), (3, -1, 12, 8), (8, 6, 9, 7)]
+)
+def test_crop_is_that_of_pillow(box):
+    array = np.random.default_rng(0).integers(1, 256, (7, 9, 3)).astype(np.uint8)
+    expected = np.asarray(Image.fromarray(array).crop(box))
+    np.testing.assert_array_equal(images.crop(array, np.array(box)), expected)
+
+
+@pytest.mark.parametrize("quarters", range(4))
+def test_turn_is_counter_clockwise(quarters):
+    array = np.random.default_rng(0).integers(0, 256, (4, 6, 3)).astype(np.uint8)
+    expected = Image.fromarray(array).rotate(90 * quarters, expand=True)
+    np.testing.assert_array_equal(images.turn(array, quarters), np.asarray(expected))
+
+
 def test_same_in_tf_data(tmp_path):
     data = tf.io.read_file(write_image(tmp_path / "a.png"))
 
@@ -97,3 +113,30 @@ def test_bad_images_are_named(tmp_path):
     for name in ("empty", "text", "absent"):
         with pytest.raises(UserError, match=rf"{name}\.jpg"):
             images.stored_size(tmp_path / f"{name}.jpg")
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP", "GIF"])
+@pytest.mark.parametrize("share", [0.5, 0.9, 0.99])
+def test_a_truncated_image_does_not_decode(kind, share, tmp_path):
+    array = np.random.default_rng(0).integers(0, 256, (60, 80, 3)).astype(np.uint8)
+    data = _bytes(array, kind)
+    (tmp_path / "a").write_bytes(data)
+    assert images.decoding_failure(tmp_path / "a") is None
+    (tmp_path / "a").write_bytes(data[: int(len(data) * share)])
+    assert "cannot be decoded" in images.decoding_failure(tmp_path / "a")
+
+
+def test_a_truncated_progressive_jpeg_does_not_decode(tmp_path):
+    array = np.random.default_rng(0).integers(0, 256, (60, 80, 3)).astype(np.uint8)
+    data = _bytes(array, "JPEG", progressive=True)
+    for share in (0.3, 0.6, 0.95):
+        (tmp_path / "a.jpg").write_bytes(data[: int(len(data) * share)])
+        assert "cannot be decoded" in images.decoding_failure(tmp_path / "a.jpg")
+
+
+def test_a_header_of_another_size_is_found(tmp_path):
+    path = write_image(tmp_path / "a.png", 40, 56)
+    assert images.decoding_failure(path, (40, 56)) is None
+    assert "says 41 x 40 pixels, and it decodes to 56 x 40" in images.decoding_failure(
+        path, np.array([40, 41])
+    )

@@ -1,12 +1,14 @@
 """Input pipelines: the same step gives the same batch; every image once, batched by shape."""
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from darac_tf.data.augmentation import Augmentation
-from darac_tf.data.images import decode_image, resize_long_side
+from darac_tf.data.image_list import ImageList
+from darac_tf.data.images import decode_image, resize_long_side, scaled_size
 from darac_tf.data.labelled import read_folder
 from darac_tf.data.pipeline import (
     batch_by_shape,
@@ -15,6 +17,8 @@ from darac_tf.data.pipeline import (
     training_batches,
 )
 from darac_tf.data.sampling import ClassBalancedSampler
+from darac_tf.data.views import plan_views
+from darac_tf.errors import UserError
 from tests.helpers import write_collection
 
 
@@ -65,11 +69,17 @@ def test_flip_mirrors_half_of_the_images():
     assert 15 < sum(mirrored) < 45
 
 
+def _plan(images, long_side, batch_pixels):
+    views = plan_views(images, stored_sizes(images.paths, progress=False))
+    shapes = np.array([scaled_size(*shape, long_side) for shape in views.shapes.tolist()])
+    return views, batch_by_shape(shapes, batch_pixels)
+
+
 def test_description_batches_hold_every_image_once(images):
-    sizes = stored_sizes(images.paths, progress=False)
-    plan = batch_by_shape(sizes, 40, batch_pixels=3 * 40 * 40)
+    views, plan = _plan(ImageList(images.paths), 40, batch_pixels=3 * 40 * 40)
     seen = []
-    for indices, pixels in description_batches(images.paths, plan, 40):
+    resize = partial(resize_long_side, long_side=40)
+    for indices, pixels in description_batches(images.paths, views, plan, resize):
         assert max(pixels.shape[1:3]) == 40 and len(indices) == len(pixels)
         assert len(pixels) * pixels.shape[1] * pixels.shape[2] <= 3 * 40 * 40
         for index, image in zip(indices.numpy(), pixels.numpy(), strict=True):
@@ -77,11 +87,38 @@ def test_description_batches_hold_every_image_once(images):
             np.testing.assert_allclose(image, resize_long_side(decode_image(data), 40), atol=1e-3)
         seen += list(indices.numpy())
     assert sorted(seen) == list(range(len(images)))
+    np.testing.assert_array_equal(seen, plan.order)
+
+
+def test_description_batches_crop_and_then_turn(images):
+    boxes = np.tile([4.5, 3.0, 40.2, 21.0], (len(images), 1))
+    boxes[::3] = np.nan
+    turns = np.arange(len(images)) % 4
+    chosen = ImageList(images.paths, boxes, turns)
+    views, plan = _plan(chosen, 40, batch_pixels=3 * 40 * 40)
+    resize = partial(resize_long_side, long_side=40)
+    for indices, pixels in description_batches(images.paths, views, plan, resize):
+        for index, image in zip(indices.numpy(), pixels.numpy(), strict=True):
+            data = decode_image(Path(images.paths[index]).read_bytes()).numpy()
+            seen = data if index % 3 == 0 else data[3:21, 4:40]
+            expected = resize_long_side(np.rot90(seen, turns[index]).copy(), 40)
+            np.testing.assert_allclose(image, expected, atol=1e-3)
 
 
 def test_batches_fill():
-    sizes = np.array([(30, 40)] * 10 + [(40, 30)] * 3)
-    plan = batch_by_shape(sizes, 40, batch_pixels=4 * 30 * 40)
+    shapes = np.array([(30, 40)] * 10 + [(40, 30)] * 3)
+    plan = batch_by_shape(shapes, batch_pixels=4 * 30 * 40)
     assert sorted(plan.sizes) == [2, 3, 4, 4]
-    one_by_one = batch_by_shape(sizes, 40, batch_pixels=1)
+    one_by_one = batch_by_shape(shapes, batch_pixels=1)
     assert list(one_by_one.sizes) == [1] * 13
+
+
+def test_unreadable_headers_are_collected_on_request(images, tmp_path):
+    (tmp_path / "text.jpg").write_text("no image")
+    paths = [images.paths[0], str(tmp_path / "text.jpg"), str(tmp_path / "absent.jpg")]
+    failures = {}
+    sizes = stored_sizes(paths, progress=False, failures=failures)
+    assert list(failures) == [1, 2] and "absent.jpg: no such image" in failures[2]
+    assert sizes[0].all() and not sizes[1:].any()
+    with pytest.raises(UserError, match=r"text\.jpg: cannot be decoded"):
+        stored_sizes(paths, progress=False)

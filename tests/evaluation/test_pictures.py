@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from darac_tf.errors import UserError
-from darac_tf.evaluation import pictures
-from darac_tf.evaluation.pictures import draw_rankings, pick_queries
+from darac_tf.evaluation import pictures, query_rows
+from darac_tf.evaluation.pictures import draw_rankings
+from darac_tf.evaluation.query_rows import QueryRow, RankedImage, pick_queries
 
 # Red, green, blue ranges of the frames' colours in the PNG.
 GREEN, RED = (0x1A, 0x96, 0x41), (0xD7, 0x19, 0x1C)
@@ -24,6 +25,11 @@ def images(tmp_path):
         paths.append(tmp_path / f"{name}.png")
         cv2.imwrite(str(paths[-1]), np.full((height, width, 3), 128, np.uint8))
     return paths
+
+
+def draw(path, rows, title, **options):
+    rows = [QueryRow(p, ap=ap, ranks=[RankedImage(*r) for r in ranks]) for p, ap, ranks in rows]
+    draw_rankings(path, rows, title, **options)
 
 
 def _count(path, color, columns=slice(None)):
@@ -41,7 +47,7 @@ def test_frames_are_green_for_right_and_red_for_wrong(tmp_path, images):
         ("skipped", [(tall, None, 0.9)], (False, False)),
     ]:
         target = tmp_path / "new" / f"{name}.png"
-        draw_rankings(target, [(wide, 0.5, ranks)], "title")
+        draw(target, [(wide, 0.5, ranks)], "title")
         found = tuple(_count(target, color) > 200 for color in (GREEN, RED))
         assert found == expected, name
 
@@ -49,7 +55,7 @@ def test_frames_are_green_for_right_and_red_for_wrong(tmp_path, images):
 def test_ranks_run_from_left_to_right(tmp_path, images):
     wide, tall, _ = images
     target = tmp_path / "r.png"
-    draw_rankings(target, [(wide, 0.5, [(tall, False, 0.9), (tall, True, 0.8)])], "title")
+    draw(target, [(wide, 0.5, [(tall, False, 0.9), (tall, True, 0.8)])], "title")
     width = cv2.imread(str(target)).shape[1]
     # The last of three image columns is the right fourth of the page.
     last = slice(round(0.73 * width), None)
@@ -60,8 +66,8 @@ def test_ranks_run_from_left_to_right(tmp_path, images):
 def test_a_row_a_query_and_short_rows_are_drawn(tmp_path, images):
     wide, tall, dot = images
     row = (wide, 0.25, [(tall, True, 0.9), (dot, False, 0.1)])
-    draw_rankings(tmp_path / "one.png", [row], "title")
-    draw_rankings(tmp_path / "three.png", [row, (tall, float("nan"), []), (dot, None, [])], "$a_b$")
+    draw(tmp_path / "one.png", [row], "title")
+    draw(tmp_path / "three.png", [row, (tall, float("nan"), []), (dot, None, [])], "$a_b$")
     one, three = (cv2.imread(str(tmp_path / f"{name}.png")) for name in ("one", "three"))
     assert one.shape[1] == three.shape[1]
     row_height = round(pictures._CELL_INCHES * pictures._DPI)
@@ -71,15 +77,15 @@ def test_a_row_a_query_and_short_rows_are_drawn(tmp_path, images):
 def test_the_same_rows_give_the_same_picture(tmp_path, images):
     rows = [(images[0], 0.25, [(images[1], True, 0.9)])]
     settings = dict(matplotlib.rcParams)
-    draw_rankings(tmp_path / "a.png", rows, "title")
-    draw_rankings(tmp_path / "b.png", rows, "title")
+    draw(tmp_path / "a.png", rows, "title")
+    draw(tmp_path / "b.png", rows, "title")
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     assert dict(matplotlib.rcParams) == settings
 
 
 def test_dollars_in_names_are_no_formula(tmp_path, images):
     query = images[0].rename(tmp_path / "$^$.png")  # an error as a formula
-    draw_rankings(tmp_path / "r.png", [(query, 0.5, [])], "$^$")
+    draw(tmp_path / "r.png", [(query, 0.5, [])], "$^$")
 
 
 def test_photographs_are_drawn(tmp_path, shared_data):
@@ -87,7 +93,7 @@ def test_photographs_are_drawn(tmp_path, shared_data):
     with (folder / "labels.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))[:4]
     ranks = [(folder / r["path"], r["label"] == rows[0]["label"], 0.5) for r in rows[1:]]
-    draw_rankings(tmp_path / "r.png", [(folder / rows[0]["path"], 0.5, ranks)], "buildings")
+    draw(tmp_path / "r.png", [(folder / rows[0]["path"], 0.5, ranks)], "buildings")
     # Photographs have thousands of colours, frames and letters few.
     assert len(np.unique(cv2.imread(str(tmp_path / "r.png")).reshape(-1, 3), axis=0)) > 5000
 
@@ -99,17 +105,25 @@ def test_names_an_image_that_cannot_be_read(tmp_path, images, content):
         bad.write_bytes(content)
     before = sorted(tmp_path.iterdir())
     with pytest.raises(UserError, match=r"bad\.jpg"):
-        draw_rankings(tmp_path / "r.png", [(images[0], 0.5, [(bad, True, 0.9)])], "title")
+        draw(tmp_path / "r.png", [(images[0], 0.5, [(bad, True, 0.9)])], "title")
     assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_unreadable_image_is_left_out(tmp_path, images):
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(b"")
+    rows = [(bad, 0.0, [(images[0], True, 0.9)])]
+    draw(tmp_path / "r.png", rows, "title", unreadable=[str(bad)])
+    assert _count(tmp_path / "r.png", (pictures._ABSENT,) * 3) > 1000
 
 
 def test_refuses_no_rows(tmp_path):
     with pytest.raises(ValueError, match="at least one row"):
-        draw_rankings(tmp_path / "r.png", [], "title")
+        draw(tmp_path / "r.png", [], "title")
 
 
 def test_docstring_examples():
-    result = doctest.testmod(pictures)
+    result = doctest.testmod(query_rows)
     assert result.attempted >= 1
     assert result.failed == 0
 

@@ -1,17 +1,15 @@
+import doctest
 import json
 import os
-import shutil
-import subprocess
 from pathlib import Path
 
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from darac_tf.errors import UserError
 from darac_tf.evaluation import report
-from darac_tf.evaluation.report import Result, git_revision, markdown_table, write_report
+from darac_tf.evaluation.environment import environment
+from darac_tf.evaluation.report import Result, ap_settings, markdown_table, write_report
 
 
 def _result(**changed):
@@ -61,13 +59,14 @@ def test_page_names_protocol_data_set_and_counts_once(tmp_path):
     paris = _result(dataset="Paris6k", database_size=6392, per_query=[{"path": "x", "ap": 1.0}])
     write_report(tmp_path / "run", [_result(), _result(descriptor="SPoC"), paris], {})
     page = (tmp_path / "run" / "report.md").read_text(encoding="utf-8")
-    head, table = page.split("\n\n")[1:]
+    head, table, versions, _ = page.split("\n\n")[1:]
     assert head.splitlines() == [
         "- Oxford5k: trapezoid AP, junk skipped; 5063 database images, 3 queries "
         "(2 without a positive, left out of the means). Scores in %.",
         "- Paris6k: trapezoid AP, junk skipped; 6392 database images, 1 queries. Scores in %.",
     ]
-    assert table == markdown_table([_result(), _result(descriptor="SPoC"), paris]) + "\n"
+    assert table == markdown_table([_result(), _result(descriptor="SPoC"), paris])
+    assert versions == "## Environment"
 
 
 def test_json_is_strict_and_complete(tmp_path):
@@ -99,16 +98,6 @@ def test_json_is_strict_and_complete(tmp_path):
         {"path": "c.jpg", "ap": None},
     ]
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["report.json", "report.md"]
-
-
-def test_environment_says_what_ran():
-    found = report.environment()
-    assert found["tensorflow"] == tf.__version__
-    assert found["keras"] == keras.__version__
-    assert found["numpy"] == np.__version__
-    assert found["python"].startswith("3.")
-    assert found["cpu_count"] == os.cpu_count()
-    assert set(found) >= {"platform", "darac_git_revision"}
 
 
 def test_names_that_are_not_utf8_are_written(tmp_path):
@@ -143,30 +132,77 @@ def test_refuses_no_results_and_a_folder_that_is_a_file(tmp_path):
         write_report(tmp_path / "file", [_result()], {})
 
 
-def test_revision_is_none_outside_a_checkout_and_without_git(tmp_path, monkeypatch):
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert git_revision(tmp_path) is None
-    assert git_revision(tmp_path / "absent") is None
-    monkeypatch.setenv("PATH", str(tmp_path))
-    assert git_revision(tmp_path) is None
+def test_columns_for_combination_and_post_processing_appear_when_used():
+    plain = _result(scores={"mAP (Oxford)": 0.5}, resolutions=("as stored",))
+    expanded = _result(
+        scores={"mAP (Oxford)": 0.5},
+        resolutions=(299, 0.5, 1.0, np.float64(1.41)),
+        post_processing="alpha-QE",
+        combination="mean",
+    )
+    assert markdown_table([plain, expanded]).splitlines() == [
+        "| Descriptor | Dim. | Resolutions | Combined by | Whitening | Post-processing | Data set "
+        "| mAP (Oxford) |",
+        "| --- | ---: | --- | --- | --- | --- | --- | ---: |",
+        "| DARAC | 2048 | as stored | - | Paris6k | - | Oxford5k | 50.00 |",
+        "| DARAC | 2048 | 299+x0.5+x1+x1.41 | mean | Paris6k | alpha-QE | Oxford5k | 50.00 |",
+    ]
 
 
-@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
-def test_revision_is_that_of_the_own_checkout_only(tmp_path, monkeypatch):
-    # In a git hook these name the project's own repository, which must stay untouched.
-    for name in [name for name in os.environ if name.startswith("GIT_")]:
-        monkeypatch.delenv(name)
+def test_page_counts_queries_without_a_positive_in_each_setting(tmp_path):
+    per_query = [
+        {"path": "a", "ap (Easy)": None, "ap (Hard)": 0.5},
+        {"path": "b", "ap (Easy)": float("nan"), "ap (Hard)": None},
+    ]
+    write_report(tmp_path, [_result(per_query=per_query)], {})
+    page = (tmp_path / "report.md").read_text()
+    assert "2 queries (Easy: 2, Hard: 1 without a positive, left out of the means)." in page
 
-    def git(*arguments):
-        identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
-        command = ["git", "-C", str(tmp_path), *identity, *arguments]
-        return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
-    package = tmp_path / "package"
-    vendored = package / "other" / "package"
-    vendored.mkdir(parents=True)
-    git("init", "--quiet")
-    assert git_revision(package) is None  # no commit yet
-    git("commit", "--quiet", "--allow-empty", "--no-verify", "--message", "first")
-    assert git_revision(package) == git("rev-parse", "HEAD")
-    assert git_revision(vendored) is None
+def test_ap_stands_for_a_setting_where_there_are_several():
+    assert ap_settings([{"path": "a", "ap": 1.0, "ap (Easy)": 1.0}]) == ["ap (Easy)"]
+    assert ap_settings([{"path": "a", "ap": 1.0, "apple": 2}]) == ["ap"]
+    assert ap_settings([{"path": "a"}]) == []
+
+
+def test_page_states_notes_settings_and_environment_once(tmp_path):
+    noted = _result(notes=("Queries are cropped.", "Whitening | fitted on the test set."))
+    write_report(tmp_path, [noted, noted], {"dataset": "oxford5k", "k": 5, "unset": None})
+    page = (tmp_path / "report.md").read_text()
+    notes = "- Oxford5k: Queries are cropped.\n- Oxford5k: Whitening \\| fitted on the test set.\n"
+    assert f"## Notes\n\n{notes}\n" in page
+    assert page.endswith("## Settings\n\n- dataset: oxford5k\n- k: 5\n")
+    for name, value in environment().items():
+        assert value is None or f"\n- {name}: " in page
+    content = _strictly((tmp_path / "report.json").read_text())
+    assert content["environment"] == environment()
+    assert content["results"][0]["notes"] == list(noted.notes)
+
+
+def test_skipped_images_are_all_in_the_json_and_counted_on_the_page(tmp_path):
+    skipped = [{"path": f"{i:03d}.jpg", "reason": "empty (0 bytes)"} for i in range(60)]
+    write_report(tmp_path, [_result(skipped=skipped)], {})
+    page = (tmp_path / "report.md").read_text()
+    assert "Left out and ranked last: 60." in page
+    assert page.count("empty (0 bytes)") == 50
+    assert "- and 10 more, named in report.json\n" in page
+    (row,) = _strictly((tmp_path / "report.json").read_text())["results"]
+    assert row["skipped"] == skipped
+
+
+def test_names_are_no_markup_on_the_page(tmp_path):
+    name = "<script>a</script>\n# b | ![c](http://d) `e`\x1b[2J.jpg"
+    skipped = [{"path": name, "reason": name}]
+    write_report(tmp_path, [_result(dataset=name, notes=(name,), skipped=skipped)], {"n": name})
+    page = (tmp_path / "report.md").read_text(encoding="utf-8")
+    shown = "\\<script>a\\</script> # b \\| ![c\\](http://d) \\`e\\`\\x1b[2J.jpg"
+    # Data set line, cell, note and its data set, skipped image (three times), setting.
+    assert page.count(shown) == 8
+    assert "<script>" not in page.replace("\\<", "")
+    assert "\x1b" not in page
+
+
+def test_docstring_examples():
+    result = doctest.testmod(report)
+    assert result.attempted >= 2
+    assert result.failed == 0

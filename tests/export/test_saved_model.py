@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from darac_tf.errors import UserError
-from darac_tf.evaluation.combine import combine_resolutions, whiten
+from darac_tf.evaluation.combine import combine_resolutions, whitening_layer
 from darac_tf.evaluation.extraction import Extractor
+from darac_tf.evaluation.sizes import parse_sizes
 from darac_tf.evaluation.whitening import fit_pca_whitening
 from darac_tf.export import export_saved_model
 from darac_tf.models import build_descriptor
@@ -50,7 +51,7 @@ def test_same_vectors_as_evaluation(model, whitened, tmp_path):
     expected = combine_resolutions([extractor.extract(r)["d"] for r in resolutions]).numpy()
     whitening = fit_pca_whitening(expected, 3) if whitened else None
     if whitened:
-        expected = whiten(expected, whitening)
+        expected = whitening_layer(whitening, expected.shape[-1])(expected)
     dimension = export_saved_model(model, tmp_path / "export" / "1", resolutions, whitening)
     served = serve_elsewhere(tmp_path / "export" / "1", paths, tmp_path)
     assert served.shape == (6, dimension) and served.dtype == np.float32
@@ -63,6 +64,24 @@ def test_refused(model, tmp_path):
     with pytest.raises(UserError, match="not empty"):
         export_saved_model(model, tmp_path / "full", (32,))
     descriptors = np.random.default_rng(0).normal(size=(20, 8))
-    with pytest.raises(UserError, match="descriptors of 8 dimensions, and the model's have 16"):
+    with pytest.raises(UserError, match="descriptors of 8 dimensions, and these have 16"):
         export_saved_model(model, tmp_path / "new", (32,), fit_pca_whitening(descriptors))
     assert not (tmp_path / "new").exists()
+
+
+def test_a_whitening_of_other_resolutions_is_refused(model, tmp_path):
+    descriptors = np.random.default_rng(0).normal(size=(40, 16))
+    whitening = fit_pca_whitening(descriptors, 4, {"resolutions": ["32"]})
+    with pytest.raises(UserError, match=r"fitted at the resolutions 32, .* for 32,48"):
+        export_saved_model(model, tmp_path / "x", (32, 48), whitening)
+
+
+def test_factors_and_the_generalised_mean(model, tmp_path):
+    path = write_image(tmp_path / "a.jpg", 40, 56)
+    sizes = parse_sizes("32,x0.5")
+    extractor = Extractor(lambda x: {"d": model(x)}, np.array([path]), progress=False)
+    parts = [extractor.extract(size)["d"] for size in sizes]
+    expected = combine_resolutions(parts, "gmean", 3.0).numpy()
+    export_saved_model(model, tmp_path / "model", sizes, None, "gmean", 3.0)
+    served = serve_elsewhere(tmp_path / "model", [path], tmp_path)
+    np.testing.assert_allclose(served, expected, atol=1e-5)

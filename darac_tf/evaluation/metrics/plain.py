@@ -109,7 +109,8 @@ def retrieval_scores(rankings, query_labels, database_labels, own_index=None, cu
 
     Args:
         rankings: `(Q, K)` integers, database rows from best to worst, each at most once a query.
-            With K < N the ranking is truncated: positives beyond it count as never found.
+            With K < N the ranking is truncated: positives beyond it count as never found. One that
+            is shorter than the others is filled up with -1 at its end.
         query_labels: `(Q,)` labels.
         database_labels: `(N,)` labels.
         own_index: `(Q,)` database row of each query (leave-one-out: it is neither a rank nor a
@@ -175,7 +176,7 @@ def mean_scores(scores):
 
 
 def _block_scores(rankings, query_labels, database_labels, own_index, cutoffs):
-    relevant = database_labels[rankings] == query_labels[:, None]
+    relevant = (rankings >= 0) & (database_labels[rankings] == query_labels[:, None])
     n_positives = (database_labels == query_labels[:, None]).sum(axis=1)
     if own_index is None:
         ranks = np.arange(1, rankings.shape[1] + 1)[None]
@@ -212,9 +213,12 @@ def _checked_rankings(rankings, n_queries, n_database):
     rankings = np.asarray(rankings)
     if rankings.ndim != 2 or len(rankings) != n_queries or n_queries == 0:
         raise ValueError(f"rankings must be ({n_queries}, K). Received: {rankings.shape}")
-    _check_range("rankings", rankings, n_database)
+    is_padding = rankings == -1
+    _check_range("rankings", rankings[~is_padding], n_database)
+    if (is_padding[:, :-1] & ~is_padding[:, 1:]).any():
+        raise ValueError("-1 may stand at the end of a ranking only. Received: one before a row")
     ordered = np.sort(rankings, axis=1)
-    repeats = (ordered[:, 1:] == ordered[:, :-1]).any(axis=1)
+    repeats = ((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0)).any(axis=1)
     if repeats.any():
         query = int(np.argmax(repeats))
         raise ValueError(

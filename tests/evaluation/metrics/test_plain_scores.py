@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
 
 from darac_tf.errors import UserError
-from darac_tf.evaluation import metrics
 from darac_tf.evaluation.metrics import (
     mean_scores,
+    plain,
     plain_average_precision,
     precision_at_k,
     recall_at_k,
@@ -44,7 +44,7 @@ def _cases(draw):
 
 
 def test_docstring_examples():
-    result = doctest.testmod(metrics)
+    result = doctest.testmod(plain)
     assert result.attempted >= 5
     assert result.failed == 0
 
@@ -174,7 +174,7 @@ def test_blocks_of_queries_change_nothing(monkeypatch):
     labels = rng.integers(0, 6, 40)
     rankings = np.argsort(rng.random((40, 40)), axis=1)
     whole = retrieval_scores(rankings, labels, labels, own_index=np.arange(40))
-    monkeypatch.setattr(metrics, "_BLOCK_ENTRIES", 7 * 40)
+    monkeypatch.setattr(plain, "_BLOCK_ENTRIES", 7 * 40)
     blocked = retrieval_scores(rankings, labels, labels, own_index=np.arange(40))
     assert all(np.array_equal(whole[name], blocked[name], equal_nan=True) for name in whole)
 
@@ -218,7 +218,7 @@ def test_means_need_a_query_with_positives():
         ([[0, 1]], None, "rankings must be .2, K."),
         ([0, 1], None, "rankings must be .2, K."),
         ([[0, 1], [0, 3]], None, "rankings must hold rows in .0, 3."),
-        ([[0, 1], [-1, 1]], None, "rankings must hold rows in .0, 3."),
+        ([[0, 1], [-2, 1]], None, "rankings must hold rows in .0, 3."),
         ([[0, 1], [2, 2]], None, "ranking of query 1 lists a row twice"),
         ([[0, 1], [1, 2]], [0], "own_index needs one row a query"),
         ([[0, 1], [1, 2]], [0, -1], "own_index must hold rows in .0, 3."),
@@ -227,3 +227,13 @@ def test_means_need_a_query_with_positives():
 def test_refuses_rankings_that_do_not_fit(rankings, own, message):
     with pytest.raises(ValueError, match=message):
         retrieval_scores(rankings, [0, 1], [0, 1, 0], own_index=own)
+
+
+def test_padding_at_the_end_is_no_rank():
+    full = retrieval_scores([[2, 0]], [0], [0, 0, 1])
+    padded = retrieval_scores([[2, 0, -1, -1], [-1, -1, -1, -1]], [0, 0], [0, 0, 1])
+    for name, values in full.items():
+        assert padded[name][0] == values[0]
+        assert padded[name][1] == 0
+    with pytest.raises(ValueError, match="at the end"):
+        retrieval_scores([[-1, 0]], [0], [0, 1])

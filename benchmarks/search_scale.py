@@ -1,0 +1,148 @@
+"""Compares exact search in a large memory map with the bare blocked matrix product over it.
+
+    python -m benchmarks.search_scale --file=search.f32 --rows=1000000 --dim=2048 --top_k=1000
+
+Makes the file of random unit vectors where it is missing, and keeps it. Both are measured in turns
+in one process, each time over a new memory map, with the file in the system's cache where it fits.
+Prints seconds, the ratio of the medians, and the peak memory of the search: VmHWM counts the mapped
+pages of the file, RssAnon what the process allocated. The first --check queries are compared with a
+ranking by float64 products. Needs Linux: memory is read from /proc.
+"""
+
+import shutil
+import statistics
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+
+from darac_tf import cli
+from darac_tf.errors import UserError
+from darac_tf.evaluation.search import search
+from darac_tf.evaluation.unit import unit_rows
+from darac_tf.files import atomic_path
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("file", None, "Raw float32 file; made if missing.", required=True)
+flags.DEFINE_integer("rows", 1_000_000, "Database rows.", lower_bound=1)
+flags.DEFINE_integer("dim", 2048, "Dimension.", lower_bound=1)
+flags.DEFINE_integer("queries", 70, "Queries.", lower_bound=1)
+flags.DEFINE_integer("top_k", 1000, "Ranks.", lower_bound=1)
+flags.DEFINE_integer("block_rows", 4096, "Rows of a block, for both.", lower_bound=1)
+flags.DEFINE_integer("repeats", 5, "Timings of each.", lower_bound=1)
+flags.DEFINE_integer("check", 2, "Queries that are checked.", lower_bound=0)
+
+_CHUNK_ROWS = 8192
+
+
+def make_file(path):
+    """Writes the database, chunk by chunk, unless it is there."""
+    n_bytes = 4 * FLAGS.rows * FLAGS.dim
+    if path.exists():
+        if path.stat().st_size != n_bytes:
+            raise UserError(f"{path} has not {FLAGS.rows} x {FLAGS.dim} float32: name another file")
+        return
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        if shutil.disk_usage(path.parent).free < n_bytes:
+            raise UserError(f"no {n_bytes / 1e9:.1f} GB free for {path}: name another disk's file")
+        rng = np.random.default_rng(0)
+        for start in range(0, FLAGS.rows, _CHUNK_ROWS):
+            n = min(_CHUNK_ROWS, FLAGS.rows - start)
+            unit_rows(rng.standard_normal((n, FLAGS.dim), np.float32)).tofile(file)
+
+
+def open_map():
+    return np.memmap(FLAGS.file, np.float32, "r", shape=(FLAGS.rows, FLAGS.dim))
+
+
+def bare_product(queries):
+    """The blocked float32 product alone; what it gives is thrown away."""
+    database = open_map()
+    for start in range(0, FLAGS.rows, FLAGS.block_rows):
+        queries @ database[start : start + FLAGS.block_rows].T
+
+
+def seconds(call):
+    started = time.perf_counter()
+    call()
+    return time.perf_counter() - started
+
+
+def status_mib(name):
+    """A line of /proc/self/status, such as VmHWM, in MiB."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1]) / 1024
+    raise UserError(f"/proc/self/status has no {name}: run this on Linux")
+
+
+class PeakMemory:
+    """Peak of VmHWM, counted from entering on, and of RssAnon, sampled every 5 ms, in MiB."""
+
+    def __enter__(self):
+        Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
+        self.anonymous = 0
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._sample)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._stop.set()
+        self._thread.join()
+        self.resident = status_mib("VmHWM")
+
+    def _sample(self):
+        while not self._stop.wait(0.005):
+            self.anonymous = max(self.anonymous, status_mib("RssAnon"))
+
+
+def check(queries, rows, scores):
+    """Compares with products in float64 and a stable sort, query by query."""
+    database = open_map()
+    for query, own_rows, own_scores in zip(queries[: FLAGS.check], rows, scores, strict=False):
+        exact = np.concatenate(
+            [
+                database[s : s + _CHUNK_ROWS].astype(np.float64) @ query.astype(np.float64)
+                for s in range(0, FLAGS.rows, _CHUNK_ROWS)
+            ]
+        ).astype(np.float32)
+        expected = np.argsort(-exact, kind="stable")[: FLAGS.top_k]
+        if not np.array_equal(expected, own_rows) or not np.array_equal(
+            exact[expected], own_scores
+        ):
+            return "DIFFERENT"
+    return "equal"
+
+
+def main():
+    if not Path("/proc/self/clear_refs").exists():
+        raise UserError("this benchmark reads memory from /proc: run it on Linux")
+    make_file(Path(FLAGS.file))
+    random = np.random.default_rng(1).standard_normal((FLAGS.queries, FLAGS.dim))
+    queries = unit_rows(random)
+    find = lambda: search(queries, open_map(), FLAGS.top_k, FLAGS.block_rows)  # noqa: E731
+    bare_product(queries)  # brings the file into the cache
+    with PeakMemory() as peak:
+        rows, scores = find()
+    timings = {"bare product": [], "search": []}
+    for _ in range(FLAGS.repeats):
+        timings["bare product"].append(seconds(lambda: bare_product(queries)))
+        timings["search"].append(seconds(find))
+    print(
+        f"{FLAGS.rows} x {FLAGS.dim} float32, {FLAGS.queries} queries, top {FLAGS.top_k}, "
+        f"blocks of {FLAGS.block_rows} rows"
+    )
+    for name, each in timings.items():
+        spread = ", ".join(f"{t:.2f}" for t in each)
+        print(f"{name}: median {statistics.median(each):.2f} s ({spread})")
+    bare, own = (statistics.median(each) for each in timings.values())
+    print(f"ratio of the medians: {own / bare:.2f}")
+    print(f"peak memory of search: VmHWM {peak.resident:.0f} MiB, RssAnon {peak.anonymous:.0f} MiB")
+    print(f"float64 ranking of {FLAGS.check} queries: {check(queries, rows, scores)}")
+
+
+if __name__ == "__main__":
+    cli.run(main)

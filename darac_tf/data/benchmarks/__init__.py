@@ -1,0 +1,54 @@
+"""Retrieval benchmarks with their ground truth, read from folders that a user has filled."""
+
+from functools import partial
+
+from darac_tf.data.benchmarks.check import check_data
+from darac_tf.data.benchmarks.gpr1200 import load_gpr1200
+from darac_tf.data.benchmarks.holidays import load_holidays
+from darac_tf.data.benchmarks.orientation import check_orientation
+from darac_tf.data.benchmarks.oxford import load_oxford
+from darac_tf.data.benchmarks.revisited import load_revisited
+from darac_tf.errors import UserError
+
+__all__ = ["BENCHMARKS", "check_data", "load_benchmark"]
+
+# To add a benchmark: a reader that gives a `RetrievalSet`, its facts in `published.PUBLISHED`, its
+# names in `check`, and its name here.
+BENCHMARKS = {
+    "oxford5k": partial(load_oxford, "oxford5k"),
+    "paris6k": partial(load_oxford, "paris6k"),
+    "roxford5k": partial(load_revisited, "roxford5k"),
+    "rparis6k": partial(load_revisited, "rparis6k"),
+    "holidays": load_holidays,
+    "gpr1200": load_gpr1200,
+}
+
+
+def load_benchmark(kind, data_dir, crop_queries=True, orientation="stored", rotation_list=None):
+    """Reads a benchmark.
+
+    Args:
+        kind: A key of `BENCHMARKS`.
+        data_dir: Folder with its images and ground truth; see the readers.
+        crop_queries: Look at the boxes of queries only. Benchmarks without boxes are not affected.
+        orientation: For Holidays: `"stored"`, `"exif"` or `"list"`.
+        rotation_list: For `orientation="list"`: the file with `name quarter_turns` a line.
+
+    Returns:
+        `data.retrieval_set.RetrievalSet`.
+
+    Raises:
+        UserError: If the kind is unknown, options don't fit it, or the data can't be read.
+    """
+    if kind not in BENCHMARKS:
+        raise UserError(f"--dataset={kind}: choose from {', '.join(BENCHMARKS)}")
+    if not data_dir:
+        raise UserError(f"--dataset={kind} needs --data_dir")
+    check_orientation(orientation, rotation_list)
+    if kind == "holidays":
+        return load_holidays(data_dir, orientation, rotation_list)
+    if orientation != "stored":
+        raise UserError(f"--orientation={orientation} is for --dataset=holidays, not {kind}")
+    if kind == "gpr1200":
+        return load_gpr1200(data_dir)
+    return BENCHMARKS[kind](data_dir, crop_queries=crop_queries)

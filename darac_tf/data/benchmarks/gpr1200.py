@@ -1,0 +1,75 @@
+"""GPR1200: 1200 classes of 10 images, every image a query; file names are the ground truth."""
+
+import re
+
+import numpy as np
+
+from darac_tf.data.benchmarks.image_files import ImageFiles
+from darac_tf.data.benchmarks.published import PUBLISHED
+from darac_tf.data.image_list import ImageList
+from darac_tf.data.retrieval_set import RetrievalSet
+from darac_tf.errors import UserError
+
+_NAME = re.compile(r"([0-9]+)_.+", re.ASCII | re.DOTALL)
+
+
+def load_gpr1200(data_dir):
+    """Reads GPR1200 (Schall et al., MMM 2022).
+
+    Every image is a query; its positives are the other images of its class. Images are in the
+    order of their class numbers, then of their names.
+
+    Args:
+        data_dir: Folder with the images `<class>_<name>.jpg` (there, in `images`, or in `jpg`).
+
+    Returns:
+        `RetrievalSet` of the protocol "gpr1200".
+
+    Raises:
+        UserError: If there are no images, a name isn't of that form, or a class has one image only.
+    """
+    files = ImageFiles(data_dir)
+    names, classes = gpr1200_names(files)
+    images = ImageList(files.find(names, str(data_dir)))
+    members = {label: np.flatnonzero(classes == label) for label in np.unique(classes)}
+    rows = np.arange(len(names), dtype=np.int64)
+    return RetrievalSet(
+        name=PUBLISHED["gpr1200"].title,
+        protocol=PUBLISHED["gpr1200"].protocol,
+        database=images,
+        queries=images,
+        own_rows=rows,
+        relevance={
+            "positives": [
+                np.setdiff1d(members[label], [row]).astype(np.int64)
+                for row, label in zip(rows, classes, strict=True)
+            ]
+        },
+        notes=(f"Ground truth: file names; {len(members)} classes.",),
+    )
+
+
+def gpr1200_names(files):
+    """The image names in order, and the int64 class of each.
+
+    Raises:
+        UserError: If there are no images, a name isn't `<class>_<name>`, or a class has one image.
+    """
+    labelled = []
+    for name in files.all_names():
+        match = _NAME.fullmatch(name)
+        if not match or len(match[1]) > 9:
+            raise UserError(
+                f"{files.paths[name]}: not named <class number>_<name>, as images of GPR1200 are; "
+                "remove it"
+            )
+        labelled.append((int(match[1]), name))
+    labelled.sort()
+    classes = np.array([label for label, _ in labelled], np.int64)
+    values, counts = np.unique(classes, return_counts=True)
+    if counts.min() < 2:
+        raise UserError(
+            f"{files.data_dir}: class {values[np.argmin(counts)]} has one image only, and its "
+            "query nothing to find: add the others"
+        )
+    return [name for _, name in labelled], classes

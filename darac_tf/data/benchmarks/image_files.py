@@ -1,0 +1,109 @@
+"""Which image files a data folder holds, by name."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from darac_tf.data.images import IMAGE_SUFFIXES
+from darac_tf.errors import UserError
+
+# Where the archives and the usual scripts put the images.
+SUBFOLDERS = ("", "jpg", "images")
+
+
+class ImageFiles:
+    """The image files in a data folder, its `jpg` and its `images`.
+
+    Attributes:
+        data_dir: The data folder.
+        folders: Those that were looked into, in order.
+        paths: Path by name without its ending. Of files of one name the first is taken: folders
+            in order, then files in the order of their names.
+        doubles: The files that were not taken because of that.
+    """
+
+    def __init__(self, data_dir, nested=False):
+        """Looks for the files.
+
+        Args:
+            data_dir: The data folder.
+            nested: Also look one folder deeper (Paris: a folder per landmark).
+
+        Raises:
+            UserError: If there is no such folder.
+        """
+        self.data_dir = Path(data_dir)
+        if not self.data_dir.is_dir():
+            raise UserError(f"--data_dir: no such folder: {data_dir}")
+        places = [self.data_dir / name for name in SUBFOLDERS]
+        self.folders = [place for place in places if place.is_dir()]
+        if nested:
+            deeper = [sorted(p for p in folder.iterdir() if p.is_dir()) for folder in self.folders]
+            self.folders += [p for ps in deeper for p in ps if p not in self.folders]
+        self.paths, self.doubles = {}, []
+        for folder in self.folders:
+            for path in _images_in(folder):
+                if path.stem in self.paths:
+                    self.doubles.append(path)
+                else:
+                    self.paths[path.stem] = path
+
+    def missing(self, names):
+        """Those of `names` that have no file."""
+        return [name for name in names if stem(name) not in self.paths]
+
+    def find(self, names, source):
+        """The path of each image, as a string array.
+
+        Args:
+            names: Image names, with or without the file's ending.
+            source: What lists them, for the message.
+
+        Raises:
+            UserError: If there is no file for one.
+        """
+        missing = self.missing(names)
+        if missing:
+            raise UserError(
+                f"{source} lists {missing[0]}, and there is no such image in {self.looked_in()} "
+                f"({len(missing)} of {len(names)} are missing): run with --check_data to see which"
+            )
+        return np.array([str(self.paths[stem(name)]) for name in names])
+
+    def all_names(self):
+        """The names of all images without their endings, sorted.
+
+        Raises:
+            UserError: If there are none, or two files of one name.
+        """
+        if not self.paths:
+            raise UserError(f"--data_dir: no images in {self.looked_in()}: put them there")
+        if self.doubles:
+            double = self.doubles[0]
+            raise UserError(
+                f"--data_dir: {self.paths[double.stem]} and {double} have the same name: "
+                "remove one of them"
+            )
+        return sorted(self.paths)
+
+    def looked_in(self):
+        """The places where images may lie, for messages."""
+        return " or ".join(str(self.data_dir / name) for name in SUBFOLDERS)
+
+
+def stem(name):
+    """An image name without the ending of an image file."""
+    ending = Path(name).suffix
+    return name[: -len(ending)] if ending.lower() in IMAGE_SUFFIXES else name
+
+
+def _images_in(folder):
+    with os.scandir(folder) as entries:
+        names = sorted(
+            entry.name
+            for entry in entries
+            # A leading dot marks hidden files, such as the resource forks of macOS archives.
+            if not entry.name.startswith(".") and entry.is_file()
+        )
+    return [folder / name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES]

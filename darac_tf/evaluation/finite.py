@@ -1,0 +1,29 @@
+"""The check that descriptors are numbers, by row."""
+
+import numpy as np
+
+from darac_tf.errors import UserError
+
+
+def finite_rows(rows, what, first_row=0):
+    """Converts descriptors to float64 and refuses NaN and infinity.
+
+    Args:
+        rows: `(n, D)` numbers.
+        what: What they are, for the message.
+        first_row: Number of the first row within the whole array, for the message.
+
+    Returns:
+        `(n, D)` float64 array.
+
+    Raises:
+        UserError: If a value is NaN or infinite; names the first such row.
+    """
+    rows = np.asarray(rows, np.float64)
+    is_bad = ~np.isfinite(rows).all(axis=1)
+    if is_bad.any():
+        raise UserError(
+            f"row {first_row + int(np.argmax(is_bad))} of the {what} holds NaN or infinity: "
+            "check the model's weights, then compute the descriptors again"
+        )
+    return rows

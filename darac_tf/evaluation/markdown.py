@@ -1,0 +1,80 @@
+"""Markdown with text from file names and other reports, which may hold anything."""
+
+import math
+import re
+
+ABSENT = "-"
+
+
+def table(header, rows, numeric):
+    """A Markdown table.
+
+    >>> print(table(["Query", "AP"], [["a|b.jpg", "50.00"]], [False, True]))
+    | Query | AP |
+    | --- | ---: |
+    | a\\|b.jpg | 50.00 |
+
+    Args:
+        header: Names of the columns.
+        rows: Lists of strings, as long as the header.
+        numeric: For each column, whether it is aligned to the right.
+
+    Returns:
+        Text without a newline at the end.
+    """
+    rule = ["---:" if is_numeric else "---" for is_numeric in numeric]
+    cells = [[escaped(cell) for cell in row] for row in (header, *rows)]
+    return "\n".join(f"| {' | '.join(row)} |" for row in (cells[0], rule, *cells[1:]))
+
+
+def escaped(text):
+    """One line of text that is shown as it is: no cell border, tag, link or terminal command.
+
+    >>> print(escaped("a|b<i>\\nc"), escaped("\\x1b[2J"))
+    a\\|b\\<i> c \\x1b[2J
+
+    Args:
+        text: Any string.
+
+    Returns:
+        String without control characters that can be encoded as UTF-8.
+    """
+    return printable(re.sub(r"([|<`]|\](?=\())", r"\\\1", re.sub(r"[\r\n]+", " ", text)))
+
+
+def printable(text):
+    """Text with what can't be shown, or commands a terminal, written as escapes.
+
+    >>> printable("caf\\udce9\\n")
+    'caf\\\\udce9\\\\n'
+
+    Args:
+        text: Any string; bytes of file names that are not UTF-8 are lone surrogates in it.
+
+    Returns:
+        Printable string that can be encoded as UTF-8.
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def percent(score, sign=False):
+    """A score in percent with two decimals; a dash for None and NaN.
+
+    >>> percent(0.83397), percent(0.01, sign=True), percent(None)
+    ('83.40', '+1.00', '-')
+
+    Args:
+        score: Float, usually in [0, 1], or None.
+        sign: Whether positive numbers get a plus, as differences do.
+
+    Returns:
+        String.
+    """
+    if is_missing(score):
+        return ABSENT
+    return f"{100 * score:+.2f}" if sign else f"{100 * score:.2f}"
+
+
+def is_missing(score):
+    """Whether a score is None or NaN: that of a query without a positive."""
+    return score is None or math.isnan(score)

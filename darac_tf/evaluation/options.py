@@ -1,0 +1,147 @@
+"""From the options of an evaluation, as eval.py's flags are called, to what `evaluate` takes."""
+
+from pathlib import Path
+
+from darac_tf.data import BENCHMARKS, benchmarks, load_benchmark, load_dataset
+from darac_tf.data.images import IMAGE_SUFFIXES
+from darac_tf.errors import UserError
+from darac_tf.evaluation.compare import compare as compare_reports
+from darac_tf.evaluation.evaluator import Settings
+from darac_tf.evaluation.ranking import RankingSettings
+from darac_tf.evaluation.sizes import parse_sizes
+from darac_tf.evaluation.task import benchmark_task, labelled_task
+from darac_tf.evaluation.whitening import load_whitening, parse_shrinkage
+from darac_tf.evaluation.whitening_source import WhiteningSource, as_labelled
+
+
+def read_task(options):
+    """The task that `dataset`, `data_dir` and the like name.
+
+    Args:
+        options: Dictionary of option to value.
+
+    Returns:
+        `task.Task`.
+
+    Raises:
+        UserError: If the options don't fit each other, or the data can't be read.
+    """
+    if not options["descriptors"]:
+        raise UserError("--descriptors is missing: name run directories, or BACKBONE+POOLING")
+    kind = options["dataset"]
+    distractors = _images_below(options["distractors_dir"])
+    if kind not in BENCHMARKS:
+        if options["orientation"] != "stored" or options["rotation_list"]:
+            raise UserError("--orientation and --rotation_list are for --dataset=holidays")
+        images = load_dataset(kind, options["data_dir"], options["split"])
+        return labelled_task(images, options["query_split"], distractors)
+    for name in ("split", "query_split"):
+        _refuse(options, name, f"is for folder and csv sets, not {kind}")
+    benchmark = load_benchmark(
+        kind,
+        options["data_dir"],
+        options["crop_queries"],
+        options["orientation"],
+        options["rotation_list"],
+    )
+    return benchmark_task(benchmark, distractors)
+
+
+def read_settings(options):
+    """How descriptors are measured: `evaluator.Settings`.
+
+    Args:
+        options: Dictionary of option to value.
+
+    Raises:
+        UserError: If the options don't fit each other, or the whitening can't be read.
+    """
+    if options["exponent"] is not None and options["combination"] != "gmean":
+        raise UserError("--exponent is for --combination=gmean")
+    ranking = RankingSettings(
+        top_k=options["top_k"],
+        expansion=options["expansion"],
+        expansion_n=options["expansion_n"],
+        expansion_alpha=options["expansion_alpha"],
+        augmentation_n=options["augmentation_n"],
+        rerank=options["rerank"],
+        faiss_index=options["faiss_index"],
+    )
+    return Settings(
+        resolutions=tuple(parse_sizes(text) for text in options["resolutions"]),
+        combination=options["combination"],
+        exponent=options["exponent"],
+        whitening=_whitening(options),
+        ranking=ranking,
+        batch_pixels=options["batch_pixels"],
+        cache_dir=options["cache_dir"],
+        skip_bad=options["skip_bad_images"],
+    )
+
+
+def check_data(kind, data_dir):
+    """What is there of a benchmark: `(text, whether all of it is)`.
+
+    Raises:
+        UserError: If `kind` is no benchmark, or there is no `data_dir`.
+    """
+    if kind not in BENCHMARKS:
+        raise UserError(f"--check_data is for --dataset={', '.join(BENCHMARKS)}, not {kind}")
+    if not data_dir:
+        raise UserError("--check_data needs --data_dir")
+    return benchmarks.check_data(kind, data_dir)
+
+
+def compare(reports):
+    """Compares two reports, see `compare.compare`.
+
+    Raises:
+        UserError: If there are not two, or they can't be compared.
+    """
+    if len(reports) != 2:
+        raise UserError(f"--compare takes two reports, as A.json,B.json, not {len(reports)}")
+    return compare_reports(*reports)
+
+
+def _whitening(options):
+    if options["whitening"]:
+        for name in ("whiten_data_dir", "whiten_dim", "whiten_split"):
+            _refuse(options, name, "fits a whitening, and --whitening names a fitted one")
+        loaded = load_whitening(options["whitening"])
+        return WhiteningSource(loaded=loaded, allow_on_test=options["allow_whiten_on_test"])
+    if not options["whiten_data_dir"]:
+        for name in ("whiten_dim", "whiten_split"):
+            _refuse(options, name, "needs --whiten_data_dir")
+        return None
+    kind = options["whiten_dataset"]
+    if kind in BENCHMARKS:
+        images = load_benchmark(kind, options["whiten_data_dir"])
+    else:
+        images = load_dataset(kind, options["whiten_data_dir"], options["whiten_split"])
+    return WhiteningSource(
+        labelled=as_labelled(images, options["whiten_kind"]),
+        kind=options["whiten_kind"],
+        dim=options["whiten_dim"],
+        shrinkage=parse_shrinkage(options["whiten_shrinkage"]),
+        power=options["whiten_power"],
+        seed=options["seed"],
+        allow_on_test=options["allow_whiten_on_test"],
+    )
+
+
+def _images_below(folder):
+    """Paths of all images below a folder, sorted."""
+    if not folder:
+        return []
+    if not Path(folder).is_dir():
+        raise UserError(f"--distractors_dir: no such folder: {folder}")
+    files = Path(folder).rglob("*")
+    found = [str(path) for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    if not found:
+        raise UserError(f"--distractors_dir: no image ({', '.join(IMAGE_SUFFIXES)}) below {folder}")
+    return sorted(found)
+
+
+def _refuse(options, name, why):
+    if options[name]:
+        raise UserError(f"--{name} {why}")

@@ -1,0 +1,104 @@
+"""Queries with what was found for them, as pictures and pages show them."""
+
+import os
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class RankedImage:
+    """An image that was found.
+
+    Attributes:
+        path: Image file.
+        verdict: True for right, False for wrong, None for one that the protocol skips (junk).
+        score: Its similarity to the query.
+        turns: Quarter turns counter-clockwise that make the stored image upright.
+    """
+
+    path: str | os.PathLike
+    verdict: bool | None
+    score: float
+    turns: int = 0
+
+
+@dataclass(frozen=True)
+class QueryRow:
+    """A query and what was found for it.
+
+    Attributes:
+        query_path: Image file.
+        box: `xmin, ymin, xmax, ymax` in pixels of the stored image that was searched for, or None
+            for the whole image.
+        turns: Quarter turns counter-clockwise that make the stored image upright.
+        ap: Average precision in [0, 1]; None or NaN for a query without a positive.
+        ranks: List of `RankedImage`, best first.
+    """
+
+    query_path: str | os.PathLike
+    box: object = None
+    turns: int = 0
+    ap: float | None = None
+    ranks: list[RankedImage] = field(default_factory=list)
+
+
+def query_rows(task, rankings, ap, queries=None, ranks=20):
+    """Rows for `html_page.write_html` and `pictures.draw_rankings`.
+
+    Args:
+        task: `task.Task`.
+        rankings: `ranking.Rankings` of its queries.
+        ap: `(Q,)` average precisions.
+        queries: Numbers of the queries to show; None for all.
+        ranks: How many ranks of each.
+
+    Returns:
+        List of `QueryRow`.
+    """
+    return [
+        _row(task, rankings, float(ap[query]), query, ranks)
+        for query in (range(len(task.queries)) if queries is None else queries)
+    ]
+
+
+def _row(task, rankings, ap, query, ranks):
+    images, place = task.images, task.queries[query]
+    found = rankings.rows[query, :ranks]
+    found = found[found >= 0]
+    ranked = [
+        RankedImage(str(images.paths[row]), verdict, float(score), images.turns_of(row))
+        for row, verdict, score in zip(
+            found, task.verdicts(query, found), rankings.scores[query], strict=False
+        )
+    ]
+    return QueryRow(
+        str(images.paths[place]), images.box_of(place), images.turns_of(place), ap, ranked
+    )
+
+
+def pick_queries(per_query_ap, count):
+    """Chooses queries spread evenly from the worst to the best.
+
+    >>> pick_queries([0.9, 0.1, float("nan"), 0.5, 0.7], 3)
+    [1, 3, 0]
+
+    Args:
+        per_query_ap: `(Q,)` average precisions; NaN or None for queries that have none, which
+            are not chosen.
+        count: Queries to choose, at least 1. One gives the worst; more than there are, all.
+
+    Returns:
+        List of query numbers, worst first; equal ones in their own order.
+
+    Raises:
+        ValueError: If count is below 1.
+    """
+    if count < 1:
+        raise ValueError(f"count must be at least 1. Received: {count}")
+    ap = np.array(per_query_ap, np.float64)
+    order = [int(query) for query in np.argsort(ap, kind="stable") if not np.isnan(ap[query])]
+    if count >= len(order):
+        return order
+    # The steps are longer than 1 here, so that no query is chosen twice.
+    return [order[i * (len(order) - 1) // max(count - 1, 1)] for i in range(count)]

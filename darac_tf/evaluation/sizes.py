@@ -1,0 +1,177 @@
+"""The sizes that images are described at: a long side in pixels, or a factor of their own size.
+
+As text, `299` is a long side, `x0.5` a factor, and `0.25..2` the factors from 0.25 to 2 whose
+neighbours are a factor of sqrt(2) apart, to four decimals: the seven scales of DELF (Noh et al.
+2017, arXiv 1612.06321). `0.25..1` are the first five of them.
+"""
+
+import math
+import numbers
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+
+from darac_tf.data.images import resize, resize_long_side, scaled_size
+from darac_tf.errors import UserError
+
+# Factors are whole millionths, so that sizes are planned and computed in the same integers.
+_UNIT = 1_000_000
+_LARGEST_FACTOR = 1000
+
+
+@dataclass(frozen=True)
+class LongSide:
+    """Images are resized so that their longer side has `pixels` pixels; the aspect is kept.
+
+    Attributes:
+        pixels: Positive integer.
+
+    Raises:
+        ValueError: If `pixels` is not a positive integer.
+    """
+
+    pixels: int
+
+    def __post_init__(self):
+        if not isinstance(self.pixels, numbers.Integral) or self.pixels < 1:
+            raise ValueError(f"`pixels` must be a positive integer. Received: {self.pixels!r}")
+
+    def __str__(self):
+        return str(self.pixels)
+
+    def planned_size(self, height, width):
+        """`(height, width)` after the resize; each side rounded to the nearest, at least 1.
+
+        Args:
+            height: Integer, int64 array or tensor.
+            width: As `height`.
+        """
+        return scaled_size(height, width, self.pixels, maximum=_maximum(height))
+
+    def resize(self, image):
+        """Resizes `(height, width, 3)` to float32; works in graphs."""
+        return resize_long_side(image, self.pixels)
+
+
+@dataclass(frozen=True)
+class Factor:
+    """Both sides of an image (of the crop, where it is cropped) are multiplied by `value`.
+
+    Attributes:
+        value: Above 0; rounded to millionths. Above 1 it enlarges.
+
+    Raises:
+        ValueError: If `value` is not between a millionth and 1000.
+    """
+
+    value: float
+
+    def __post_init__(self):
+        if not 1 / _UNIT <= self.value <= _LARGEST_FACTOR:
+            raise ValueError(
+                f"`value` must be between {1 / _UNIT:f} and {_LARGEST_FACTOR}. "
+                f"Received: {self.value!r}"
+            )
+        object.__setattr__(self, "value", round(float(self.value), 6))
+
+    def __str__(self):
+        return "x" + f"{self.value:.6f}".rstrip("0").rstrip(".")
+
+    def planned_size(self, height, width):
+        """`(height, width)` after the resize; each side rounded to the nearest, at least 1.
+
+        >>> Factor(0.5).planned_size(3, 100)
+        (2, 50)
+        >>> Factor(0.01).planned_size(3, 100)
+        (1, 1)
+
+        Args:
+            height: Integer, int64 array or int64 tensor.
+            width: As `height`.
+        """
+        maximum, millionths = _maximum(height), round(self.value * _UNIT)
+        return tuple(
+            maximum((2 * side * millionths + _UNIT) // (2 * _UNIT), 1) for side in (height, width)
+        )
+
+    def resize(self, image):
+        """Resizes `(height, width, 3)` to float32; works in graphs."""
+        shape = tf.shape(image, out_type=tf.int64)
+        height, width = self.planned_size(shape[0], shape[1])
+        return resize(image, tf.cast(height, tf.int32), tf.cast(width, tf.int32))
+
+
+def _maximum(side):
+    if tf.is_tensor(side):
+        return tf.maximum
+    return np.maximum if isinstance(side, np.ndarray) else max
+
+
+def as_size(size):
+    """A `LongSide` or `Factor` as it is; an integer becomes a `LongSide`."""
+    return LongSide(int(size)) if isinstance(size, numbers.Integral) else size
+
+
+def parse_sizes(text):
+    """`"299,x0.5"` to `(LongSide(299), Factor(0.5))`.
+
+    >>> ",".join(map(str, parse_sizes("540,0.25..1")))
+    '540,x0.25,x0.3536,x0.5,x0.7071,x1'
+
+    Args:
+        text: Sizes as in the module's description, with commas between them.
+
+    Returns:
+        Tuple of `LongSide` and `Factor`. `str` of each gives its text back.
+
+    Raises:
+        UserError: If a part is none of the three kinds, or one size comes twice.
+    """
+    sizes = []
+    for part in text.split(","):
+        sizes += _parse_part(part.strip(), text)
+    for size in sizes:
+        if sizes.count(size) > 1:
+            raise UserError(f"sizes {text!r}: {size} is in it twice; leave one out")
+    return tuple(sizes)
+
+
+def _parse_part(part, text):
+    if part.isascii() and part.isdecimal() and int(part) > 0:
+        return [LongSide(int(part))]
+    first, dots, last = part.partition("..")
+    if dots:
+        return _factor_range(_number(first, text), _number(last, text), text)
+    if part.startswith("x"):
+        return [Factor(_number(part[1:], text))]
+    raise _not_a_size(part, text)
+
+
+def _number(part, text):
+    try:
+        value = float(part)
+    except ValueError:
+        raise _not_a_size(part, text) from None
+    if not 1 / _UNIT <= value <= _LARGEST_FACTOR:
+        raise _not_a_size(part, text)
+    return value
+
+
+def _factor_range(first, last, text):
+    steps = 2 * math.log2(last / first)
+    if steps < 1 or abs(steps - round(steps)) > 0.01:
+        raise UserError(
+            f"sizes {text!r}: the ends of {first:g}..{last:g} must rise by a power of the square "
+            "root of 2, as in 0.25..2"
+        )
+    steps = round(steps)
+    ratio = last / first
+    return [Factor(round(first * ratio ** (step / steps), 4)) for step in range(steps + 1)]
+
+
+def _not_a_size(part, text):
+    return UserError(
+        f"sizes {text!r}: {part!r} is no size; give a long side in pixels (299), a factor (x0.5) "
+        "or a range of factors (0.25..2)"
+    )

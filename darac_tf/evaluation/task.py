@@ -1,0 +1,188 @@
+"""What a descriptor is measured on: images to describe, who is searched for among whom, the scores.
+
+Labelled collections and benchmarks become the same `Task`, so that description, search and reports
+know no protocol.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from darac_tf.data.image_list import ImageList
+from darac_tf.evaluation.metrics import Scores, mean_scores, retrieval_scores, score_set, verdicts
+
+NO_LABEL = -1  # of distractors: no query has it
+_PROTOCOLS = {
+    "oxford": "AP of the Oxford buildings tool",
+    "revisited": "AP of the revisited protocol, junk before the shift",
+    "holidays": "AP of INRIA Holidays, query removed",
+    "gpr1200": "plain AP, query included",
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """A retrieval task over one list of images.
+
+    Attributes:
+        name: What reports call the data set.
+        protocol: How rankings are scored, in words.
+        images: `ImageList` of everything that is described; the database comes first.
+        n_database: N, images in the database.
+        queries: int64 `(Q,)`, places of the queries in `images`.
+        exclude: int64 `(Q,)`, the database row that is left out for each query, or None.
+        score: Function of rankings `(Q, K)`, database rows with -1 as padding at the end, to
+            `Scores`.
+        verdicts: Function of a query's number and database rows to a list of True (right), False
+            (wrong) and None (skipped by the protocol).
+        n_positives: Function of a query's number to how many positives it has.
+        notes: Sentences for the report.
+    """
+
+    name: str
+    protocol: str
+    images: ImageList
+    n_database: int
+    queries: np.ndarray
+    exclude: np.ndarray | None
+    score: Callable
+    verdicts: Callable
+    n_positives: Callable
+    notes: tuple[str, ...] = ()
+
+
+def labelled_task(images, query_split=None, distractors=()):
+    """The task of a labelled collection: images of the query's class are its positives.
+
+    Args:
+        images: `LabelledImages`.
+        query_split: Images of this split are the queries and the rest is the database; None for
+            leave-one-out.
+        distractors: Paths of more images for the database, right for no query.
+
+    Returns:
+        `Task`, scored with plain AP, P@k and R@k (`metrics.plain`).
+
+    Raises:
+        UserError: If no image has the split.
+    """
+    if query_split:
+        images.split(query_split)  # complains when there is none
+        is_query = images.splits == query_split
+        own, database = np.flatnonzero(is_query), np.flatnonzero(~is_query)
+        kind = f"queries of split {query_split}, plain AP"
+    else:
+        own = database = np.arange(len(images))
+        kind = "leave-one-out, plain AP"
+    paths = np.concatenate([images.paths[database], np.array(distractors, str)])
+    labels = np.full(len(paths), NO_LABEL)
+    labels[: len(database)] = images.labels[database]
+    queries, exclude = np.arange(len(own)), own
+    if query_split:
+        queries, exclude = len(paths) + queries, None
+        paths = np.concatenate([paths, images.paths[own]])
+    query_labels = images.labels[own]
+
+    def score(rankings):
+        found = retrieval_scores(rankings, query_labels, labels, exclude)
+        return Scores(found, mean_scores(found))
+
+    def verdicts_of(query, rows):
+        return (labels[rows] == query_labels[query]).tolist()
+
+    counts = np.bincount(images.labels[database], minlength=len(images.class_names))
+    return Task(
+        name=images.name,
+        protocol=kind,
+        images=ImageList(paths),
+        n_database=len(labels),
+        queries=queries,
+        exclude=exclude,
+        score=score,
+        verdicts=verdicts_of,
+        n_positives=lambda query: int(counts[query_labels[query]]) - (exclude is not None),
+        notes=_distractor_note(distractors),
+    )
+
+
+def benchmark_task(benchmark, distractors=()):
+    """The task of a benchmark, scored by its own protocol (`metrics.scoring`).
+
+    Args:
+        benchmark: `RetrievalSet`.
+        distractors: Paths of more images for the database, right for no query.
+
+    Returns:
+        `Task`. A query that is looked at as a whole and is in the database is described once.
+    """
+    more = ImageList(np.array(distractors, str))
+    # Rows of the ground truth stay what they are: distractors come after them.
+    benchmark = replace(benchmark, database=_joined(benchmark.database, more))
+    n_database = len(benchmark.database)
+    is_shared = _is_database_image(benchmark)
+    queries = np.zeros(len(is_shared), np.int64)
+    if is_shared.any():
+        queries[is_shared] = benchmark.own_rows[is_shared]
+    queries[~is_shared] = n_database + np.arange(np.count_nonzero(~is_shared))
+    return Task(
+        name=benchmark.name,
+        protocol=_PROTOCOLS[benchmark.protocol],
+        images=_joined(benchmark.database, _selected(benchmark.queries, ~is_shared)),
+        n_database=n_database,
+        queries=queries,
+        exclude=None,
+        score=lambda rankings: score_set(benchmark, rankings),
+        verdicts=lambda query, rows: verdicts(benchmark, query, rows),
+        n_positives=lambda query: _count_positives(benchmark, query),
+        notes=(*benchmark.notes, *_distractor_note(distractors)),
+    )
+
+
+def _count_positives(benchmark, query):
+    lists = [rows[query] for name, rows in benchmark.relevance.items() if name != "junk"]
+    rows = set(np.concatenate(lists).tolist())
+    if benchmark.own_rows is None or benchmark.protocol not in ("holidays", "gpr1200"):
+        return len(rows)
+    own = {int(benchmark.own_rows[query])} - {-1}
+    return len(rows | own if benchmark.protocol == "gpr1200" else rows - own)
+
+
+def _is_database_image(benchmark):
+    """bool `(Q,)`: whether a query is looked at exactly as its image in the database is."""
+    queries, rows = benchmark.queries, benchmark.own_rows
+    if rows is None:
+        return np.zeros(len(queries), bool)
+    return np.array(
+        [
+            row >= 0
+            and queries.box_of(query) is None
+            and queries.turns_of(query) == benchmark.database.turns_of(row)
+            for query, row in enumerate(rows)
+        ],
+        bool,
+    )
+
+
+def _joined(first, second):
+    """One `ImageList` of two."""
+    lists = (first, second)
+    boxes = turns = None
+    if any(images.boxes is not None for images in lists):
+        boxes = [np.full((len(x), 4), np.nan) if x.boxes is None else x.boxes for x in lists]
+        boxes = np.concatenate(boxes)
+    if any(images.turns is not None for images in lists):
+        turns = [np.zeros(len(x), np.int64) if x.turns is None else x.turns for x in lists]
+        turns = np.concatenate(turns)
+    return ImageList(np.concatenate([images.paths for images in lists]), boxes, turns)
+
+
+def _selected(images, mask):
+    boxes, turns = (None if x is None else x[mask] for x in (images.boxes, images.turns))
+    return ImageList(images.paths[mask], boxes, turns)
+
+
+def _distractor_note(distractors):
+    if not len(distractors):
+        return ()
+    return (f"{len(distractors)} distractors were added to the database.",)

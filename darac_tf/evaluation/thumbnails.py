@@ -1,0 +1,74 @@
+"""Small pictures of images, as the network looks at them, for embedding in a page."""
+
+import base64
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from darac_tf.data.images import decode_image, resize_long_side, unreadable
+from darac_tf.errors import UserError
+
+# Yellow on black is seen on any photograph.
+_BOX_COLORS = ((0, 0, 0), (255, 214, 0))
+_OUTSIDE_BRIGHTNESS = 0.45
+
+
+def thumbnail(path, long_side, box=None, turns=0):
+    """A small picture of an image: upright, with the box that is looked at drawn on it.
+
+    Args:
+        path: Image file.
+        long_side: Pixels on the longer side, at least 1. Smaller images are enlarged.
+        box: `xmin, ymin, xmax, ymax` in pixels of the stored image; what is outside is darkened.
+            None for a whole image.
+        turns: Quarter turns counter-clockwise that make the stored image upright.
+
+    Returns:
+        uint8 RGB `(height, width, 3)`.
+
+    Raises:
+        UserError: If the image can't be read.
+    """
+    try:
+        image = decode_image(Path(path).read_bytes())
+    except (OSError, tf.errors.InvalidArgumentError) as error:
+        raise UserError(unreadable(path)) from error
+    small = resize_long_side(image, long_side).numpy().round().clip(0, 255).astype(np.uint8)
+    if box is not None:
+        # Each axis has its own scale, because the small sides are rounded.
+        scale = np.divide(small.shape[1::-1], image.shape[1::-1])
+        small = _with_box(small, np.asarray(box, np.float64) * np.tile(scale, 2))
+    return np.rot90(small, turns)
+
+
+def jpeg_uri(image, quality=80):
+    """A `data:` URI that holds an image.
+
+    Args:
+        image: uint8 RGB `(height, width, 3)`.
+        quality: Of the JPEG, in [0, 100].
+
+    Returns:
+        ASCII string `data:image/jpeg;base64,...`, without characters that HTML escapes.
+
+    Raises:
+        ValueError: If it can't be encoded.
+    """
+    pixels = np.ascontiguousarray(image[:, :, ::-1])  # OpenCV takes BGR
+    done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not done:
+        raise ValueError(f"The image can't be encoded as JPEG. Received: {image.shape}")
+    return f"data:image/jpeg;base64,{base64.b64encode(data).decode('ascii')}"
+
+
+def _with_box(image, box):
+    height, width = image.shape[:2]
+    x = np.clip(np.rint(box[0::2]).astype(int), 0, width - 1)
+    y = np.clip(np.rint(box[1::2]).astype(int), 0, height - 1)
+    drawn = (image * _OUTSIDE_BRIGHTNESS).astype(np.uint8)
+    drawn[y[0] : y[1] + 1, x[0] : x[1] + 1] = image[y[0] : y[1] + 1, x[0] : x[1] + 1]
+    for color, thickness in zip(_BOX_COLORS, (4, 2), strict=True):
+        cv2.rectangle(drawn, (int(x[0]), int(y[0])), (int(x[1]), int(y[1])), color, thickness)
+    return drawn
