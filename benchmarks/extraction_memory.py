@@ -24,6 +24,7 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string("data_dir", None, "Folder with images, searched to any depth.", required=True)
 flags.DEFINE_list("images", ["250", "2593"], "Numbers of images.")
 flags.DEFINE_integer("size", 224, "Long side.")
+flags.DEFINE_integer("batch_pixels", 200_000, "Small, so that few images fill batches as many do.")
 flags.DEFINE_integer("dim", 2048, "Dimension of the descriptors.")
 flags.DEFINE_string("worker", None, "Of one process: number of images and cache folder, as JSON.")
 
@@ -59,7 +60,9 @@ def work(count, cache_folder):
     cache = None
     if cache_folder:
         cache = FeatureCache(cache_folder, {"d": model_fingerprint(model)})
-    extractor = Extractor(lambda x: {"d": model(x, training=False)}, paths, progress=False)
+    extractor = Extractor(
+        lambda x: {"d": model(x, training=False)}, paths, FLAGS.batch_pixels, progress=False
+    )
     before = resident_mib()
     rows = extractor.extract(FLAGS.size, cache)["d"]
     total = sum(float(rows[start : start + 256].sum()) for start in range(0, count, 256))
@@ -71,6 +74,7 @@ def measure(count, cache_folder):
     """The figures of one process."""
     command = [sys.executable, "-m", "benchmarks.extraction_memory"]
     command += [f"--data_dir={FLAGS.data_dir}", f"--size={FLAGS.size}", f"--dim={FLAGS.dim}"]
+    command += [f"--batch_pixels={FLAGS.batch_pixels}"]
     command += [f"--worker={json.dumps([count, cache_folder])}"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:

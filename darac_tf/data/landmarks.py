@@ -27,7 +27,7 @@ _SMALLEST_SIZE = 32
 
 
 def generate_landmarks(
-    folder, classes: int = 100, views: int = 12, size: int = 160, seed: int = 0
+    folder, classes: int = 300, views: int = 6, size: int = 160, seed: int = 0
 ) -> Path:
     """Draws the set into `folder`, or returns at once if it already holds that very set.
 

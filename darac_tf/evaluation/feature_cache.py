@@ -117,7 +117,7 @@ def image_keys(paths, boxes, turns, progress=True):
 
     def fill(index):
         digest = hashlib.blake2b(Path(paths[index]).read_bytes(), digest_size=KEY_BYTES)
-        pass
+        digest.update(tails[index].tobytes())
         keys[index] = np.frombuffer(digest.digest(), np.uint8)
 
     hide = not progress or len(paths) < 1000

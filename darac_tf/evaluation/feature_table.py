@@ -232,12 +232,11 @@ class FeatureTable:
         return good
 
     def _cut(self):
-        sizes = {"rows.f32": self._count * (self.dim or 0) * 4}
-        sizes["keys.bin"] = self._count * _RECORD_BYTES
-        for name, size in sizes.items():
+        widths = {"rows.f32": (self.dim or 0) * 4, "keys.bin": _RECORD_BYTES}
+        for name, width in widths.items():
             path = self._path(name)
-            if path.exists() and path.stat().st_size > size:
-                os.truncate(path, size)
+            if path.exists() and path.stat().st_size > self._count * width:
+                os.truncate(path, self._count * width)
 
 
 def _as_strings(keys):

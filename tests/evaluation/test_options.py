@@ -1,0 +1,136 @@
+"""Options of an evaluation: each does what it says, and those that don't fit are refused."""
+
+import numpy as np
+import pytest
+
+from darac_tf.errors import UserError
+from darac_tf.evaluation.options import check_data, compare, read_settings, read_task
+from darac_tf.evaluation.whitening import fit_pca_whitening
+from tests.data.benchmarks import synthetic
+from tests.helpers import write_collection
+
+DEFAULTS = {
+    "descriptors": ["x+spoc"],
+    "dataset": "folder",
+    "data_dir": None,
+    "split": None,
+    "query_split": None,
+    "crop_queries": True,
+    "orientation": "stored",
+    "rotation_list": None,
+    "distractors_dir": None,
+    "resolutions": ["299"],
+    "combination": "sum",
+    "exponent": None,
+    "whitening": None,
+    "whiten_dataset": "folder",
+    "whiten_data_dir": None,
+    "whiten_split": None,
+    "whiten_kind": "pca",
+    "whiten_dim": None,
+    "whiten_shrinkage": "0",
+    "whiten_power": 0.5,
+    "allow_whiten_on_test": False,
+    "seed": 0,
+    "top_k": None,
+    "expansion": "none",
+    "expansion_n": 10,
+    "expansion_alpha": 3.0,
+    "augmentation_n": 0,
+    "rerank": "none",
+    "faiss_index": None,
+    "batch_pixels": 1000,
+    "cache_dir": None,
+    "skip_bad_images": False,
+}
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return str(write_collection(tmp_path_factory.mktemp("options") / "photos"))
+
+
+@pytest.fixture(scope="module")
+def oxford(tmp_path_factory):
+    return str(synthetic.write_oxford(tmp_path_factory.mktemp("options") / "oxford"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"descriptors": []}, "--descriptors is missing"),
+        ({}, "needs --data_dir"),
+        ({"dataset": "oxford5k"}, "needs --data_dir"),
+        ({"data_dir": "PHOTOS", "orientation": "exif"}, "--dataset=holidays"),
+        ({"data_dir": "PHOTOS", "rotation_list": "x"}, "--dataset=holidays"),
+        ({"data_dir": "PHOTOS", "query_split": "q"}, "no image has split 'q'"),
+        ({"data_dir": "PHOTOS", "distractors_dir": "nowhere"}, "--distractors_dir: no such folder"),
+        ({"data_dir": "OXFORD", "dataset": "oxford5k", "split": "a"}, "--split is for folder"),
+        ({"data_dir": "OXFORD", "dataset": "oxford5k", "orientation": "exif"}, "holidays"),
+        ({"data_dir": "PHOTOS", "dataset": "oxford5k"}, "gnd_oxford5k"),
+    ],
+)
+def test_data_options_that_do_not_fit(changes, message, photos, oxford):
+    places = {"PHOTOS": photos, "OXFORD": oxford}
+    changes = {k: places.get(v, v) if isinstance(v, str) else v for k, v in changes.items()}
+    with pytest.raises(UserError, match=message) as caught:
+        read_task(DEFAULTS | changes)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"exponent": 2.0}, "--exponent is for --combination=gmean"),
+        ({"whiten_dim": 4}, "--whiten_dim needs --whiten_data_dir"),
+        ({"whitening": "nowhere.npz"}, "nowhere.npz"),
+        ({"whiten_data_dir": "PHOTOS", "whiten_shrinkage": "much"}, "--whiten_shrinkage"),
+        (
+            {"whiten_data_dir": "OXFORD", "whiten_dataset": "oxford5k", "whiten_kind": "learned"},
+            "needs images with classes",
+        ),
+        ({"resolutions": ["299", "big"]}, "'big' is no size"),
+    ],
+)
+def test_settings_that_do_not_fit(changes, message, photos, oxford):
+    places = {"PHOTOS": photos, "OXFORD": oxford}
+    changes = {k: places.get(v, v) if isinstance(v, str) else v for k, v in changes.items()}
+    with pytest.raises(UserError, match=message) as caught:
+        read_settings(DEFAULTS | changes)
+    assert "\n" not in str(caught.value)
+
+
+def test_tasks_and_settings(photos, oxford, tmp_path):
+    task = read_task(DEFAULTS | {"data_dir": photos, "distractors_dir": oxford})
+    assert task.n_database > len(task.queries) == 16
+    cropped, whole = (
+        read_task(
+            DEFAULTS | {"dataset": "oxford5k", "data_dir": oxford, "crop_queries": is_cropped}
+        )
+        for is_cropped in (True, False)
+    )
+    assert cropped.images.boxes is not None and whole.images.boxes is None
+    settings = read_settings(
+        DEFAULTS
+        | {"resolutions": ["32", "0.25..1"], "whiten_data_dir": photos, "whiten_shrinkage": "auto"}
+    )
+    assert [len(sizes) for sizes in settings.resolutions] == [1, 5]
+    assert settings.whitening.shrinkage == "auto" and len(settings.whitening.images) == 16
+    of_benchmark = {"whiten_dataset": "oxford5k", "whiten_data_dir": oxford}
+    assert len(read_settings(DEFAULTS | of_benchmark).whitening.images) == cropped.n_database
+    fit_pca_whitening(np.random.default_rng(0).normal(size=(9, 3))).save(tmp_path / "w.npz")
+    given = {"whitening": str(tmp_path / "w.npz")}
+    assert read_settings(DEFAULTS | given).whitening.loaded.projection.shape == (3, 3)
+    with pytest.raises(UserError, match="--whiten_dim fits a whitening"):
+        read_settings(DEFAULTS | given | {"whiten_dim": 2})
+
+
+def test_check_data_and_compare(oxford, photos):
+    text, is_complete = check_data("oxford5k", oxford)
+    assert "5063" in text and not is_complete
+    with pytest.raises(UserError, match="--check_data is for"):
+        check_data("folder", photos)
+    with pytest.raises(UserError, match="--check_data needs --data_dir"):
+        check_data("oxford5k", None)
+    with pytest.raises(UserError, match="two reports"):
+        compare(["a.json"])
