@@ -78,7 +78,7 @@ def measure(count, cache_folder):
     command += [f"--worker={json.dumps([count, cache_folder])}"]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise UserError(done.stderr.strip().splitlines()[-1])
+        raise UserError(done.stderr.strip().splitlines()[-1].removeprefix("error: "))
     return json.loads(done.stdout.splitlines()[-1])
 
 

@@ -1,17 +1,20 @@
 """The rows that can be among the k best, found with float32 products."""
 
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import numpy as np
 
 from darac_tf.evaluation.finite import finite_rows
 from darac_tf.evaluation.mapped_memory import release
+from darac_tf.evaluation.threads import in_order
 
 _UNIT_ROUNDOFF = 2.0**-24
 # Candidates beyond 2 k that a query may have before it is left to the float64 search.
 _SLACK = 1024
-# Rows of one matrix product: few enough to be in the cache still when their norms are computed.
+# Rows of one matrix product at most: few enough to be in the cache still when their norms are
+# computed. Its scores are 16 MB at most.
 _PRODUCT_ROWS = 1024
+_PRODUCT_SCORES = 1 << 22
 
 
 def find_candidates(queries, database, k, block_rows, exclude=None):
@@ -35,7 +38,7 @@ def find_candidates(queries, database, k, block_rows, exclude=None):
         queries: `(Q, D)` finite float64.
         database: `(N, D)` floats, array or what reads like one by slices, such as a memmap.
         k: In [1, N], or N - 1 with `exclude`.
-        block_rows: Rows that are compared at once.
+        block_rows: Rows that are compared at once at most; memory may ask for fewer.
         exclude: `(Q,)` row to leave out for each query, or None.
 
     Returns:
@@ -50,44 +53,30 @@ def find_candidates(queries, database, k, block_rows, exclude=None):
     if (dim + 8) * _UNIT_ROUNDOFF >= 0.5:
         return None
     queries32, query_norms = _as_float32(queries)
-    kept = _Kept(len(queries), k, block_rows)
+    step = max(1, min(block_rows, _PRODUCT_ROWS, _PRODUCT_SCORES // max(1, len(queries))))
+    kept = _Kept(len(queries), k, step)
+
+    def multiply(start):
+        rows, norms = _as_float32(database[start : start + step])
+        with np.errstate(all="ignore"):  # NaN and too large values show in the norms
+            scores = queries32 @ rows.T
+        release(database, start, start + step)
+        return start, scores, norms.max()
+
     longest = 0.0
-    products = np.empty((len(queries), min(block_rows, database.shape[0])), np.float32)
-    with ThreadPoolExecutor(1) as helper:
-        for start in range(0, database.shape[0], block_rows):
-            block = database[start : start + block_rows]
-            scores = products[:, : len(block)]
-            norms = _multiply(queries32, block, scores, helper)
-            if not np.isfinite(norms.max()):
-                finite_rows(block, "database descriptors", start)
-            release(database, start, start + block_rows)
-            longest = max(longest, norms.max())
+    with closing(in_order(multiply, range(0, database.shape[0], step))) as products:
+        for start, scores, norm in products:
+            if not np.isfinite(norm):
+                finite_rows(database[start : start + step], "database descriptors", start)
+            longest = max(longest, norm)
             if not query_norms.max(initial=0) * longest < 1e37:
                 return None
             if exclude is not None:
-                inside = np.flatnonzero((exclude >= start) & (exclude < start + len(block)))
+                inside = np.flatnonzero((exclude >= start) & (exclude < start + scores.shape[1]))
                 # NaN is below every floor, minus infinity included.
                 scores[inside, exclude[inside] - start] = np.nan
-            kept.margin = _error_bound(dim, query_norms, longest)
-            kept.add(scores, start)
+            kept.add(scores, start, _error_bound(dim, query_norms, longest))
     return kept.finish()
-
-
-def _multiply(queries, block, out, helper):
-    """Writes the float32 products `(Q, n)` with the rows of a block to `out`.
-
-    Returns:
-        `(n,)` upper bounds of the rows' norms (`_norm_bounds`). A helper thread computes them
-        beside the next product, which leaves a processor idle at times.
-    """
-    norms = []
-    for start in range(0, len(block), _PRODUCT_ROWS):
-        part = slice(start, start + _PRODUCT_ROWS)
-        with np.errstate(all="ignore"):  # NaN and too large values are found in the norms
-            rows = np.asarray(block[part], np.float32)
-            np.matmul(queries, rows.T, out=out[:, part])
-        norms.append(helper.submit(_norm_bounds, rows))
-    return np.concatenate([each.result() for each in norms])
 
 
 def _as_float32(rows):
@@ -116,11 +105,7 @@ def _gamma(n):
 
 
 class _Kept:
-    """Candidates of all queries, in arrays that are cut back when they fill up.
-
-    Attributes:
-        margin: `(Q,)` bounds B of all rows that were added so far, set before `add`.
-    """
+    """Candidates of all queries, in arrays that are cut back when they fill up."""
 
     def __init__(self, n_queries, k, block_rows):
         self._k = k
@@ -129,15 +114,16 @@ class _Kept:
         self._scores = np.empty(shape, np.float32)
         self._rows = np.empty(shape, np.uint32)
         self._filled = np.zeros(n_queries, np.int64)
-        self._floor = np.full(n_queries, -np.inf, np.float32)
+        self._kth = np.full(n_queries, -np.inf)  # the k-th best score when last cut
+        self._margin = np.zeros(n_queries)
         self._outgrown = np.zeros(n_queries, bool)
-        self.margin = np.zeros(n_queries)
 
-    def add(self, scores, first_row):
-        """Takes the scores `(Q, n)` of n rows."""
+    def add(self, scores, first_row, margin):
+        """Takes scores `(Q, n)` of n rows, and the bounds B `(Q,)` of all rows up to these."""
+        self._margin = margin
         # Flat, because `nonzero` of a matrix takes several times as long.
         query, column = np.divmod(
-            np.flatnonzero(scores >= self._floor[:, None]), max(1, scores.shape[1])
+            np.flatnonzero(scores >= self._floor()[:, None]), max(1, scores.shape[1])
         )
         counts = np.bincount(query, minlength=len(self._filled))
         full = np.flatnonzero(self._filled + counts > self._scores.shape[1])
@@ -163,19 +149,22 @@ class _Kept:
             for gone, rows, n in zip(self._outgrown, self._rows, self._filled, strict=True)
         ]
 
+    def _floor(self):
+        """What a score must reach, float32 `(Q,)`: t - 2 B, or a little less."""
+        # The margin grows with the longest row, so that an earlier floor may be too high.
+        floor = (self._kth - 2 * self._margin).astype(np.float32)
+        return np.nextafter(floor, np.float32(-np.inf))  # the cast may have rounded up
+
     def _cut(self, query):
         """Raises the floor of a query and drops what is below it; keeps the order of the rows."""
         n = self._filled[query]
         scores, rows = self._scores[query, :n], self._rows[query, :n]
-        kth = np.partition(scores, n - self._k)[n - self._k]
-        floor = np.float32(np.float64(kth) - 2 * self.margin[query])
-        # The cast may have rounded up.
-        self._floor[query] = np.nextafter(floor, np.float32(-np.inf))
-        stays = scores >= self._floor[query]
+        self._kth[query] = np.partition(scores, n - self._k)[n - self._k]
+        stays = scores >= self._floor()[query]
         n = np.count_nonzero(stays)
         self._scores[query, :n], self._rows[query, :n] = scores[stays], rows[stays]
         self._filled[query] = n
         if n > self._most:
             self._outgrown[query] = True
             self._filled[query] = 0
-            self._floor[query] = np.inf
+            self._kth[query] = np.inf

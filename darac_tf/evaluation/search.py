@@ -1,8 +1,5 @@
 """Exact search by dot product, which is the cosine similarity for L2-normalised descriptors."""
 
-import os
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 
 from darac_tf.errors import UserError
@@ -17,12 +14,12 @@ from darac_tf.evaluation.exact_scores import (
 )
 from darac_tf.evaluation.finite import finite_rows
 from darac_tf.evaluation.mapped_memory import release
+from darac_tf.evaluation.threads import THREADS, in_order
 
 # Scoring a chosen row in float64 costs about as much as this many rows of a float32 product.
 _COST_OF_CANDIDATE = 16
 # Pairs of query and candidate that a thread scores at once.
 _PAIRS = 128
-_THREADS = min(4, os.cpu_count() or 1)
 
 
 def search(queries, database, top_k=None, block_rows=4096, exclude=None):
@@ -90,11 +87,11 @@ def _rank(queries, database, candidates, k):
     def score(span):
         pairs = order[span]
         scores = _pair_scores(queries, query[pairs], database, row[pairs])
-        keys[pairs] = sort_keys(scores, row[pairs].astype(np.uint64))
+        return pairs, sort_keys(scores, row[pairs].astype(np.uint64))
 
-    bounds = np.linspace(0, len(row), _THREADS + 1).astype(np.int64)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(score, map(slice, bounds[:-1], bounds[1:])))
+    bounds = np.linspace(0, len(row), THREADS + 1).astype(np.int64)
+    for pairs, own in in_order(score, map(slice, bounds[:-1], bounds[1:])):
+        keys[pairs] = own
     best = [np.sort(own)[:k] for own in np.split(keys, np.cumsum(counts)[:-1])]
     return split_keys(np.stack(best))
 
