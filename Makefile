@@ -15,10 +15,10 @@ DEMO := runs/demo
 DEMO_TRAIN := --dataset=demo --data_dir=runs/landmarks --val_classes=50 --backbone=ResNet50V2 \
 	--backbone_weights=none --batch_norm=train --batch_norm_momentum=0.9 --image_size=64 \
 	--classes_per_batch=12 --images_per_class=2 --min_crop_area=0.9 --light=0.1 \
-	--learning_rate=1e-3 --warmup_steps=10 --steps=400 --val_every=100 --checkpoint_every=200
+	--learning_rate=1e-3 --warmup_steps=10 --steps=360 --val_every=90 --checkpoint_every=180
 UNTRAINED := ResNet50V2+spoc,ResNet50V2+rmac,ResNet50V2+ramac,ResNet50V2+darac
 TRAINED := $(DEMO)/run+spoc,$(DEMO)/run+rmac,$(DEMO)/run+ramac,$(DEMO)/run
-DEMO_RESOLUTIONS := 64,80,96
+DEMO_RESOLUTIONS := 64,96
 
 # Draws landmarks, trains from scratch, measures on classes never trained on, exports, and searches
 # with the exported model in a fresh process. The drawn landmarks are kept between runs.
@@ -29,9 +29,9 @@ demo: $(VENV)/.installed
 		--dataset=csv --data_dir=$(DEMO)/run/val.csv --resolutions=64 \
 		--resolutions=$(DEMO_RESOLUTIONS) --whiten_dataset=csv \
 		--whiten_data_dir=$(DEMO)/run/train.csv --whiten_dim=32 \
-		--page_queries=10 --out=$(DEMO)/report
+		--page_queries=4 --pictured_queries=4 --out=$(DEMO)/report
 	$(BIN)/python export_savedmodel.py --model=$(DEMO)/run --resolutions=$(DEMO_RESOLUTIONS) \
-		--whitening="$$(ls $(DEMO)/report/*run-64-80-96-whitened.npz)" --out=$(DEMO)/export/1
+		--whitening="$$(ls $(DEMO)/report/*run-64-96-whitened.npz)" --out=$(DEMO)/export/1
 	$(BIN)/python examples/search_with_savedmodel.py $(DEMO)/export/1 \
 		$$(tail -n +2 $(DEMO)/run/val.csv | head -n 60 | cut -d, -f1)
 	@echo "Tables and pictures: $(DEMO)/report"
