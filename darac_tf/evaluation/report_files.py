@@ -13,6 +13,7 @@ from darac_tf.evaluation.report import write_report
 
 # Of larger rankings, curves would take minutes: verdicts are worked out rank by rank.
 _LARGEST_CURVE = 20_000_000
+_CURVES_A_PICTURE = 8
 
 
 def write_row(folder, number, measured, pictured_queries, page_queries):
@@ -56,9 +57,16 @@ def write_all(folder, rows, settings):
     """
     folder = Path(folder)
     if sum(measured.rankings.rows.size for measured in rows) <= _LARGEST_CURVE:
-        curves = [_curve(measured) for measured in rows]
-        draw_precision_recall(folder / "precision-recall.png", rows[0].result.dataset, curves)
+        _draw_curves(folder, [_curve(measured) for measured in rows], rows[0].result.dataset)
     write_report(folder, [measured.result for measured in rows], settings)
+
+
+def _draw_curves(folder, curves, title):
+    """One picture, or several with as many curves as can be told apart."""
+    for start in range(0, len(curves), _CURVES_A_PICTURE):
+        number = "" if len(curves) <= _CURVES_A_PICTURE else f"-{start // _CURVES_A_PICTURE + 1}"
+        chosen = curves[start : start + _CURVES_A_PICTURE]
+        draw_precision_recall(folder / f"precision-recall{number}.png", title, chosen)
 
 
 def _curve(measured):

@@ -153,6 +153,9 @@ def test_files_of_an_evaluation(images, backbone, tmp_path):
     names = {path.name for path in tmp_path.iterdir()}
     assert {"report.md", "report.json", "precision-recall.png"} <= names
     assert len([name for name in names if name.endswith(".html")]) == 2
+    write_all(tmp_path / "many", rows * 5, {})
+    found = sorted(path.name for path in (tmp_path / "many").glob("*.png"))
+    assert found == ["precision-recall-1.png", "precision-recall-2.png"]
 
 
 def test_truncated_rankings_lose_positives(images, backbone):
