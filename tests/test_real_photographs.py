@@ -5,9 +5,10 @@ import pytest
 
 from darac_tf.data import load_dataset
 from darac_tf.evaluation.combine import combine_resolutions
-from darac_tf.evaluation.evaluator import Protocol, evaluate
+from darac_tf.evaluation.evaluator import Settings, evaluate
 from darac_tf.evaluation.extraction import Extractor
 from darac_tf.evaluation.sources import load_sources
+from darac_tf.evaluation.task import labelled_task
 from darac_tf.export import export_saved_model
 from darac_tf.models import build_descriptor
 from tests.export.test_saved_model import serve_elsewhere
@@ -20,7 +21,7 @@ def test_regions_beat_the_global_average_on_buildings(shared_data):
     backbone = shared_data / WEIGHTS
     images = load_dataset("csv", shared_data / "images" / "buildings")
     sources = load_sources([f"{backbone}+{pooling}" for pooling in ("spoc", "rmac", "ramac")])
-    rows = evaluate(sources, Protocol(images, resolutions=((299,),)))
+    rows = evaluate(sources, labelled_task(images), Settings())
     score = {r.result.descriptor.rpartition("+")[2]: r.result.scores["mAP (plain)"] for r in rows}
     # 0.705 was measured elsewhere for the global average of images squashed to 260 x 260.
     assert score["spoc"] > 0.69
