@@ -121,6 +121,8 @@ def main():
     if FLAGS.out:
         write_all(FLAGS.out, rows, options)
     print(markdown_table([row.result for row in rows]))
+    for note in dict.fromkeys(note for row in rows for note in row.result.notes):
+        print(f"- {note}")
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from darac_tf.training.step import set_batch_norm
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("backbone", "ResNet50V2", "keras.applications name or .keras file.")
-flags.DEFINE_string("backbone_weights", None, "none times random weights, which cost the same.")
+flags.DEFINE_string("backbone_weights", "none", "imagenet, none (as fast), or a file.")
 flags.DEFINE_list("sizes", ["64", "96", "128"], "Sides of the images.")
 flags.DEFINE_integer("batch", 24, "Images.", lower_bound=4)
 flags.DEFINE_integer("repeats", 3, "Timings of each.", lower_bound=1)

@@ -51,7 +51,7 @@ def approximate_search(queries, database, top_k, index="HNSW32"):
         raise UserError("the database holds no image to rank: add images")
     queries = finite_rows(queries, "query descriptors").astype(np.float32)
     built = _build(faiss, database, index)
-    k = min(top_k, database.shape[0])
+    k = int(min(top_k, database.shape[0]))  # faiss refuses NumPy integers
     scores, rows = built.search(queries, k)
     # faiss fills places that it has no row for with the smallest float.
     return rows, np.where(rows < 0, np.float32(-np.inf), scores)

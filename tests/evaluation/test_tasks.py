@@ -144,3 +144,17 @@ def test_no_positives_at_all():
     found = rank(Vectors([np.eye(3, dtype=np.float32)]), task, RankingSettings(), np.ones(3, bool))
     with pytest.raises(UserError, match="none of the 3 queries has a positive"):
         task.score(found.rows)
+
+
+@pytest.mark.parametrize("top_k", [None, 3])
+def test_an_approximate_search_says_what_it_finds(top_k):
+    pytest.importorskip("faiss")
+    rng = np.random.default_rng(2)
+    vectors = rng.normal(size=(8, 5)).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    task, usable = labelled_task(labelled([0, 0, 0, 1, 1, 2, 2, 2])), np.ones(8, bool)
+    settings = RankingSettings(top_k=top_k, faiss_index="Flat")
+    found = rank(Vectors([vectors]), task, settings, usable)
+    exact = rank(Vectors([vectors]), task, RankingSettings(top_k=top_k), usable)
+    np.testing.assert_array_equal(found.rows, exact.rows)
+    assert "finds 100.00 % of the exact" in found.notes[0]
