@@ -3,7 +3,7 @@
 import numpy as np
 
 from darac_tf.errors import UserError
-from darac_tf.evaluation.finite import finite_rows
+from darac_tf.evaluation.finite import check_dimensions, finite_rows
 from darac_tf.evaluation.mapped_memory import release
 
 _BLOCK_ROWS = 16384
@@ -42,11 +42,7 @@ def approximate_search(queries, database, top_k, index="HNSW32"):
             "queries and database must be (rows, dim) and top_k at least 1. "
             f"Received: {np.shape(queries)}, {database.shape} and {top_k}"
         )
-    if queries.shape[1] != database.shape[1]:
-        raise UserError(
-            f"queries have {queries.shape[1]} dimensions but the database has "
-            f"{database.shape[1]}: describe both with the same model and whitening"
-        )
+    check_dimensions(queries, database)
     if not len(database):
         raise UserError("the database holds no image to rank: add images")
     queries = finite_rows(queries, "query descriptors").astype(np.float32)

@@ -1,4 +1,4 @@
-"""The check that descriptors are numbers, by row."""
+"""Checks of descriptors before they are compared."""
 
 import numpy as np
 
@@ -27,3 +27,16 @@ def finite_rows(rows, what, first_row=0):
             "check the model's weights, then compute the descriptors again"
         )
     return rows
+
+
+def check_dimensions(queries, database):
+    """Refuses to compare `(Q, D)` queries with a `(N, D)` database of another dimension.
+
+    Raises:
+        UserError: If their dimensions differ.
+    """
+    if queries.shape[1] != database.shape[1]:
+        raise UserError(
+            f"queries have {queries.shape[1]} dimensions but the database has "
+            f"{database.shape[1]}: describe both with the same model and whitening"
+        )

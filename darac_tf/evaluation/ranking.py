@@ -104,7 +104,8 @@ def rank(vectors, task, settings, usable):
     if is_bad.any():
         found = _with_last(found, is_bad, settings.top_k)
     if settings.rerank == "k_reciprocal":
-        found = replace(found, **_reranked(queries, database, found))
+        rows, scores = k_reciprocal(queries, database, found.rows, found.scores)
+        found = replace(found, rows=rows, scores=scores)
     finds_nothing = ~usable[task.queries]
     found.rows[finds_nothing], found.scores[finds_nothing] = -1, -np.inf
     return found
@@ -161,8 +162,3 @@ def _with_last(found, is_bad, top_k):
     scores = np.where(bad, np.float32(-np.inf), found.scores)
     rows, scores = (np.take_along_axis(values, order, axis=1) for values in (found.rows, scores))
     return replace(found, rows=rows, scores=scores)
-
-
-def _reranked(queries, database, found):
-    rows, scores = k_reciprocal(queries, database, found.rows, found.scores)
-    return {"rows": rows, "scores": scores}

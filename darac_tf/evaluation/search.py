@@ -12,7 +12,7 @@ from darac_tf.evaluation.exact_scores import (
     sort_keys,
     split_keys,
 )
-from darac_tf.evaluation.finite import finite_rows
+from darac_tf.evaluation.finite import check_dimensions, finite_rows
 from darac_tf.evaluation.mapped_memory import release
 from darac_tf.evaluation.threads import THREADS, in_order
 
@@ -144,11 +144,7 @@ def _check_arguments(queries, database, top_k, block_rows, n_ranked):
             "queries and database must be (rows, dim). "
             f"Received: {np.shape(queries)} and {database.shape}"
         )
-    if queries.shape[1] != database.shape[1]:
-        raise UserError(
-            f"queries have {queries.shape[1]} dimensions but the database has "
-            f"{database.shape[1]}: describe both with the same model and whitening"
-        )
+    check_dimensions(queries, database)
     if n_ranked < 1:
         raise UserError("the database holds no image to rank besides the query: add images")
     if database.shape[0] > 1 << 32:

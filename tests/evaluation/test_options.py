@@ -55,6 +55,15 @@ def oxford(tmp_path_factory):
     return str(synthetic.write_oxford(tmp_path_factory.mktemp("options") / "oxford"))
 
 
+def refused(read, changes, message, photos, oxford):
+    """Checks that options are refused in one line."""
+    places = {"PHOTOS": photos, "OXFORD": oxford}
+    changes = {k: places.get(v, v) if isinstance(v, str) else v for k, v in changes.items()}
+    with pytest.raises(UserError, match=message) as caught:
+        read(DEFAULTS | changes)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -71,11 +80,7 @@ def oxford(tmp_path_factory):
     ],
 )
 def test_data_options_that_do_not_fit(changes, message, photos, oxford):
-    places = {"PHOTOS": photos, "OXFORD": oxford}
-    changes = {k: places.get(v, v) if isinstance(v, str) else v for k, v in changes.items()}
-    with pytest.raises(UserError, match=message) as caught:
-        read_task(DEFAULTS | changes)
-    assert "\n" not in str(caught.value)
+    refused(read_task, changes, message, photos, oxford)
 
 
 @pytest.mark.parametrize(
@@ -93,11 +98,7 @@ def test_data_options_that_do_not_fit(changes, message, photos, oxford):
     ],
 )
 def test_settings_that_do_not_fit(changes, message, photos, oxford):
-    places = {"PHOTOS": photos, "OXFORD": oxford}
-    changes = {k: places.get(v, v) if isinstance(v, str) else v for k, v in changes.items()}
-    with pytest.raises(UserError, match=message) as caught:
-        read_settings(DEFAULTS | changes)
-    assert "\n" not in str(caught.value)
+    refused(read_settings, changes, message, photos, oxford)
 
 
 def test_tasks_and_settings(photos, oxford, tmp_path):
