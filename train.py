@@ -51,6 +51,9 @@ def _define_model_flags():
     flags.DEFINE_enum("grid", DEFAULT.grid, ["fixed", "pyramid"], "Regions of RAMAC and DARAC.")
     flags.DEFINE_bool("non_negative", DEFAULT.non_negative, "Keep DARAC's weights at 0 or above.")
     flags.DEFINE_bool("per_channel", DEFAULT.per_channel, "One DARAC weight a vector and channel.")
+    flags.DEFINE_bool(
+        "normalize_regions", DEFAULT.normalize_regions, "L2 of regional vectors before the weights."
+    )
     flags.DEFINE_enum(
         "batch_norm", DEFAULT.batch_norm, ["frozen", "train"], "Freeze batch normalisation or not."
     )

@@ -7,11 +7,12 @@ from darac_tf.data.images import IMAGE_SUFFIXES
 from darac_tf.errors import UserError
 from darac_tf.evaluation.compare import compare as compare_reports
 from darac_tf.evaluation.evaluator import Settings
+from darac_tf.evaluation.fitting_images import FittingImages
 from darac_tf.evaluation.ranking import RankingSettings
 from darac_tf.evaluation.sizes import parse_sizes
 from darac_tf.evaluation.task import benchmark_task, labelled_task
 from darac_tf.evaluation.whitening import load_whitening, parse_shrinkage
-from darac_tf.evaluation.whitening_source import WhiteningSource, as_labelled
+from darac_tf.evaluation.whitening_source import WhiteningSource
 
 
 def read_task(options):
@@ -119,7 +120,7 @@ def _whitening(options):
     else:
         images = load_dataset(kind, options["whiten_data_dir"], options["whiten_split"])
     return WhiteningSource(
-        labelled=as_labelled(images, options["whiten_kind"]),
+        fitting=FittingImages.of(images, options["whiten_kind"]),
         kind=options["whiten_kind"],
         dim=options["whiten_dim"],
         shrinkage=parse_shrinkage(options["whiten_shrinkage"]),

@@ -5,16 +5,13 @@ from functools import cached_property
 
 import numpy as np
 
-from darac_tf.data import LabelledImages
-from darac_tf.data.image_list import ImageList
-from darac_tf.errors import UserError
+from darac_tf.evaluation.fitting_images import FittingImages
 from darac_tf.evaluation.whitening import (
     Whitening,
     check_not_test_set,
     fit_learned_whitening,
     fit_pca_whitening,
     keys_of_images,
-    matching_pairs,
 )
 
 KINDS = ("pca", "learned")
@@ -27,9 +24,9 @@ class WhiteningSource:
     """A whitening that is fitted for each descriptor and resolution setting, or a given one.
 
     Attributes:
-        labelled: `LabelledImages` to fit on, or None with `loaded`.
-        loaded: `Whitening` read from a file, or None with `labelled`.
-        kind: `"pca"`, or `"learned"` (GeM's Lw) from pairs of images of one class.
+        fitting: `FittingImages` to fit on, or None with `loaded`.
+        loaded: `Whitening` read from a file, or None with `fitting`.
+        kind: `"pca"`, or `"learned"` (GeM's Lw) from pairs of images that match.
         dim: Dimension after whitening; None keeps all.
         shrinkage: See `fit_pca_whitening`.
         power: See `fit_pca_whitening`; for `"pca"` only.
@@ -37,7 +34,7 @@ class WhiteningSource:
         allow_on_test: Go on where its images are test images, and say so in the report.
     """
 
-    labelled: LabelledImages | None = None
+    fitting: FittingImages | None = None
     loaded: Whitening | None = None
     kind: str = "pca"
     dim: int | None = None
@@ -49,11 +46,11 @@ class WhiteningSource:
     @property
     def images(self):
         """`ImageList` of the images to fit on, or None."""
-        return None if self.labelled is None else ImageList(self.labelled.paths)
+        return None if self.fitting is None else self.fitting.images
 
     @cached_property
     def _keys(self):
-        return keys_of_images(self.labelled.paths)
+        return keys_of_images(self.fitting.images.paths)
 
     def check(self, task):
         """Refuses test images that the whitening is fitted on.
@@ -67,15 +64,15 @@ class WhiteningSource:
         Raises:
             UserError: If there are any.
         """
-        fitted_on = self.loaded if self.labelled is None else self.labelled.paths
+        fitted_on = self.loaded if self.fitting is None else self.fitting.images.paths
         return check_not_test_set(fitted_on, task.images.paths, self.allow_on_test)
 
     def describe(self):
         """A few words for the table."""
-        if self.labelled is None:
+        if self.fitting is None:
             facts = self.loaded.provenance
             return f"{_name(facts.get('kind', 'pca'))} on {facts.get('images', 'unknown images')}"
-        return f"{_name(self.kind)} on {self.labelled.name}"
+        return f"{_name(self.kind)} on {self.fitting.name}"
 
     def fit(self, vectors, rows, name, sizes):
         """Fits the whitening.
@@ -95,7 +92,7 @@ class WhiteningSource:
         provenance = {
             "descriptor": name,
             "resolutions": list(map(str, sizes)),
-            "images": self.labelled.name,
+            "images": self.fitting.name,
         }
         options = {
             "dim": self.dim,
@@ -105,29 +102,8 @@ class WhiteningSource:
         }
         if self.kind == "pca":
             return fit_pca_whitening(vectors.of(rows), power=self.power, **options)
-        first, second = matching_pairs(self.labelled.labels[rows], MAX_PAIRS, self.seed)
+        first, second = self.fitting.pairs_among(rows, MAX_PAIRS, self.seed)
         return fit_learned_whitening(np.asarray(vectors.of(rows)), first, second, **options)
-
-
-def as_labelled(images, kind):
-    """Images to fit on, as `LabelledImages`.
-
-    Args:
-        images: `LabelledImages`, or a `RetrievalSet`, of which the database is taken.
-        kind: The kind of whitening.
-
-    Raises:
-        UserError: If a learned whitening is to be fitted on a benchmark, which has no classes.
-    """
-    if isinstance(images, LabelledImages):
-        return images
-    if kind == "learned":
-        raise UserError(
-            f"--whiten_kind=learned needs images with classes, and {images.name} has none: name "
-            "a folder or csv set, or use --whiten_kind=pca"
-        )
-    paths = images.database.paths
-    return LabelledImages.from_rows(images.name, [(str(path), "", "") for path in paths])
 
 
 def _name(kind):

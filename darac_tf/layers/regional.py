@@ -29,8 +29,10 @@ class _RegionalPooling(keras.layers.Layer):
         return tf.reduce_sum(vectors, axis=1)
 
     def call(self, inputs):
-        vectors = l2_normalize(self._regional_vectors(inputs))
-        return l2_normalize(self._sum(vectors))
+        return l2_normalize(self._sum(self._normalized(self._regional_vectors(inputs))))
+
+    def _normalized(self, vectors):
+        return l2_normalize(vectors)
 
     def _grid_of(self, inputs):
         shape = tf.shape(inputs)
@@ -114,15 +116,25 @@ class DARAC(RAMAC):
         grid: As in `RAMAC`.
         non_negative: Whether the optimiser keeps the weights at 0 or above.
         per_channel: One weight for each vector and channel, instead of one for each vector.
+        normalize_regions: Whether each regional vector is L2-normalised before it is weighted;
+            without, a region counts by its activation too.
 
     Source: DARAC (arXiv 1909.09420); weights free in sign and initialised to 1 are a
     reconstruction.
     """
 
-    def __init__(self, grid="fixed", non_negative=False, per_channel=False, **kwargs):
+    def __init__(
+        self,
+        grid="fixed",
+        non_negative=False,
+        per_channel=False,
+        normalize_regions=True,
+        **kwargs,
+    ):
         super().__init__(grid=grid, **kwargs)
         self.non_negative = non_negative
         self.per_channel = per_channel
+        self.normalize_regions = normalize_regions
 
     def build(self, input_shape):
         self.region_weights = self.add_weight(
@@ -133,6 +145,9 @@ class DARAC(RAMAC):
             autocast=False,
         )
 
+    def _normalized(self, vectors):
+        return l2_normalize(vectors) if self.normalize_regions else tf.cast(vectors, tf.float32)
+
     def _sum(self, vectors):
         return tf.reduce_sum(vectors * tf.convert_to_tensor(self.region_weights), axis=1)
 
@@ -140,4 +155,5 @@ class DARAC(RAMAC):
         return super().get_config() | {
             "non_negative": self.non_negative,
             "per_channel": self.per_channel,
+            "normalize_regions": self.normalize_regions,
         }

@@ -32,6 +32,7 @@ class TrainConfig:
     grid: str = "fixed"
     non_negative: bool = False
     per_channel: bool = False
+    normalize_regions: bool = True
     image_size: int = 299
     classes_per_batch: int = 12
     images_per_class: int = 4
@@ -92,7 +93,8 @@ class TrainConfig:
         if self.pooling in ("ramac", "darac"):
             options["grid"] = self.grid
         if self.pooling == "darac":
-            options |= {"non_negative": self.non_negative, "per_channel": self.per_channel}
+            names = ("non_negative", "per_channel", "normalize_regions")
+            options |= {name: getattr(self, name) for name in names}
         return options
 
     def loss(self):

@@ -8,6 +8,7 @@ import pytest
 from darac_tf.data.labelled import read_folder
 from darac_tf.errors import UserError
 from darac_tf.evaluation.evaluator import Settings, evaluate
+from darac_tf.evaluation.fitting_images import FittingImages
 from darac_tf.evaluation.query_rows import query_rows
 from darac_tf.evaluation.ranking import RankingSettings
 from darac_tf.evaluation.report_files import write_all, write_row
@@ -42,7 +43,7 @@ def backbone(tmp_path_factory):
 def test_a_row_for_each_descriptor_resolution_and_whitening(images, other_images, backbone):
     sources = load_sources([f"{backbone}+{p}" for p in ("spoc", "darac")])
     assert len(sources) == 1
-    whitening = WhiteningSource(other_images, dim=4)
+    whitening = WhiteningSource(FittingImages.of(other_images), dim=4)
     rows = list(evaluate(sources, labelled_task(images), Settings(SIZES, whitening=whitening)))
     assert len(rows) == 8
     assert {(r.result.dimension, r.result.whitening) for r in rows} == {
@@ -61,7 +62,7 @@ def test_a_row_for_each_descriptor_resolution_and_whitening(images, other_images
 @pytest.mark.parametrize("kind", ["pca", "learned"])
 def test_whitening_of_each_kind_and_its_file(images, other_images, backbone, kind, tmp_path):
     sources = load_sources([f"{backbone}+spoc"])
-    source = WhiteningSource(other_images, kind=kind, dim=3, shrinkage=0.1)
+    source = WhiteningSource(FittingImages.of(other_images), kind=kind, dim=3, shrinkage=0.1)
     task = labelled_task(images)
     _, fitted = evaluate(sources, task, Settings(SIZES[:1], whitening=source))
     again = WhiteningSource(loaded=fitted.whitening)
@@ -77,8 +78,14 @@ def test_a_whitening_is_not_tested_on_its_own_images(images, backbone, tmp_path)
     task = labelled_task(images)
     copied = read_folder(tmp_path / "copy")
     with pytest.raises(UserError, match=r"20 of the 20 test images.*--allow_whiten_on_test"):
-        list(evaluate(sources, task, Settings(SIZES[:1], whitening=WhiteningSource(copied, dim=3))))
-    allowed = WhiteningSource(copied, dim=3, allow_on_test=True)
+        list(
+            evaluate(
+                sources,
+                task,
+                Settings(SIZES[:1], whitening=WhiteningSource(FittingImages.of(copied), dim=3)),
+            )
+        )
+    allowed = WhiteningSource(FittingImages.of(copied), dim=3, allow_on_test=True)
     plain, whitened = evaluate(sources, task, Settings(SIZES[:1], whitening=allowed))
     assert not plain.result.notes and "optimistic" in whitened.result.notes[0]
 

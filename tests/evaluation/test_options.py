@@ -90,10 +90,6 @@ def test_data_options_that_do_not_fit(changes, message, photos, oxford):
         ({"whiten_dim": 4}, "--whiten_dim needs --whiten_data_dir"),
         ({"whitening": "nowhere.npz"}, "nowhere.npz"),
         ({"whiten_data_dir": "PHOTOS", "whiten_shrinkage": "much"}, "--whiten_shrinkage"),
-        (
-            {"whiten_data_dir": "OXFORD", "whiten_dataset": "oxford5k", "whiten_kind": "learned"},
-            "needs images with classes",
-        ),
         ({"resolutions": ["299", "big"]}, "'big' is no size"),
     ],
 )

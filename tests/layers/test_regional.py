@@ -30,11 +30,11 @@ def _loop_rmac(maps):
     return np.array([_unit(_unit(_vectors(image, grid, np.max)).sum(0)) for image in maps])
 
 
-def _loop_darac(maps, regions, weights):
+def _loop_darac(maps, regions, weights, normalize=_unit):
     result = []
     for image in maps:
         both = [_vectors(image, regions, np.max), _vectors(image, regions, np.mean)]
-        result.append(_unit((weights * _unit(np.concatenate(both))).sum(0)))
+        result.append(_unit((weights * normalize(np.concatenate(both))).sum(0)))
     return np.array(result)
 
 
@@ -50,6 +50,17 @@ def test_layers_equal_the_loop_over_regions(height, width):
         layer.build(maps.shape)
         layer.set_weights([weights])
         np.testing.assert_allclose(layer(maps), _loop_darac(maps, regions, weights), atol=2e-5)
+
+
+def test_regions_that_are_not_normalised_count_by_their_activation():
+    maps = _maps(6, 8)
+    weights = np.random.default_rng(1).normal(size=(42, 1)).astype(np.float32)
+    layer = DARAC(normalize_regions=False)
+    layer.build(maps.shape)
+    layer.set_weights([weights])
+    expected = _loop_darac(maps, fixed_regions(6, 8), weights, normalize=lambda x: x)
+    np.testing.assert_allclose(layer(maps), expected, atol=2e-5)
+    assert np.abs(expected - _loop_darac(maps, fixed_regions(6, 8), weights)).max() > 1e-3
 
 
 @pytest.mark.parametrize("grid", ["fixed", "pyramid"])
@@ -72,6 +83,7 @@ def test_darac_with_equal_weights_equals_ramac(grid, weight, per_channel):
         (RAMAC, {"grid": "pyramid"}),
         (DARAC, {}),
         (DARAC, {"grid": "pyramid", "per_channel": True, "non_negative": True}),
+        (DARAC, {"normalize_regions": False}),
     ],
     ids=str,
 )

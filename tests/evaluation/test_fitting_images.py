@@ -1,0 +1,109 @@
+"""What a whitening is fitted on: images and pairs, of labelled collections and of benchmarks."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from darac_tf.data import load_benchmark
+from darac_tf.data.labelled import LabelledImages
+from darac_tf.errors import UserError
+from darac_tf.evaluation.evaluator import Settings, evaluate
+from darac_tf.evaluation.fitting_images import FittingImages
+from darac_tf.evaluation.sizes import LongSide
+from darac_tf.evaluation.sources import Source
+from darac_tf.evaluation.task import benchmark_task
+from darac_tf.evaluation.whitening_source import WhiteningSource
+from tests.data.benchmarks import synthetic
+
+WRITERS = {
+    "oxford5k": synthetic.write_oxford,
+    "roxford5k": synthetic.write_revisited,
+    "holidays": synthetic.write_holidays,
+    "gpr1200": synthetic.write_gpr1200,
+}
+
+
+def _loop_pairs(benchmark):
+    """Paths and boxes of every (query, positive)."""
+    result = set()
+    for query in range(len(benchmark.queries)):
+        box = benchmark.queries.box_of(query)
+        for name, rows in benchmark.relevance.items():
+            for row in rows[query] if name != "junk" else ():
+                if benchmark.own_rows is not None and row == benchmark.own_rows[query]:
+                    continue
+                own = None if box is None else tuple(box)
+                result.add((benchmark.queries.paths[query], own, benchmark.database.paths[row]))
+    return result
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_pairs_of_a_benchmark_are_its_queries_and_positives(kind, tmp_path):
+    benchmark = load_benchmark(kind, WRITERS[kind](tmp_path / kind))
+    fitting = FittingImages.of(benchmark, "learned")
+    first, second = fitting.pairs_among(np.arange(len(fitting.images)), 10**6, 0)
+    found = [
+        (
+            fitting.images.paths[i],
+            None if fitting.images.box_of(i) is None else tuple(fitting.images.box_of(i)),
+            fitting.images.paths[j],
+        )
+        for i, j in zip(first, second, strict=True)
+    ]
+    assert set(found) == _loop_pairs(benchmark) and len(found) == len(set(found)) > 3
+    assert all(fitting.images.box_of(j) is None for j in second)
+
+
+def test_pairs_are_among_the_images_that_could_be_read(tmp_path):
+    fitting = FittingImages.of(
+        load_benchmark("oxford5k", synthetic.write_oxford(tmp_path)), "learned"
+    )
+    everything = np.arange(len(fitting.images))
+    lost = int(fitting.pairs[0][0])
+    rows = np.delete(everything, lost)
+    first, second = fitting.pairs_among(rows, 10**6, 0)
+    kept = (fitting.pairs[0] != lost) & (fitting.pairs[1] != lost)
+    np.testing.assert_array_equal(rows[first], fitting.pairs[0][kept])
+    np.testing.assert_array_equal(rows[second], fitting.pairs[1][kept])
+    few = fitting.pairs_among(everything, 5, seed=3)
+    all_pairs = set(zip(*map(np.ndarray.tolist, fitting.pairs), strict=True))
+    assert len(few[0]) == 5 and set(zip(*map(np.ndarray.tolist, few), strict=True)) <= all_pairs
+    with pytest.raises(UserError, match="no query has a positive"):
+        fitting.pairs_among(everything[:0], 5, 0)
+
+
+def test_pca_takes_the_database_of_a_benchmark(tmp_path):
+    benchmark = load_benchmark("roxford5k", synthetic.write_revisited(tmp_path))
+    assert FittingImages.of(benchmark).images is benchmark.database
+
+
+def test_labelled_images_match_within_a_class():
+    rows = [(f"{i}.jpg", "ab"[i % 2], "") for i in range(6)]
+    fitting = FittingImages.of(LabelledImages.from_rows("six", rows))
+    kept = np.array([0, 1, 2, 5])
+    first, second = fitting.pairs_among(kept, 100, 0)
+    pairs = {frozenset(kept[[i, j]].tolist()) for i, j in zip(first, second, strict=True)}
+    assert pairs == {frozenset({0, 2}), frozenset({1, 5})}
+
+
+def test_learned_whitening_of_one_benchmark_is_measured_on_another(tmp_path):
+    def colours(pixels):
+        means = tf.reduce_mean(pixels, axis=(1, 2)) - 100.0
+        spread = tf.math.reduce_std(pixels, axis=(1, 2))
+        return {"colours": tf.math.l2_normalize(tf.concat([means, spread], 1), axis=-1)}
+
+    paris = load_benchmark("paris6k", synthetic.write_oxford(tmp_path / "paris", paris=True))
+    oxford = load_benchmark("oxford5k", synthetic.write_oxford(tmp_path / "oxford"))
+    whitening = WhiteningSource(
+        FittingImages.of(oxford, "learned"), kind="learned", shrinkage=0.01, allow_on_test=True
+    )
+    settings = Settings(((LongSide(32),),), whitening=whitening)
+    source = Source(("colours",), colours, {})
+    _, whitened = evaluate([source], benchmark_task(paris), settings)
+    assert whitened.result.whitening == "Lw on Oxford5k"
+    facts = whitened.whitening.provenance
+    # 3 queries, each with 3 good and 2 ok images besides itself.
+    assert facts["pairs"] == 15 and facts["samples"] == len(
+        FittingImages.of(oxford, "learned").images
+    )
+    assert whitened.result.scores["mAP (Oxford)"] > 0.9
