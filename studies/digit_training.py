@@ -1,0 +1,89 @@
+"""Trains a small network that embeds digits in two dimensions."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from darac_tf.data.sampling import ClassBalancedSampler
+from studies.digit_losses import DIM
+
+_BATCH = 512  # of embedding, where only memory counts
+
+
+def build_network(image_shape):
+    """A small CNN, `(batch, height, width, 1)` in [0, 1] to embeddings `(batch, 2)` of any length.
+
+    Args:
+        image_shape: `(height, width, 1)`.
+    """
+    layers = [keras.Input(image_shape)]
+    for channels in (32, 64):
+        layers.append(keras.layers.Conv2D(channels, 3, padding="same", activation="relu"))
+        layers.append(keras.layers.MaxPooling2D())
+    layers += [
+        keras.layers.Flatten(),
+        keras.layers.Dense(128, activation="relu"),
+        keras.layers.Dense(DIM),
+    ]
+    return keras.Sequential(layers)
+
+
+def batches(labels, classes_per_batch, images_per_class, steps, seed):
+    """Indices of the images of each step.
+
+    Args:
+        labels: int `(images,)`.
+        classes_per_batch: P.
+        images_per_class: K.
+        steps: Batches.
+        seed: Integer.
+
+    Returns:
+        int64 `(steps, P * K)`.
+
+    Raises:
+        UserError: If there are fewer than P classes.
+    """
+    sampler = ClassBalancedSampler(labels, classes_per_batch, images_per_class, seed)
+    positions = tf.data.Dataset.range(steps * sampler.batch_size)
+    found = list(positions.map(sampler.image_at).batch(sampler.batch_size).as_numpy_iterator())
+    return np.stack(found)
+
+
+def train(network, loss, images, labels, batch_indices, learning_rate):
+    """Trains the network and the loss's own variables with Adam; the rate falls as half a cosine.
+
+    Args:
+        network: Keras model, images to embeddings.
+        loss: Called as `loss(labels, embeddings)`; has `trainable_variables`.
+        images: float32 `(images, height, width, 1)`.
+        labels: int `(images,)`.
+        batch_indices: int `(steps, batch)`, see `batches`.
+        learning_rate: Of the first step.
+
+    Returns:
+        float32 `(steps,)`, the loss at each step.
+    """
+    variables = [*network.trainable_variables, *loss.trainable_variables]
+    schedule = keras.optimizers.schedules.CosineDecay(learning_rate, len(batch_indices))
+    optimizer = keras.optimizers.Adam(schedule)
+    optimizer.build(variables)
+    images, labels = tf.constant(images), tf.constant(labels, tf.int32)
+
+    @tf.function
+    def step(indices):
+        with tf.GradientTape() as tape:
+            embeddings = network(tf.gather(images, indices), training=True)
+            value = loss(tf.gather(labels, indices), embeddings)
+        gradients = tape.gradient(value, [variable.value for variable in variables])
+        optimizer.apply(gradients, variables)
+        return value
+
+    return np.array([step(tf.constant(indices)) for indices in batch_indices], np.float32)
+
+
+def embed(network, images):
+    """float32 `(images, 2)`, embeddings of any length."""
+    starts = range(0, len(images), _BATCH)
+    parts = [network(images[start : start + _BATCH], training=False) for start in starts]
+    return np.concatenate([np.asarray(part, np.float32) for part in parts])

@@ -1,0 +1,99 @@
+"""What the studies' plots share: colours, labels beside lines, and PNG files that are whole."""
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from scipy.optimize import isotonic_regression
+
+from darac_tf.evaluation.markdown import printable
+from darac_tf.files import atomic_path
+
+DPI = 120
+# Okabe and Ito's colours, told apart by colour-blind readers too.
+BLUE, VERMILION, GREEN, PURPLE = "#0072b2", "#d55e00", "#009e73", "#cc79a7"
+GREY = "#666666"
+
+
+def new_figure(width, height, title):
+    """An empty figure of `width` x `height` inches, drawn without a display.
+
+    Args:
+        width: In inches, `DPI` pixels each.
+        height: As `width`.
+        title: Lines above all axes.
+
+    Returns:
+        Matplotlib figure.
+    """
+    figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
+    FigureCanvasAgg(figure)
+    lines = [printable(line) for line in title.split("\n")]
+    figure.suptitle("\n".join(lines), fontsize=10, parse_math=False)
+    return figure
+
+
+def save_png(figure, path):
+    """Writes a figure, as a whole or not at all.
+
+    Raises:
+        UserError: If the file can't be written.
+    """
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png")
+
+
+def spread(values, gap):
+    """Moves numbers as little as possible, in least squares, until they are `gap` apart.
+
+    With y sorted: minimises `sum_i (z_i - y_i)^2` with `z_{i+1} - z_i >= gap`, which is isotonic
+    regression of `y_i - i * gap` (Barlow et al., 1972).
+
+    >>> spread([0.0, 0.0, 5.0], 1.0).tolist()
+    [-0.5, 0.5, 5.0]
+
+    Args:
+        values: `(n,)` numbers; equal ones keep their order.
+        gap: Smallest distance between neighbours, at least 0.
+
+    Returns:
+        float64 `(n,)`, in the order of `values`.
+
+    Raises:
+        ValueError: If `gap` is negative.
+    """
+    if gap < 0:
+        raise ValueError(f"`gap` must be at least 0. Received: {gap}")
+    values = np.asarray(values, np.float64)
+    order = np.argsort(values, kind="stable")
+    steps = gap * np.arange(len(values))
+    moved = np.empty_like(values)
+    if len(values):
+        moved[order] = isotonic_regression(values[order] - steps).x + steps
+    return moved
+
+
+def label_ends(axes, x, values, labels, colors):
+    """Writes labels beside the right ends of lines, apart from each other.
+
+    Args:
+        axes: Matplotlib axes, whose limits are final.
+        x: Where the lines end.
+        values: `(n,)`, where each line ends.
+        labels: `n` strings.
+        colors: `n` colours.
+    """
+    low, high = axes.get_ylim()
+    places = spread(values, 0.045 * (high - low))
+    for value, place, label, color in zip(values, places, labels, colors, strict=True):
+        axes.annotate(
+            printable(label),
+            (x, value),
+            xytext=(1.03, (place - low) / (high - low)),
+            textcoords="axes fraction",
+            va="center",
+            fontsize=8,
+            color=color,
+            parse_math=False,
+            annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": color, "lw": 0.5, "shrinkA": 0, "shrinkB": 3},
+        )
