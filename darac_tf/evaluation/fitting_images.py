@@ -31,9 +31,10 @@ class FittingImages:
     def of(cls, images, kind="pca"):
         """Those of `LabelledImages`, or of a `RetrievalSet`.
 
-        Of a benchmark, PCA takes the database, and a learned whitening the queries as well. Queries of a benchmark are looked at as it is searched with them, in their boxes; a query
-        that is looked at as a whole and is in the database is there once. All that is relevant
-        (easy and hard, good and ok) is a positive; a query's own image is not.
+        Of a benchmark, PCA takes the database, and a learned whitening the queries as well. These
+        are looked at as it is searched with them, in their boxes; a query that is looked at as a
+        whole and is in the database is there once. All that is relevant (easy and hard, good and
+        ok) is a positive; a query's own image is not.
         """
         if isinstance(images, LabelledImages):
             return cls(images.name, ImageList(images.paths), labels=images.labels)
