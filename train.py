@@ -12,9 +12,11 @@ from absl import flags
 
 from darac_tf import cli
 from darac_tf.data import DATASETS
+from darac_tf.losses import LOSSES
 from darac_tf.losses.nra import RANKS, STATISTICS, TRANSFERS
 from darac_tf.models import POOLINGS
 from darac_tf.training import TrainConfig, train
+from darac_tf.training.config import MININGS
 from darac_tf.training.optimizers import OPTIMIZERS
 
 DEFAULT = TrainConfig()
@@ -47,6 +49,7 @@ def _define_model_flags():
         "imagenet, none or a weight file. Default: imagenet for a keras.applications name, its own "
         "for a .keras file.",
     )
+    flags.DEFINE_string("layer", None, "Take the feature maps of this layer; default: the last.")
     flags.DEFINE_enum("pooling", DEFAULT.pooling, list(POOLINGS), "Pooling layer.")
     flags.DEFINE_enum("grid", DEFAULT.grid, ["fixed", "pyramid"], "Regions of RAMAC and DARAC.")
     flags.DEFINE_bool("non_negative", DEFAULT.non_negative, "Keep DARAC's weights at 0 or above.")
@@ -61,6 +64,9 @@ def _define_model_flags():
 
 
 def _define_loss_flags():
+    flags.DEFINE_enum("loss", DEFAULT.loss, list(LOSSES), "Loss.")
+    flags.DEFINE_float("margin", None, "Of the loss; default by loss.")
+    flags.DEFINE_float("scale", None, "Of the loss; default by loss.")
     flags.DEFINE_enum("rank", DEFAULT.rank, list(RANKS), "NRA: approximated rank.")
     flags.DEFINE_enum("statistics", DEFAULT.statistics, list(STATISTICS), "NRA: whose distances.")
     flags.DEFINE_bool(
@@ -68,6 +74,20 @@ def _define_loss_flags():
     )
     flags.DEFINE_enum("transfer", DEFAULT.transfer, list(TRANSFERS), "NRA: rank to similarity.")
     flags.DEFINE_float("transfer_power", None, "NRA: steepness; default by transfer.")
+
+
+def _define_mining_flags():
+    flags.DEFINE_enum(
+        "mining",
+        DEFAULT.mining,
+        list(MININGS),
+        "Train on P x K batches, or on tuples whose negatives are the nearest ones of other "
+        "classes, found anew each epoch (GeM).",
+    )
+    flags.DEFINE_integer("mining_queries", DEFAULT.mining_queries, "Tuples an epoch.")
+    flags.DEFINE_integer("mining_pool", DEFAULT.mining_pool, "Images negatives are sought in.")
+    flags.DEFINE_integer("tuples_per_batch", DEFAULT.tuples_per_batch, "Tuples a step.")
+    flags.DEFINE_integer("tuple_negatives", DEFAULT.tuple_negatives, "Negatives of a tuple.")
 
 
 def _define_optimizer_flags():
@@ -87,6 +107,7 @@ def _define_optimizer_flags():
 _define_data_flags()
 _define_model_flags()
 _define_loss_flags()
+_define_mining_flags()
 _define_optimizer_flags()
 
 

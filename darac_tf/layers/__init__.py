@@ -3,6 +3,7 @@
 from darac_tf.layers.global_pooling import MAC, GeM, SPoC
 from darac_tf.layers.normalization import L2Normalization, l2_normalize
 from darac_tf.layers.regional import DARAC, RAMAC, RMAC
+from darac_tf.layers.whitened_rmac import WhitenedRMAC
 from darac_tf.layers.whitening import PCAWhitening
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "L2Normalization",
     "PCAWhitening",
     "SPoC",
+    "WhitenedRMAC",
     "l2_normalize",
 ]

@@ -118,6 +118,11 @@ class NRALoss:
         transfer, default_power = TRANSFERS[self.transfer]
         return transfer(rank, default_power if self.power is None else self.power, r0)
 
+    @property
+    def trainable_variables(self):
+        """Weights of the loss itself: none."""
+        return []
+
     def get_config(self):
         return {
             "rank": self.rank,

@@ -15,7 +15,7 @@ APPLICATIONS = tuple(
 )
 
 
-def build_backbone(name="ResNet50V2", weights=None):
+def build_backbone(name="ResNet50V2", weights=None, layer=None):
     """A backbone and the preprocessing it needs.
 
     Args:
@@ -34,7 +34,8 @@ def build_backbone(name="ResNet50V2", weights=None):
             be downloaded.
     """
     if name in APPLICATIONS:
-        return _application(name, weights or "imagenet"), mode_of_application(name)
+        network = _application(name, weights or "imagenet")
+        return _up_to(network, layer, name), mode_of_application(name)
     if not Path(name).exists():
         raise UserError(
             f"--backbone: {name!r} is neither a file nor one of keras.applications "
@@ -42,7 +43,7 @@ def build_backbone(name="ResNet50V2", weights=None):
         )
     backbone = load_keras_model(name)
     _check_feature_maps(backbone, name)
-    return _with_weights(backbone, name, weights), "tf"
+    return _up_to(_with_weights(backbone, name, weights), layer, name), "tf"
 
 
 def load_keras_model(path):
@@ -69,6 +70,19 @@ def _application(name, weights):
         except Exception as error:
             raise UserError(_download_advice(name, error)) from error
     return _with_weights(make(weights=None, **settings), name, weights, is_fresh=True)
+
+
+def _up_to(backbone, layer, name):
+    if layer is None:
+        return backbone
+    known = [each.name for each in backbone.layers]
+    if layer not in known:
+        raise UserError(
+            f"--layer: {name} has no layer {layer!r}; its last ones are {', '.join(known[-8:])}"
+        )
+    inner = keras.Model(backbone.inputs, backbone.get_layer(layer).output, name=backbone.name)
+    _check_feature_maps(inner, f"{name} up to {layer}")
+    return inner
 
 
 def _with_weights(backbone, name, weights, is_fresh=False):

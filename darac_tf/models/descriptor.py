@@ -15,6 +15,7 @@ POOLINGS = {
     "mac": layers.MAC,
     "gem": layers.GeM,
     "rmac": layers.RMAC,
+    "rmac_whitened": layers.WhitenedRMAC,
     "ramac": layers.RAMAC,
     "darac": layers.DARAC,
 }
@@ -33,13 +34,16 @@ def make_pooling(name, **options):
     return POOLINGS[name](name=POOLING_LAYER, **options)
 
 
-def build_descriptor(backbone="ResNet50V2", weights=None, pooling="darac", **pooling_options):
+def build_descriptor(
+    backbone="ResNet50V2", weights=None, pooling="darac", layer=None, **pooling_options
+):
     """A descriptor: `(batch, height, width, 3)` pixels to `(batch, channels)` unit vectors.
 
     Args:
         backbone: See `build_backbone`.
         weights: See `build_backbone`.
         pooling: A key of `POOLINGS`.
+        layer: See `build_backbone`.
         **pooling_options: Arguments of the pooling layer.
 
     Returns:
@@ -50,7 +54,7 @@ def build_descriptor(backbone="ResNet50V2", weights=None, pooling="darac", **poo
 
     Source: DARAC (arXiv 1909.09420), whose system is ResNet50V2 with DARAC pooling.
     """
-    network, mode = build_backbone(backbone, weights)
+    network, mode = build_backbone(backbone, weights, layer)
     return compose(network, Preprocessing(mode), make_pooling(pooling, **pooling_options))
 
 

@@ -14,21 +14,24 @@ class RunCheckpoint:
         run_dir: Run directory; checkpoints go to its `checkpoints`.
         model: Keras model.
         optimizer: `GroupedOptimizer`.
+        loss: The loss, whose class weights are kept, if it has some; None for none.
 
     Attributes:
         step: int, steps made.
         best: float, best validation mAP so far, -1 before the first.
     """
 
-    def __init__(self, run_dir, model, optimizer):
+    def __init__(self, run_dir, model, optimizer, loss=None):
         self._step = tf.Variable(0, dtype=tf.int64)
         self._best = tf.Variable(-1.0, dtype=tf.float64)
+        own = {"loss": loss} if loss is not None and loss.trainable_variables else {}
         self._checkpoint = tf.train.Checkpoint(
             model=model,
             backbone_optimizer=optimizer.backbone,
             head_optimizer=optimizer.head,
             step=self._step,
             best=self._best,
+            **own,
         )
         self._manager = tf.train.CheckpointManager(
             self._checkpoint, str(Path(run_dir) / "checkpoints"), max_to_keep=2

@@ -7,11 +7,22 @@ from pathlib import Path
 
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
-from darac_tf.losses import NRALoss
+from darac_tf.losses import LOSSES, make_loss
 from darac_tf.models import POOLINGS
 
 CONFIG_FILE = "config.json"
 
+MININGS = ("none", "hard_negatives")
+_AT_LEAST_ONE = (
+    "image_size",
+    "steps",
+    "val_every",
+    "checkpoint_every",
+    "log_every",
+    "mining_pool",
+    "tuples_per_batch",
+    "tuple_negatives",
+)
 # What a resumed run may change: none of it touches the steps already made.
 _FREE_ON_RESUME = {"checkpoint_every", "val_every", "log_every", "val_batch_pixels"}
 
@@ -28,6 +39,7 @@ class TrainConfig:
     split_seed: int = 0
     backbone: str = "ResNet50V2"
     backbone_weights: str | None = None
+    layer: str | None = None
     pooling: str = "darac"
     grid: str = "fixed"
     non_negative: bool = False
@@ -39,11 +51,19 @@ class TrainConfig:
     min_crop_area: float = 0.4
     light: float = 0.3
     flip: bool = True
+    loss: str = "nra"
+    margin: float | None = None
+    scale: float | None = None
     rank: str = "gaussian"
     statistics: str = "batch"
     statistics_gradient: bool = True
     transfer: str = "logistic"
     transfer_power: float | None = None
+    mining: str = "none"
+    mining_queries: int = 2000
+    mining_pool: int = 20000
+    tuples_per_batch: int = 5
+    tuple_negatives: int = 5
     optimizer: str = "adamw"
     learning_rate: float = 3e-5
     head_learning_rate: float = 1e-2
@@ -64,7 +84,7 @@ class TrainConfig:
         Raises:
             UserError: Naming the first flag that cannot be.
         """
-        for name in ("image_size", "steps", "val_every", "checkpoint_every", "log_every"):
+        for name in _AT_LEAST_ONE:
             self._require(name, getattr(self, name) >= 1, "must be at least 1")
         self._require("classes_per_batch", self.classes_per_batch >= 2, "must be at least 2")
         self._require("images_per_class", self.images_per_class >= 2, "must be at least 2")
@@ -77,6 +97,13 @@ class TrainConfig:
             "warmup_steps", 0 <= self.warmup_steps < self.steps, "must lie in [0, --steps)"
         )
         self._require("pooling", self.pooling in POOLINGS, f"choose from {', '.join(POOLINGS)}")
+        self._require("loss", self.loss in LOSSES, f"choose from {', '.join(LOSSES)}")
+        self._require("mining", self.mining in MININGS, f"choose from {', '.join(MININGS)}")
+        self._require(
+            "mining_queries",
+            self.mining_queries >= self.tuples_per_batch,
+            "must be at least --tuples_per_batch",
+        )
         self._require(
             "val_split",
             not (self.val_split and self.val_classes),
@@ -97,9 +124,29 @@ class TrainConfig:
             options |= {name: getattr(self, name) for name in names}
         return options
 
-    def loss(self):
-        """The loss that these settings describe."""
-        return NRALoss(
+    @property
+    def tuple_size(self):
+        """Images of a mined tuple: a query, its positive and its negatives; None without mining."""
+        return 2 + self.tuple_negatives if self.mining != "none" else None
+
+    def make_loss(self, num_classes, dim):
+        """The loss that these settings describe.
+
+        Args:
+            num_classes: Classes of the training set.
+            dim: Dimension of the descriptor.
+
+        Raises:
+            UserError: If it does not take a setting that is given.
+        """
+        return make_loss(
+            self.loss,
+            num_classes,
+            dim,
+            margin=self.margin,
+            scale=self.scale,
+            tuple_size=self.tuple_size if self.loss == "contrastive" else None,
+            seed=self.seed,
             rank=self.rank,
             statistics=self.statistics,
             statistics_gradient=self.statistics_gradient,
@@ -122,9 +169,11 @@ class TrainConfig:
             stored = json.loads((Path(run_dir) / CONFIG_FILE).read_text())
         except (OSError, json.JSONDecodeError) as error:
             raise UserError(f"--resume: {run_dir} holds no run with a {CONFIG_FILE}") from error
+        # Runs written before a setting existed have its default.
+        stored = {field.name: field.default for field in dataclasses.fields(self)} | stored
         for name, value in dataclasses.asdict(self).items():
-            if name not in _FREE_ON_RESUME and stored.get(name) != value:
+            if name not in _FREE_ON_RESUME and stored[name] != value:
                 raise UserError(
-                    f"--resume: the run in {run_dir} has --{name}={stored.get(name)}, not {value}; "
+                    f"--resume: the run in {run_dir} has --{name}={stored[name]}, not {value}; "
                     "give the same flags, or another --run_dir"
                 )

@@ -21,23 +21,27 @@ def warmup_cosine(peak, warmup_steps, steps):
 
 
 class GroupedOptimizer:
-    """One optimiser for the backbone and one for the pooling, with a learning rate each.
+    """One optimiser for the backbone and one for the head, with a learning rate each.
 
-    42 region weights near 1 need far larger steps than pretrained filters. The pooling's weights
-    have no weight decay: DARAC is invariant to their scale, and GeM's exponent must not shrink.
-    Neither have batch normalisation's and biases (all that is not a kernel).
+    The head is the pooling, and the class weights of a loss that has some. 42 region weights near 1
+    need far larger steps than pretrained filters. The head has no weight decay: DARAC is invariant
+    to the scale of its weights, and GeM's exponent must not shrink. Neither have batch
+    normalisation's and biases (all that is not a kernel).
 
     Args:
         config: `TrainConfig`.
         model: The descriptor; its trainable variables are taken now.
+        loss: The loss, for variables of its own; None for none.
 
     Raises:
         UserError: If nothing is trainable.
     """
 
-    def __init__(self, config, model):
-        head = {id(v) for v in model.get_layer(POOLING_LAYER).trainable_variables}
-        self.variables = model.trainable_variables
+    def __init__(self, config, model, loss=None):
+        of_loss = [] if loss is None else loss.trainable_variables
+        of_pooling = model.get_layer(POOLING_LAYER).trainable_variables
+        head = {id(v) for v in [*of_pooling, *of_loss]}
+        self.variables = [*model.trainable_variables, *of_loss]
         if not self.variables:
             raise UserError("nothing to train: the backbone and the pooling have no free weights")
         self._is_head = [id(variable) in head for variable in self.variables]

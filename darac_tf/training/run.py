@@ -12,7 +12,6 @@ from darac_tf.data import load_dataset
 from darac_tf.data.augmentation import Augmentation
 from darac_tf.data.images import check_images
 from darac_tf.data.pipeline import training_batches
-from darac_tf.data.sampling import ClassBalancedSampler
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 from darac_tf.models import build_descriptor
@@ -22,6 +21,8 @@ from darac_tf.training.config import CONFIG_FILE
 from darac_tf.training.convolutions import speed_up_gradients
 from darac_tf.training.monitor import Monitor
 from darac_tf.training.optimizers import GroupedOptimizer
+from darac_tf.training.pooling_fit import fit_pooling
+from darac_tf.training.sampling import make_sampling
 from darac_tf.training.step import make_train_step, set_batch_norm
 from darac_tf.training.validation import Validator
 
@@ -74,24 +75,29 @@ def train(config, run_dir, resume=False):
         )
     keras.utils.set_random_seed(config.seed)
     training, validation = _images(config)
-    sampler = ClassBalancedSampler(
-        training.labels, config.classes_per_batch, config.images_per_class, config.seed
-    )
     model = build_descriptor(
-        config.backbone, config.backbone_weights, config.pooling, **config.pooling_options()
+        config.backbone,
+        config.backbone_weights,
+        config.pooling,
+        layer=config.layer,
+        **config.pooling_options(),
     )
     set_batch_norm(model, config.batch_norm, config.batch_norm_momentum)
     if not tf.config.list_logical_devices("GPU"):
         speed_up_gradients(model)
-    optimizer = GroupedOptimizer(config, model)
-    checkpoint = RunCheckpoint(run_dir, model, optimizer)
+    sampling = make_sampling(config, run_dir, model, training)
+    loss = config.make_loss(len(training.class_names), model.output_shape[-1])
+    optimizer = GroupedOptimizer(config, model, loss)
+    checkpoint = RunCheckpoint(run_dir, model, optimizer, loss)
     if resume:
         checkpoint.restore()
     else:
         _start(run_dir, config, training, validation)
+    if checkpoint.step == 0:
+        fit_pooling(model, _batches(config, training, sampling, 0), len(training))
     validator = Validator(model, validation, config) if validation else None
-    loop = _Loop(config, run_dir, model, optimizer, checkpoint, validator)
-    return loop.run(training, sampler)
+    loop = _Loop(config, run_dir, model, loss, optimizer, checkpoint, validator)
+    return loop.run(training, sampling)
 
 
 def _images(config):
@@ -117,22 +123,19 @@ def _start(run_dir, config, training, validation):
 class _Loop:
     """Steps, validation and files, in their order."""
 
-    def __init__(self, config, run_dir, model, optimizer, checkpoint, validator):
+    def __init__(self, config, run_dir, model, loss, optimizer, checkpoint, validator):
         self._config = config
         self._run_dir = run_dir
         self._model = model
         self._checkpoint = checkpoint
         self._validator = validator
-        self._train_step = make_train_step(model, config.loss(), optimizer, config.image_size)
+        self._train_step = make_train_step(model, loss, optimizer, config.image_size)
         self._monitor = Monitor(run_dir, config, optimizer)
         self._best = checkpoint.best
 
-    def run(self, training, sampler):
-        config, first = self._config, self._checkpoint.step
-        augmentation = Augmentation(config.min_crop_area, flip=config.flip, light=config.light)
-        batches = training_batches(
-            training, sampler, augmentation, config.image_size, first, config.steps, config.seed
-        )
+    def run(self, training, sampling):
+        first = self._checkpoint.step
+        batches = _batches(self._config, training, sampling, first)
         losses, step = [], first
         if first == 0 and self._validator:
             self._validate(0)
@@ -146,7 +149,7 @@ class _Loop:
                 self._monitor.step(step, loss, gradient_norm, len(labels), seconds)
                 self._after_step(step)
         except tf.errors.InvalidArgumentError:
-            _check_batches(training, sampler, step)  # names the image, if it was one
+            _check_batches(training, sampling, step)  # names the image, if it was one
             raise
         self._finish(step, first)
         return RunResult(
@@ -189,8 +192,18 @@ class _Loop:
         return self._train_step.experimental_get_tracing_count()
 
 
-def _check_batches(training, sampler, step):
+def _batches(config, training, sampling, first):
+    """`(images, labels)` of each step from `first` on."""
+    augmentation = Augmentation(config.min_crop_area, flip=config.flip, light=config.light)
+    for sampler, start, stop in sampling.stretches(first, config.steps):
+        yield from training_batches(
+            training, sampler, augmentation, config.image_size, start, stop, config.seed
+        )
+
+
+def _check_batches(training, sampling, step):
     """Decodes the images around a failed step one by one, and names the bad one."""
-    positions = np.arange(step * sampler.batch_size, (step + _BATCHES_AHEAD) * sampler.batch_size)
+    sampler, _, stop = next(sampling.stretches(step, step + _BATCHES_AHEAD))
+    positions = np.arange(step * sampler.batch_size, stop * sampler.batch_size)
     indices = {int(sampler.image_at(tf.constant(p, tf.int64))) for p in positions}
     check_images(training.paths[sorted(indices)])

@@ -1,0 +1,64 @@
+"""The losses by name, and one of them from the settings of a run."""
+
+import functools
+import inspect
+
+from darac_tf.errors import UserError
+from darac_tf.losses.contrastive import ContrastiveLoss
+from darac_tf.losses.margin_softmax import ArcFaceLoss, CosFaceLoss
+from darac_tf.losses.multi_similarity import MultiSimilarityLoss
+from darac_tf.losses.nra import NRALoss
+from darac_tf.losses.smooth_ap import SmoothAPLoss
+from darac_tf.losses.softmax import SoftmaxLoss
+from darac_tf.losses.triplet import TripletLoss
+
+LOSSES = {
+    "nra": NRALoss,
+    "softmax": SoftmaxLoss,
+    "triplet": functools.partial(TripletLoss, mining="batch_hard"),
+    "triplet_semi_hard": functools.partial(TripletLoss, mining="semi_hard"),
+    "contrastive": ContrastiveLoss,
+    "arcface": ArcFaceLoss,
+    "cosface": CosFaceLoss,
+    "multi_similarity": MultiSimilarityLoss,
+    "smooth_ap": SmoothAPLoss,
+}
+
+
+def make_loss(
+    name, num_classes, dim, margin=None, scale=None, tuple_size=None, seed=0, **nra_options
+):
+    """The loss of a run.
+
+    Args:
+        name: One of `LOSSES`.
+        num_classes: Classes of the training set; for losses that classify.
+        dim: Dimension of the embeddings; for losses that classify.
+        margin: None for the loss's default.
+        scale: None for the loss's default.
+        tuple_size: None, or rows of a tuple; for `"contrastive"`.
+        seed: int, of the initial class weights; for losses that classify.
+        **nra_options: Arguments of `NRALoss`; other losses ignore them, since a run has them all.
+
+    Returns:
+        The loss: called as `loss(labels, embeddings)`, with its own weights, if any, as
+        `trainable_variables`.
+
+    Raises:
+        UserError: If there is no such loss, or it has no such setting, or refuses its value.
+    """
+    if name not in LOSSES:
+        raise UserError(f"--loss={name}: choose from {', '.join(LOSSES)}")
+    has = inspect.signature(LOSSES[name]).parameters
+    given = {"margin": margin, "scale": scale, "tuple_size": tuple_size}
+    given = {setting: value for setting, value in given.items() if value is not None}
+    for setting, value in given.items():
+        if setting not in has:
+            raise UserError(f"--{setting}={value}: --loss={name} has none; leave it out")
+    options = {"num_classes": num_classes, "dim": dim, "seed": seed} | given
+    if name == "nra":
+        options |= nra_options
+    try:
+        return LOSSES[name](**{option: options[option] for option in options if option in has})
+    except ValueError as error:
+        raise UserError(f"--loss={name}: {error}") from error

@@ -1,0 +1,95 @@
+"""Multi-similarity loss, with its mining of pairs."""
+
+import keras
+import tensorflow as tf
+
+from darac_tf.layers import l2_normalize
+from darac_tf.losses.distances import pair_masks
+from darac_tf.losses.pair_loss import PairLoss, check_above_zero
+
+# Beyond any cosine; as an exponent, adds nothing to a sum.
+_FAR = 1e9
+
+
+@keras.saving.register_keras_serializable(package="darac_tf")
+class MultiSimilarityLoss(PairLoss):
+    """Mean over the anchors i of a batch of
+
+    `1/alpha log(1 + sum_p exp(-alpha (S_ip - threshold)))
+    + 1/beta log(1 + sum_n exp(beta (S_in - threshold)))`
+
+    with S the cosine. The sums are over mined pairs: negatives more similar than the anchor's least
+    similar positive less `epsilon`, positives less similar than its most similar negative plus
+    `epsilon`. Mining passes back no gradient.
+
+    An anchor without mined pairs, in particular one without a positive or without a negative, has
+    no term and still counts in the mean, as in the paper.
+
+    Args:
+        alpha: Sharpness for positives, above 0.
+        beta: Sharpness for negatives, above 0.
+        threshold: lambda, a cosine.
+        epsilon: Tolerance of the mining, above 0, as a cosine.
+
+    Raises:
+        ValueError: If `alpha`, `beta` or `epsilon` is not above 0, or `threshold` not in [-1, 1].
+
+    Source: Wang et al. (arXiv 1904.06627). The paper sets lambda to 1; its authors' code, and the
+    default here, to 0.5.
+    """
+
+    def __init__(self, alpha=2.0, beta=50.0, threshold=0.5, epsilon=0.1):
+        for name, value in (("alpha", alpha), ("beta", beta), ("epsilon", epsilon)):
+            check_above_zero(name, value)
+        if not -1 <= threshold <= 1:
+            raise ValueError(f"`threshold` must be a cosine. Received: threshold={threshold}")
+        self.alpha = alpha
+        self.beta = beta
+        self.threshold = threshold
+        self.epsilon = epsilon
+
+    def __call__(self, labels, embeddings):
+        """The loss of one batch.
+
+        Args:
+            labels: Integer classes, `(batch,)` or `(batch, 1)`.
+            embeddings: `(batch, dim)`, any float dtype and any length; normalised here.
+
+        Returns:
+            float32 scalar, at least 0.
+        """
+        unit = l2_normalize(embeddings)
+        similarities = tf.matmul(unit, unit, transpose_b=True)
+        positives, negatives = self._mined(similarities, *pair_masks(labels))
+        above = similarities - self.threshold
+        terms = _log_one_plus_sum(-self.alpha * above, positives) / self.alpha
+        terms += _log_one_plus_sum(self.beta * above, negatives) / self.beta
+        return tf.reduce_mean(terms)
+
+    def _mined(self, similarities, positives, negatives):
+        """The pairs that count, of the bool masks `(batch, batch)`."""
+        hardest_positive = tf.reduce_min(
+            tf.where(positives, similarities, _FAR), axis=1, keepdims=True
+        )
+        hardest_negative = tf.reduce_max(
+            tf.where(negatives, similarities, -_FAR), axis=1, keepdims=True
+        )
+        return (
+            positives & (similarities < hardest_negative + self.epsilon),
+            negatives & (similarities > hardest_positive - self.epsilon),
+        )
+
+    def get_config(self):
+        return {
+            "alpha": self.alpha,
+            "beta": self.beta,
+            "threshold": self.threshold,
+            "epsilon": self.epsilon,
+        }
+
+
+def _log_one_plus_sum(exponents, mask):
+    """`log(1 + sum_j exp(exponents_ij))` over the j of `mask`, without overflow: `(batch,)`."""
+    masked = tf.where(mask, exponents, -_FAR)
+    one = tf.zeros_like(masked[:, :1])
+    return tf.reduce_logsumexp(tf.concat([one, masked], axis=1), axis=1)

@@ -1,0 +1,79 @@
+"""Triplet loss, with its triplets mined in the batch."""
+
+import keras
+import tensorflow as tf
+
+from darac_tf.losses.distances import pair_masks, pairwise_distances
+from darac_tf.losses.pair_loss import PairLoss, check_above_zero, masked_mean
+
+MININGS = ("batch_hard", "semi_hard")
+_BEYOND_ANY_DISTANCE = 3.0
+
+
+@keras.saving.register_keras_serializable(package="darac_tf")
+class TripletLoss(PairLoss):
+    """Mean of `max(0, margin + d(anchor, positive) - d(anchor, negative))` over mined triplets.
+
+    d is the Euclidean distance (not squared) of L2-normalised embeddings. `mining` is one of
+
+    * `"batch_hard"` (Hermans et al., arXiv 1703.07737): each anchor with its farthest positive and
+      its nearest negative. Mean over the anchors that have both.
+    * `"semi_hard"` (FaceNet, arXiv 1503.03832): each anchor and positive with the nearest of the
+      negatives that are farther than the positive; where there is none, with the farthest negative,
+      as TensorFlow Addons had it. Mean over the (anchor, positive) pairs, both ways round, whose
+      anchor has a negative. Needs memory of batch^3 numbers.
+
+    Triplets that keep the margin count with 0. A batch without triplets gives 0.
+
+    Args:
+        mining: As above.
+        margin: Above 0, as a distance of unit vectors, which is 2 at most.
+
+    Raises:
+        ValueError: If an argument is none of the above.
+    """
+
+    def __init__(self, mining="batch_hard", margin=0.2):
+        if mining not in MININGS:
+            raise ValueError(
+                f"`mining` must be one of {', '.join(MININGS)}. Received: mining={mining!r}"
+            )
+        check_above_zero("margin", margin)
+        self.mining = mining
+        self.margin = margin
+
+    def __call__(self, labels, embeddings):
+        """The loss of one batch.
+
+        Args:
+            labels: Integer classes, `(batch,)` or `(batch, 1)`.
+            embeddings: `(batch, dim)`, any float dtype and any length; normalised here.
+
+        Returns:
+            float32 scalar, at least 0.
+        """
+        distances = pairwise_distances(embeddings)
+        mine = _batch_hard if self.mining == "batch_hard" else _semi_hard
+        positive, negative, is_triplet = mine(distances, *pair_masks(labels))
+        return masked_mean(tf.nn.relu(self.margin + positive - negative), is_triplet)
+
+    def get_config(self):
+        return {"mining": self.mining, "margin": self.margin}
+
+
+def _batch_hard(distances, positives, negatives):
+    """Distances of positive and negative, and which of them are triplets, each `(batch,)`."""
+    positive = tf.reduce_max(tf.where(positives, distances, -1.0), axis=1)
+    negative = tf.reduce_min(tf.where(negatives, distances, _BEYOND_ANY_DISTANCE), axis=1)
+    has_both = tf.reduce_any(positives, axis=1) & tf.reduce_any(negatives, axis=1)
+    return positive, negative, has_both
+
+
+def _semi_hard(distances, positives, negatives):
+    """As `_batch_hard`, each `(batch, batch)`: anchors by positives."""
+    to_negative = distances[:, tf.newaxis, :]
+    is_farther = negatives[:, tf.newaxis, :] & (to_negative > distances[:, :, tf.newaxis])
+    nearest = tf.reduce_min(tf.where(is_farther, to_negative, _BEYOND_ANY_DISTANCE), axis=2)
+    farthest = tf.reduce_max(tf.where(negatives, distances, -1.0), axis=1, keepdims=True)
+    negative = tf.where(tf.reduce_any(is_farther, axis=2), nearest, farthest)
+    return distances, negative, positives & tf.reduce_any(negatives, axis=1, keepdims=True)

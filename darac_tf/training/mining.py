@@ -1,0 +1,102 @@
+"""Hard-negative mining with the model as it is, once an epoch.
+
+Source: GeM (Radenovic et al., arXiv 1711.02512), section 4.2.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from darac_tf.data.tuples import TupleSampler, draw_pairs, hardest_negatives
+from darac_tf.errors import UserError
+from darac_tf.evaluation.extraction import Extractor
+from darac_tf.files import atomic_path
+
+FOLDER = "mined"
+# Keeps its random numbers apart from those of the sampler and the augmentation.
+_STREAM = 3
+_BLOCK = 256
+
+
+class HardNegatives:
+    """Tuples of a query, a random positive and its hardest negatives in a random pool.
+
+    An epoch is `mining_queries` queries. Its tuples are mined with the model at its first step and
+    kept in the run directory, so that a resumed run goes on with the same ones.
+
+    Args:
+        config: `TrainConfig`.
+        run_dir: Run directory.
+        model: The descriptor.
+        images: `LabelledImages` of the training set.
+    """
+
+    def __init__(self, config, run_dir, model, images):
+        self._config = config
+        self._folder = Path(run_dir) / FOLDER
+        self._images = images
+        self._model = model
+        self.steps_per_epoch = config.mining_queries // config.tuples_per_batch
+
+    def stretches(self, first, last):
+        """Yields `(sampler, start, stop)` for each epoch; mines when the epoch is reached."""
+        while first < last:
+            epoch = first // self.steps_per_epoch
+            start = epoch * self.steps_per_epoch
+            stop = min(start + self.steps_per_epoch, last)
+            yield (
+                TupleSampler(self._tuples(epoch), self._config.tuples_per_batch, start),
+                first,
+                stop,
+            )
+            first = stop
+
+    def _tuples(self, epoch):
+        """int64 `(queries, images of a tuple)`."""
+        file = self._folder / f"{epoch:06d}.npy"
+        if file.exists():
+            return self._stored(file)
+        tuples = self._mine(epoch)
+        with atomic_path(file) as path:
+            np.save(path, tuples)
+        return tuples
+
+    def _stored(self, file):
+        try:
+            tuples = np.load(file, allow_pickle=False)
+        except (OSError, ValueError) as error:
+            raise UserError(f"{file}: is damaged; remove it, and it is mined again") from error
+        shape = self._config.mining_queries, self._config.tuple_size
+        if tuples.shape != shape or tuples.min() < 0 or tuples.max() >= len(self._images):
+            raise UserError(f"{file}: is of another run; remove it, and it is mined again")
+        return tuples
+
+    def _mine(self, epoch):
+        config, labels = self._config, self._images.labels
+        random = np.random.default_rng([config.seed, _STREAM, epoch])
+        pairs = draw_pairs(labels, config.mining_queries, random)
+        pool = np.sort(random.permutation(len(labels))[: config.mining_pool])
+        queries, place = np.unique(pairs[:, 0], return_inverse=True)
+        described = np.union1d(queries, pool)
+        vectors = self._describe(described)
+        of_pool = vectors[np.searchsorted(described, pool)]
+        of_queries = vectors[np.searchsorted(described, queries)]
+        negatives = [
+            hardest_negatives(
+                of_queries[place[start : start + _BLOCK]] @ of_pool.T,
+                labels[pairs[start : start + _BLOCK, 0]],
+                labels[pool],
+                config.tuple_negatives,
+            )
+            for start in range(0, len(pairs), _BLOCK)
+        ]
+        return np.concatenate([pairs, pool[np.concatenate(negatives)]], axis=1)
+
+    def _describe(self, indices):
+        """float32 `(len(indices), dim)`."""
+        extractor = Extractor(
+            lambda pixels: {"": self._model(pixels, training=False)},
+            self._images.paths[indices],
+            batch_pixels=self._config.val_batch_pixels,
+        )
+        return np.asarray(extractor.extract(self._config.image_size)[""])

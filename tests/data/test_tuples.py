@@ -1,0 +1,67 @@
+"""Pairs, hardest negatives and the walk through tuples, against loops."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hypothesis import given
+from hypothesis import strategies as st
+
+from darac_tf.data.tuples import TupleSampler, draw_pairs, hardest_negatives
+from darac_tf.errors import UserError
+
+
+@given(st.lists(st.integers(0, 4), min_size=2, max_size=30), st.integers(1, 50), st.integers(0, 9))
+def test_pairs_are_of_one_class_and_queries_come_equally_often(labels, count, seed):
+    labels = np.array(labels)
+    sizes = np.bincount(labels)
+    if sizes.max() < 2:
+        with pytest.raises(UserError, match="no class has two images"):
+            draw_pairs(labels, count, np.random.default_rng(seed))
+        return
+    pairs = draw_pairs(labels, count, np.random.default_rng(seed))
+    assert pairs.shape == (count, 2)
+    assert (pairs[:, 0] != pairs[:, 1]).all()
+    assert (labels[pairs[:, 0]] == labels[pairs[:, 1]]).all()
+    often = np.bincount(pairs[:, 0], minlength=len(labels))[sizes[labels] > 1]
+    assert often.max() - often.min() <= 1
+
+
+def test_every_image_of_the_class_can_be_the_positive():
+    labels = np.array([0, 1, 0, 0, 1])
+    pairs = draw_pairs(labels, 500, np.random.default_rng(0))
+    assert set(pairs[pairs[:, 0] == 0, 1]) == {2, 3}
+    assert set(pairs[pairs[:, 0] == 4, 1]) == {1}
+
+
+def _loop(similarities, query_labels, pool_labels, count):
+    result = []
+    for query, row in enumerate(similarities):
+        chosen, classes = [], {query_labels[query]}
+        for _, image in sorted((-value, image) for image, value in enumerate(row)):
+            if pool_labels[image] not in classes and len(chosen) < count:
+                classes.add(pool_labels[image])
+                chosen.append(image)
+        result.append(chosen)
+    return np.array(result)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_hardest_negatives(count):
+    random = np.random.default_rng(0)
+    similarities = random.integers(0, 6, (7, 40)) / 5  # with equal ones
+    query_labels, pool_labels = random.integers(0, 6, 7), random.integers(0, 6, 40)
+    found = hardest_negatives(similarities, query_labels, pool_labels, count)
+    np.testing.assert_array_equal(found, _loop(similarities, query_labels, pool_labels, count))
+
+
+def test_too_few_classes_in_the_pool():
+    with pytest.raises(UserError, match=r"--tuple_negatives=2 .* has 1: lower it"):
+        hardest_negatives(np.zeros((1, 3)), np.array([0]), np.array([0, 1, 1]), 2)
+
+
+def test_the_sampler_walks_through_the_table():
+    table = np.array([[5, 6, 7], [1, 2, 3], [9, 8, 4]])
+    sampler = TupleSampler(table, tuples_per_batch=1, first_step=10)
+    assert sampler.batch_size == 3
+    positions = tf.range(30, 39, dtype=tf.int64)
+    assert [int(sampler.image_at(p)) for p in positions] == [5, 6, 7, 1, 2, 3, 9, 8, 4]

@@ -1,0 +1,123 @@
+"""Every loss in a whole run: class weights learn and are resumed, mined tuples are kept."""
+
+import dataclasses
+
+import keras
+import numpy as np
+import pytest
+
+from darac_tf.errors import UserError
+from darac_tf.losses import LOSSES
+from darac_tf.training import TrainConfig, train
+from darac_tf.training import run as run_module
+from tests.helpers import write_backbone, write_collection
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("losses")
+    return TrainConfig(
+        dataset="folder",
+        data_dir=str(write_collection(folder / "photos", classes=6, images=4)),
+        backbone=write_backbone(folder / "small.keras"),
+        pooling="gem",
+        image_size=32,
+        classes_per_batch=3,
+        images_per_class=2,
+        steps=4,
+        warmup_steps=1,
+        checkpoint_every=2,
+        mining_queries=8,
+        mining_pool=20,
+        tuples_per_batch=2,
+        tuple_negatives=2,
+    )
+
+
+MINED = {"loss": "contrastive", "mining": "hard_negatives", "steps": 10}
+
+
+@pytest.mark.parametrize("loss", [name for name in LOSSES if name != "nra"])
+def test_every_loss_trains(config, loss, tmp_path):
+    result = train(dataclasses.replace(config, loss=loss), tmp_path / "run")
+    assert result.steps == 4 and np.isfinite(result.losses).all() and result.traces == 1
+
+
+def _interrupted(monkeypatch, after):
+    real = run_module.make_train_step
+
+    def breaking(*args):
+        step, calls = real(*args), []
+
+        def train_step(images, labels):
+            calls.append(1)
+            if len(calls) > after:
+                raise KeyboardInterrupt
+            return step(images, labels)
+
+        train_step.experimental_get_tracing_count = step.experimental_get_tracing_count
+        return train_step
+
+    monkeypatch.setattr(run_module, "make_train_step", breaking)
+
+
+@pytest.mark.parametrize(
+    ("changes", "cut", "kept"),
+    [({"loss": "softmax"}, 3, 2), (MINED, 7, 6), (MINED, 3, 2)],
+    ids=["class weights", "second epoch", "first epoch"],
+)
+def test_a_resumed_run_equals_an_uninterrupted_one(config, changes, cut, kept, tmp_path):
+    config = dataclasses.replace(config, **changes)
+    whole = train(config, tmp_path / "whole")
+    with pytest.MonkeyPatch.context() as patch:
+        _interrupted(patch, cut)
+        with pytest.raises(KeyboardInterrupt):
+            train(config, tmp_path / "cut")
+    resumed = train(config, tmp_path / "cut", resume=True)
+    np.testing.assert_allclose(resumed.losses, whole.losses[kept:], rtol=1e-4)
+    models = [keras.models.load_model(tmp_path / run / "last.keras") for run in ("cut", "whole")]
+    for found, expected in zip(*(model.get_weights() for model in models), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_tuples_are_mined_once_an_epoch_and_damaged_ones_refused(config, tmp_path):
+    config = dataclasses.replace(config, **MINED)
+    train(config, tmp_path / "run")
+    files = sorted((tmp_path / "run" / "mined").iterdir())
+    # 8 queries in batches of 2: epochs of 4 steps, and 10 steps.
+    assert [file.name for file in files] == ["000000.npy", "000001.npy", "000002.npy"]
+    tables = [np.load(file) for file in files]
+    assert {table.shape for table in tables} == {(8, 4)} and (tables[0] != tables[1]).any()
+    config.write(tmp_path / "again")
+    (tmp_path / "again" / "mined").mkdir()
+    (tmp_path / "again" / "mined" / "000000.npy").write_bytes(b"cut off")
+    with pytest.raises(UserError, match=r"000000.npy: is damaged; remove it"):
+        train(config, tmp_path / "again", resume=True)
+
+
+def test_whitened_rmac_starts_as_the_pca_of_its_regions(config, tmp_path):
+    config = dataclasses.replace(
+        config, pooling="rmac_whitened", loss="triplet", learning_rate=1e-9, head_learning_rate=1e-9
+    )
+    train(config, tmp_path / "run")
+    pooling = keras.models.load_model(tmp_path / "run" / "last.keras").get_layer("pooling")
+    kernel = pooling.kernel.numpy()
+    # Rows of a PCA whitening are orthogonal, and not of unit length.
+    products = kernel.T @ kernel
+    assert np.abs(products - np.diag(np.diag(products))).max() < 1e-3 * np.abs(products).max()
+    assert not np.allclose(products, np.eye(len(products)), atol=0.1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"loss": "hinge"}, "--loss=hinge: choose from nra"),
+        ({"mining": "soft"}, "--mining=soft: choose from none, hard_negatives"),
+        ({"mining_queries": 1}, "--mining_queries=1: must be at least --tuples_per_batch"),
+        ({"layer": "conv9"}, "--layer: .* has no layer 'conv9'; its last ones are .*conv2d"),
+        ({"loss": "smooth_ap", "margin": 0.2}, "--margin=0.2: --loss=smooth_ap has none"),
+    ],
+)
+def test_settings_that_do_not_fit(config, changes, message, tmp_path):
+    with pytest.raises(UserError, match=message):
+        train(dataclasses.replace(config, **changes), tmp_path / "run")
