@@ -3,6 +3,8 @@
     python eval.py --descriptors=runs/photos,ResNet50V2+gem --dataset=folder --data_dir=photos \
         --resolutions=299 --resolutions=299,540,1020 --whiten_dataset=csv \
         --whiten_data_dir=runs/photos/train.csv --out=runs/photos/eval
+    python eval.py --system=darac --descriptors=runs/photos --dataset=csv --data_dir=photos.csv
+    python eval.py --table=ablation --data_dir=benchmarks --runs_dir=runs --out=runs/ablation
     python eval.py --check_data --dataset=roxford5k --data_dir=roxford
     python eval.py --compare=a/report.json,b/report.json
 
@@ -16,15 +18,14 @@ from absl import flags
 
 from darac_tf import cli
 from darac_tf.data import BENCHMARKS, DATASETS
-from darac_tf.evaluation import ranking
+from darac_tf.evaluation import paper_tables, ranking
 from darac_tf.evaluation.combine import COMBINATIONS
-from darac_tf.evaluation.evaluator import evaluate
 from darac_tf.evaluation.extraction import DEFAULT_BATCH_PIXELS
-from darac_tf.evaluation.options import check_data, compare, read_settings, read_task
+from darac_tf.evaluation.options import check_data, compare, measure
 from darac_tf.evaluation.report import markdown_table
 from darac_tf.evaluation.report_files import write_all, write_row
-from darac_tf.evaluation.sources import load_sources
 from darac_tf.evaluation.whitening_source import KINDS
+from darac_tf.systems import load_system, system_names
 
 FLAGS = flags.FLAGS
 ALL_SETS = [*DATASETS, *BENCHMARKS]
@@ -36,6 +37,10 @@ def _define_data_flags():
         [],
         "Run directories or .keras files, as trained; or BACKBONE+POOLING, with a "
         "keras.applications name, a saved backbone or a run directory as BACKBONE.",
+    )
+    flags.DEFINE_enum("system", None, system_names(), "Preset: settings of a paper's system.")
+    flags.DEFINE_enum(
+        "matching", "global", ["global", "local"], "Compare descriptors, or local features (DELF)."
     )
     flags.DEFINE_string("backbone_weights", None, "Of keras.applications: imagenet, none, a file.")
     flags.DEFINE_integer("seed", 0, "Of random weights and of whitening pairs.")
@@ -85,7 +90,22 @@ def _define_ranking_flags():
     flags.DEFINE_float("expansion_alpha", 3.0, "Exponent of alpha-QE.", lower_bound=0)
     flags.DEFINE_integer("augmentation_n", 0, "Database augmentation: neighbours.", lower_bound=0)
     flags.DEFINE_enum("rerank", "none", list(ranking.RERANKINGS), "Re-ranking.")
+    flags.DEFINE_string("local_model", None, "For --rerank=local: a run of --system=delf.")
+    flags.DEFINE_integer("rerank_depth", 100, "Ranks that --rerank=local orders.", lower_bound=1)
     flags.DEFINE_string("faiss_index", None, "Search approximately, as HNSW32 or IVF1024,Flat.")
+
+
+def _define_table_flags():
+    flags.DEFINE_enum(
+        "table", None, paper_tables.NAMES, "Measure the rows of a table of the paper."
+    )
+    flags.DEFINE_list(
+        "table_sets",
+        ["oxford5k", "paris6k", "holidays"],
+        "For --table: data sets, KIND (at DATA_DIR/KIND) or KIND:PATH.",
+    )
+    flags.DEFINE_string("runs_dir", None, "For --table: folder of the trained rows' runs.")
+    flags.DEFINE_string("backbone", "ResNet50V2", "For --table: backbone of untrained rows.")
 
 
 def _define_report_flags():
@@ -99,10 +119,13 @@ _define_data_flags()
 _define_descriptor_flags()
 _define_whitening_flags()
 _define_ranking_flags()
+_define_table_flags()
 _define_report_flags()
 
 
 def main():
+    if FLAGS.system:
+        cli.apply_preset(load_system(FLAGS.system).eval)
     options = {flag.name: flag.value for flag in FLAGS.get_key_flags_for_module(sys.argv[0])}
     if FLAGS.compare:
         print(compare(FLAGS.compare))
@@ -111,10 +134,11 @@ def main():
         text, is_complete = check_data(FLAGS.dataset, FLAGS.data_dir)
         print(text)
         sys.exit(0 if is_complete else 1)
-    task, settings = read_task(options), read_settings(options)
-    sources = load_sources(FLAGS.descriptors, FLAGS.backbone_weights, FLAGS.seed)
+    if FLAGS.table:
+        print(paper_tables.measure_table(FLAGS.table, options))
+        return
     rows = []
-    for measured in evaluate(sources, task, settings):
+    for measured in measure(options):
         rows.append(measured)
         if FLAGS.out:
             write_row(FLAGS.out, len(rows), measured, FLAGS.pictured_queries, FLAGS.page_queries)

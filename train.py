@@ -2,6 +2,7 @@
 
     python train.py --dataset=folder --data_dir=photos --val_classes=10 --run_dir=runs/photos
 
+--system=NAME takes the settings of a paper's system (darac_tf/systems); flags that are given win.
 A run directory holds the settings, checkpoints, TensorBoard events, and the best and last model.
 An interrupted run goes on with --resume and the same flags.
 """
@@ -12,17 +13,20 @@ from absl import flags
 
 from darac_tf import cli
 from darac_tf.data import DATASETS
+from darac_tf.local_features.run import train_local_features
 from darac_tf.losses import LOSSES
 from darac_tf.losses.nra import RANKS, STATISTICS, TRANSFERS
 from darac_tf.models import POOLINGS
+from darac_tf.systems import load_system, system_names
 from darac_tf.training import TrainConfig, train
-from darac_tf.training.config import MININGS
+from darac_tf.training.config import MATCHINGS, MININGS
 from darac_tf.training.optimizers import OPTIMIZERS
 
 DEFAULT = TrainConfig()
 FLAGS = flags.FLAGS
 
 flags.DEFINE_string("run_dir", None, "Where the run is written.", required=True)
+flags.DEFINE_enum("system", None, system_names(), "Preset: settings of a paper's system.")
 flags.DEFINE_bool("resume", False, "Go on from the last checkpoint in --run_dir.")
 
 
@@ -64,6 +68,13 @@ def _define_model_flags():
 
 
 def _define_loss_flags():
+    flags.DEFINE_enum(
+        "matching",
+        DEFAULT.matching,
+        list(MATCHINGS),
+        "Train a global descriptor, or the attention and PCA of DELF's local features.",
+    )
+    flags.DEFINE_integer("local_dim", DEFAULT.local_dim, "Dimension of local features.")
     flags.DEFINE_enum("loss", DEFAULT.loss, list(LOSSES), "Loss.")
     flags.DEFINE_float("margin", None, "Of the loss; default by loss.")
     flags.DEFINE_float("scale", None, "Of the loss; default by loss.")
@@ -112,8 +123,12 @@ _define_optimizer_flags()
 
 
 def main():
+    if FLAGS.system:
+        cli.apply_preset(load_system(FLAGS.system).train)
     settings = {f.name: FLAGS[f.name].value for f in dataclasses.fields(TrainConfig)}
-    result = train(TrainConfig(**settings), FLAGS.run_dir, FLAGS.resume)
+    config = TrainConfig(**settings)
+    run = train_local_features if config.matching == "local" else train
+    result = run(config, FLAGS.run_dir, FLAGS.resume)
     best = "" if result.best is None else f", best validation mAP (plain) {100 * result.best:.2f}"
     print(f"{FLAGS.run_dir}: {result.steps} steps{best}")
 

@@ -27,6 +27,17 @@ def run(main):
     app.run(guarded, flags_parser=_parse)
 
 
+def apply_preset(settings):
+    """Gives flags that are not on the command line the values of a preset.
+
+    Args:
+        settings: Dictionary of flag name to value.
+    """
+    for name, value in settings.items():
+        if flags.FLAGS[name].using_default_value:
+            flags.FLAGS[name].value = value
+
+
 def _parse(arguments):
     try:
         return flags.FLAGS(arguments, known_only=False)

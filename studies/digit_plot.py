@@ -28,11 +28,15 @@ def draw_embeddings(title, panels):
             name)`.
 
     Returns:
-        Matplotlib figure, 4.2 inches wide a panel.
+        Matplotlib figure, 4.2 x 4.7 inches a panel; up to three panels are in one row, more in two.
     """
-    figure = new_figure(4.2 * len(panels), 5.2, title)
-    columns = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axes, (name, space, points, labels, lines) in zip(columns, panels, strict=True):
+    rows = 1 if len(panels) <= 3 else 2
+    columns = -(-len(panels) // rows)
+    figure = new_figure(4.2 * columns, 4.7 * rows + 0.5, title)
+    places = figure.subplots(rows, columns, squeeze=False).ravel()
+    for axes in places[len(panels) :]:
+        axes.remove()
+    for axes, (name, space, points, labels, lines) in zip(places, panels, strict=False):
         axes.set_title("\n".join([f"{name}, on the {space}", *lines]), fontsize=9)
         axes.set_box_aspect(1)
         chosen = np.random.default_rng(0).permutation(len(points))[:_MOST_POINTS]

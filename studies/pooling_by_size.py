@@ -85,7 +85,10 @@ def main():
         scores[row.descriptor].append(row.scores[metric])
     kept = [as_row(row) for row in rows]
     table = size_table(pixels, scores)
-    about = f"{task.name}: {metric}, {task.protocol}; {len(rows[0].per_query)} queries"
+    queries = len(rows[0].per_query)
+    lone = sum(task.n_positives(query) == 0 for query in range(queries))
+    about = f"{task.name}: {metric}, {task.protocol}; {queries} queries"
+    about += f", {lone} of them without a positive" if lone else ""
     figure = draw_by_size(f"Pooled vectors against image size\n{about}", metric, pixels, scores)
     page = f"# Pooled vectors against image size\n\n{about}.\n\n{table}"
     write_study(FLAGS.out, "pooling_by_size", figure, page, kept, options)

@@ -38,7 +38,7 @@ flags.DEFINE_integer("images_per_class", 4, "K of P x K batches.", lower_bound=2
 flags.DEFINE_integer("steps", 80, "Training steps of each run.", lower_bound=1)
 flags.DEFINE_float("learning_rate", 3e-5, "Peak, of the backbone.")
 flags.DEFINE_integer("seeds", 3, "Runs of each variant.", lower_bound=1)
-flags.DEFINE_list("studies", ["reconstruction"], f"Of {', '.join(GROUPS)}.")
+flags.DEFINE_list("studies", ["reconstruction"], f"Of {', '.join(GROUPS)}, or single variants.")
 flags.DEFINE_string("out", None, "Folder for runs, scores and the table.", required=True)
 
 _COPIED = (
@@ -56,11 +56,12 @@ _COPIED = (
 
 
 def variants():
-    """The variants of --studies, the base first."""
-    unknown = [name for name in FLAGS.studies if name not in GROUPS]
+    """The variants of --studies, groups or single ones, the base first."""
+    known = GROUPS | {variant.name: [variant] for group in GROUPS.values() for variant in group}
+    unknown = [name for name in FLAGS.studies if name not in known]
     if unknown:
-        raise UserError(f"--studies: {unknown[0]!r} is unknown; choose from {', '.join(GROUPS)}")
-    chosen = GROUPS["base"] + [v for name in FLAGS.studies if name != "base" for v in GROUPS[name]]
+        raise UserError(f"--studies: {unknown[0]!r} is unknown; choose from {', '.join(known)}")
+    chosen = [variant for name in ("base", *FLAGS.studies) for variant in known[name]]
     return list({variant.name: variant for variant in chosen}.values())
 
 

@@ -100,7 +100,10 @@ def _one(name, config, tests, out):
     settings = dataclasses.asdict(config)
     if file.exists():
         stored = json.loads(file.read_text())
-        if stored["settings"] == settings and set(stored["scores"]) >= {t.name for t in tests}:
+        # Scores from before a setting existed are of its default.
+        if dataclasses.asdict(TrainConfig()) | stored["settings"] == settings and set(
+            stored["scores"]
+        ) >= {t.name for t in tests}:
             return stored["scores"]
         raise UserError(
             f"{file} is of other settings or test sets: remove it, or name another --out"

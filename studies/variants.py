@@ -30,4 +30,29 @@ WEIGHTS = [
     Variant("not-normalised", {"normalize_regions": False}, "no L2 before the weights"),
 ]
 
-GROUPS = {"base": [BASE], "ranks": RANKS, "weights": WEIGHTS, "reconstruction": RANKS + WEIGHTS}
+LOSSES = [
+    Variant("softmax", {"loss": "softmax"}, "softmax cross-entropy on classes"),
+    Variant("triplet", {"loss": "triplet"}, "triplet, hardest of the batch"),
+    Variant("semi-hard", {"loss": "triplet_semi_hard"}, "triplet, semi-hard"),
+    Variant("contrastive", {"loss": "contrastive"}, "contrastive, all pairs of the batch"),
+    Variant("multi-similarity", {"loss": "multi_similarity"}, "multi-similarity"),
+    Variant("smooth-ap", {"loss": "smooth_ap"}, "smooth-AP"),
+    Variant("arcface", {"loss": "arcface"}, "ArcFace"),
+    Variant("cosface", {"loss": "cosface"}, "CosFace"),
+]
+
+POOLINGS = [
+    Variant("spoc", {"pooling": "spoc"}, "global average"),
+    Variant("gem", {"pooling": "gem"}, "GeM"),
+    Variant("mac", {"pooling": "mac"}, "global maximum"),
+    Variant("rmac", {"pooling": "rmac"}, "R-MAC"),
+]
+
+GROUPS = {
+    "base": [BASE],
+    "ranks": RANKS,
+    "weights": WEIGHTS,
+    "reconstruction": RANKS + WEIGHTS,
+    "losses": LOSSES,
+    "poolings": POOLINGS,
+}

@@ -12,8 +12,8 @@ _STATISTICS = ("maximum", "average")
 _COLOR_MAP = "RdBu_r"
 # Weights that are all equal would leave the scale without a width.
 _NARROWEST_SCALE = 0.01
-# Regions overlap by about 40 %: patches of this share of a side, at their centres, do not.
-_PATCH = 0.5
+# A patch is at most this share of its region's side, and of the distance to the next one.
+_OF_SIDE, _OF_DISTANCE = 0.5, 0.9
 
 
 def color_scale(weights):
@@ -55,8 +55,29 @@ def draw_weights(title, weights, rows, columns, image=None):
             _draw_regions(axes[-1], regions[span], values[span], scale)
     bars = figure.add_subplot(parts[2, :])
     _draw_bars(bars, weights, levels, scale)
-    figure.colorbar(scale, ax=[*axes, bars], shrink=0.5, pad=0.01).set_label("weight", fontsize=8)
+    key = figure.colorbar(scale, ax=[*axes, bars], shrink=0.5, pad=0.01)
+    key.set_label("weight", fontsize=8)
+    key.ax.tick_params(labelsize=7)
     return figure
+
+
+def patch_sizes(regions):
+    """Width and height of patches at the centres of regions, such that no two of them meet.
+
+    Args:
+        regions: `(n, 4)` of `(x, y, width, height)`, of one level.
+
+    Returns:
+        float64 `(n, 2)`, in cells.
+    """
+    regions = np.asarray(regions, np.float64)
+    sizes = _OF_SIDE * regions[:, 2:]
+    centres = regions[:, :2] + regions[:, 2:] / 2
+    for axis in (0, 1):
+        gaps = np.diff(np.unique(centres[:, axis]))
+        if len(gaps):
+            sizes[:, axis] = np.minimum(sizes[:, axis], _OF_DISTANCE * gaps.min())
+    return sizes
 
 
 def _draw_map(axes, image, rows, columns):
@@ -74,14 +95,13 @@ def _draw_map(axes, image, rows, columns):
 def _draw_regions(axes, regions, values, scale):
     """Outlines, and at their centres patches with the weight in colour and as a number."""
     small = 6 if len(values) > 6 else 8
-    for (x, y, width, height), value in zip(regions.tolist(), values, strict=True):
+    sizes = patch_sizes(regions)
+    for (x, y, width, height), size, value in zip(regions.tolist(), sizes, values, strict=True):
         axes.add_patch(Rectangle((x, y), width, height, fill=False, ec=GREY, lw=0.6, ls=":"))
         middle = (x + width / 2, y + height / 2)
-        corner = (middle[0] - _PATCH * width / 2, middle[1] - _PATCH * height / 2)
+        corner = middle - size / 2
         color = scale.to_rgba(value)
-        axes.add_patch(
-            Rectangle(corner, _PATCH * width, _PATCH * height, fc=color, ec="black", lw=0.4)
-        )
+        axes.add_patch(Rectangle(corner, *size, fc=color, ec="black", lw=0.4))
         ink = "white" if np.dot(color[:3], (0.299, 0.587, 0.114)) < 0.5 else "black"
         axes.text(*middle, f"{value:.2f}", ha="center", va="center", fontsize=small, color=ink)
 
@@ -106,9 +126,14 @@ def _draw_bars(axes, weights, levels, scale):
         axes.axvline(span.stop + 0.5, color=GREY, lw=0.6)
         middle = (span.start + span.stop + 1) / 2
         axes.annotate(
-            name, (middle, 1), ("data", "axes fraction"), (0, 3), textcoords="offset points",
-            ha="center", fontsize=8,
-        )  # fmt: skip
+            name.replace("whole ", "whole\n"),
+            (middle, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 3),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+        )
     axes.axhline(1, color="black", lw=0.8)
     axes.set(xlim=(0.5, place[-1] + 0.5), xticks=place)
     axes.set_xlabel("region, in the order of the grid", fontsize=9)

@@ -1,11 +1,13 @@
 """Measures descriptors on a task, at every resolution, with whitening or not."""
 
+import contextlib
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from darac_tf.evaluation.extraction import DEFAULT_BATCH_PIXELS, Extractor
 from darac_tf.evaluation.feature_cache import FeatureCache
+from darac_tf.evaluation.local import LocalSource
 from darac_tf.evaluation.ranking import Rankings, RankingSettings, rank
 from darac_tf.evaluation.report import Result
 from darac_tf.evaluation.sizes import LongSide
@@ -28,6 +30,7 @@ class Settings:
         batch_pixels: Most pixels in a batch.
         cache_dir: Folder of kept descriptors (`FeatureCache`), or None for none.
         skip_bad: Rank images that can't be read last instead of refusing them.
+        local: `local.LocalSource` that re-ranks, where `ranking.rerank` is `"local"`.
     """
 
     resolutions: tuple = ((LongSide(299),),)
@@ -38,6 +41,7 @@ class Settings:
     batch_pixels: int = DEFAULT_BATCH_PIXELS
     cache_dir: str | None = None
     skip_bad: bool = False
+    local: LocalSource | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,13 @@ def evaluate(sources, task, settings):
             fitted or is of images of the task.
     """
     note = settings.whitening.check(task) if settings.whitening else None
+    with contextlib.ExitStack() as stack:
+        if settings.ranking.rerank == "local":
+            stack.enter_context(settings.local.reranking(task, settings))
+        yield from _evaluate(sources, task, settings, note)
+
+
+def _evaluate(sources, task, settings, note):
     for source in sources:
         tested = _Described(source, task.images, settings)
         fitted = None
@@ -126,10 +137,35 @@ def _whitening(name, sizes, fitted, settings):
 def _measure(name, sizes, vectors, whitening, described, task, settings, notes):
     extractor = described.extractor
     rankings = rank(vectors, task, settings.ranking, extractor.usable)
+    if settings.ranking.rerank == "local":
+        rankings = settings.local.reranked(rankings, settings.ranking.rerank_depth)
+    skipped = [{"path": path, "reason": why} for _, path, why in extractor.skipped]
+    return measured_row(
+        name, vectors.shape[1], sizes, rankings, whitening, task, settings, notes, skipped
+    )
+
+
+def measured_row(name, dimension, sizes, rankings, whitening, task, settings, notes, skipped):
+    """Scores rankings, as a row of the table.
+
+    Args:
+        name: The descriptor.
+        dimension: Of what was compared.
+        sizes: The resolution setting.
+        rankings: `Rankings`.
+        whitening: The whitening in use, or None.
+        task: `Task`.
+        settings: `Settings`.
+        notes: Sentences for the report, besides those of the task and the rankings.
+        skipped: See `Result.skipped`.
+
+    Returns:
+        `Measured`.
+    """
     scores = task.score(rankings.rows)
     result = Result(
         descriptor=name,
-        dimension=vectors.shape[1],
+        dimension=dimension,
         resolutions=tuple(map(str, sizes)),
         whitening=settings.whitening.describe() if whitening else None,
         dataset=task.name,
@@ -138,7 +174,7 @@ def _measure(name, sizes, vectors, whitening, described, task, settings, notes):
         protocol=task.protocol,
         database_size=task.n_database - (task.exclude is not None),
         notes=(*task.notes, *notes, *rankings.notes),
-        skipped=[{"path": path, "reason": why} for _, path, why in extractor.skipped],
+        skipped=skipped,
         post_processing=settings.ranking.describe(),
         combination=_combination(settings, sizes),
     )

@@ -6,10 +6,13 @@ from darac_tf.data import BENCHMARKS, benchmarks, load_benchmark, load_dataset
 from darac_tf.data.images import IMAGE_SUFFIXES
 from darac_tf.errors import UserError
 from darac_tf.evaluation.compare import compare as compare_reports
-from darac_tf.evaluation.evaluator import Settings
+from darac_tf.evaluation.evaluator import Settings, evaluate
 from darac_tf.evaluation.fitting_images import FittingImages
+from darac_tf.evaluation.local import load_local
+from darac_tf.evaluation.local_evaluation import evaluate_local
 from darac_tf.evaluation.ranking import RankingSettings
 from darac_tf.evaluation.sizes import parse_sizes
+from darac_tf.evaluation.sources import load_sources
 from darac_tf.evaluation.task import benchmark_task, labelled_task
 from darac_tf.evaluation.whitening import load_whitening, parse_shrinkage
 from darac_tf.evaluation.whitening_source import WhiteningSource
@@ -66,6 +69,7 @@ def read_settings(options):
         expansion_alpha=options["expansion_alpha"],
         augmentation_n=options["augmentation_n"],
         rerank=options["rerank"],
+        rerank_depth=options["rerank_depth"],
         faiss_index=options["faiss_index"],
     )
     return Settings(
@@ -77,7 +81,34 @@ def read_settings(options):
         batch_pixels=options["batch_pixels"],
         cache_dir=options["cache_dir"],
         skip_bad=options["skip_bad_images"],
+        local=_local_reranker(options),
     )
+
+
+def measure(options):
+    """Measures what the options name, by its kind of matching.
+
+    Args:
+        options: Dictionary of option to value.
+
+    Returns:
+        Iterator of `evaluator.Measured`.
+
+    Raises:
+        UserError: If the options don't fit each other, or anything can't be read.
+    """
+    task, settings = read_task(options), read_settings(options)
+    if options["matching"] == "local":
+        for name in ("whitening", "whiten_data_dir", "augmentation_n", "faiss_index"):
+            _refuse(options, name, "is for --matching=global")
+        for name in ("expansion", "rerank"):
+            if options[name] != "none":
+                raise UserError(f"--{name} is for --matching=global")
+        allow = options["allow_whiten_on_test"]
+        sources = [load_local(name, allow) for name in options["descriptors"]]
+        return evaluate_local(sources, task, settings)
+    sources = load_sources(options["descriptors"], options["backbone_weights"], options["seed"])
+    return evaluate(sources, task, settings)
 
 
 def check_data(kind, data_dir):
@@ -128,6 +159,15 @@ def _whitening(options):
         seed=options["seed"],
         allow_on_test=options["allow_whiten_on_test"],
     )
+
+
+def _local_reranker(options):
+    if options["rerank"] != "local":
+        _refuse(options, "local_model", "is for --rerank=local")
+        return None
+    if not options["local_model"]:
+        raise UserError("--rerank=local needs --local_model: a run of train.py --system=delf")
+    return load_local(options["local_model"], options["allow_whiten_on_test"])
 
 
 def _images_below(folder):

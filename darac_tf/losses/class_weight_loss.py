@@ -55,7 +55,10 @@ class ClassWeightLoss(keras.layers.Layer):
             tf.errors.InvalidArgumentError: If a label is no class. XLA leaves this check out, and
                 the loss is NaN instead.
         """
-        return super().__call__(tf.convert_to_tensor(labels), tf.convert_to_tensor(embeddings))
+        labels = tf.convert_to_tensor(labels)
+        if not labels.dtype.is_integer:
+            raise ValueError(f"labels must be integers. Received: dtype={labels.dtype.name}")
+        return super().__call__(labels, tf.convert_to_tensor(embeddings))
 
     def call(self, labels, embeddings):
         labels = self._checked(labels)
@@ -68,8 +71,6 @@ class ClassWeightLoss(keras.layers.Layer):
         raise NotImplementedError
 
     def _checked(self, labels):
-        if not labels.dtype.is_integer:
-            raise ValueError(f"labels must be integers. Received: dtype={labels.dtype.name}")
         labels = tf.cast(tf.reshape(labels, [-1]), tf.int64)
         # On a GPU, the cross-entropy of a label that is no class is NaN instead of an error.
         is_class = (labels >= 0) & (labels < self.num_classes)

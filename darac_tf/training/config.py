@@ -12,6 +12,7 @@ from darac_tf.models import POOLINGS
 
 CONFIG_FILE = "config.json"
 
+MATCHINGS = ("global", "local")
 MININGS = ("none", "hard_negatives")
 _AT_LEAST_ONE = (
     "image_size",
@@ -19,6 +20,7 @@ _AT_LEAST_ONE = (
     "val_every",
     "checkpoint_every",
     "log_every",
+    "local_dim",
     "mining_pool",
     "tuples_per_batch",
     "tuple_negatives",
@@ -51,6 +53,8 @@ class TrainConfig:
     min_crop_area: float = 0.4
     light: float = 0.3
     flip: bool = True
+    matching: str = "global"
+    local_dim: int = 40
     loss: str = "nra"
     margin: float | None = None
     scale: float | None = None
@@ -98,6 +102,12 @@ class TrainConfig:
         )
         self._require("pooling", self.pooling in POOLINGS, f"choose from {', '.join(POOLINGS)}")
         self._require("loss", self.loss in LOSSES, f"choose from {', '.join(LOSSES)}")
+        self._require("matching", self.matching in MATCHINGS, f"choose from {', '.join(MATCHINGS)}")
+        self._require(
+            "loss",
+            self.matching == "global" or self.loss == "softmax",
+            "the attention of --matching=local is trained with --loss=softmax",
+        )
         self._require("mining", self.mining in MININGS, f"choose from {', '.join(MININGS)}")
         self._require(
             "mining_queries",

@@ -66,15 +66,9 @@ def train(config, run_dir, resume=False):
         UserError: If settings, data or an earlier run do not allow it.
     """
     run_dir = Path(run_dir)
-    if resume:
-        config.check_resumes(run_dir)
-    elif (run_dir / CONFIG_FILE).exists():
-        raise UserError(
-            f"--run_dir: {run_dir} holds a run already; add --resume to go on with it, or name "
-            "another"
-        )
+    check_run_dir(config, run_dir, resume)
     keras.utils.set_random_seed(config.seed)
-    training, validation = _images(config)
+    training, validation = training_images(config)
     model = build_descriptor(
         config.backbone,
         config.backbone_weights,
@@ -92,7 +86,7 @@ def train(config, run_dir, resume=False):
     if resume:
         checkpoint.restore()
     else:
-        _start(run_dir, config, training, validation)
+        start_run_dir(run_dir, config, training, validation)
     if checkpoint.step == 0:
         fit_pooling(model, _batches(config, training, sampling, 0), len(training))
     validator = Validator(model, validation, config) if validation else None
@@ -100,8 +94,27 @@ def train(config, run_dir, resume=False):
     return loop.run(training, sampling)
 
 
-def _images(config):
-    """`(training images, validation images or None)`."""
+def check_run_dir(config, run_dir, resume):
+    """Checks that a run can start, or go on, in a run directory.
+
+    Raises:
+        UserError: If there is a run already, or with `resume` none of these settings.
+    """
+    if resume:
+        config.check_resumes(run_dir)
+    elif (run_dir / CONFIG_FILE).exists():
+        raise UserError(
+            f"--run_dir: {run_dir} holds a run already; add --resume to go on with it, or name "
+            "another"
+        )
+
+
+def training_images(config):
+    """`(LabelledImages to train on, LabelledImages to validate on or None)` of `TrainConfig`.
+
+    Raises:
+        UserError: If they can't be read, or can't be trained on.
+    """
     images = load_dataset(config.dataset, config.data_dir)
     if config.val_classes:
         images = images.split(config.split) if config.split else images
@@ -113,7 +126,8 @@ def _images(config):
     return training, validation
 
 
-def _start(run_dir, config, training, validation):
+def start_run_dir(run_dir, config, training, validation):
+    """Writes what a run starts from: config.json, train.csv, and val.csv where there is one."""
     training.write_csv(run_dir / "train.csv")
     if validation:
         validation.write_csv(run_dir / "val.csv")

@@ -1,0 +1,42 @@
+"""DELF: attentive local features, matched and verified by geometry.
+
+Noh, Araujo, Sim, Weyand and Han, Large-scale image retrieval with attentive deep local features,
+ICCV 2017 (arXiv 1612.06321).
+
+    network, mode = build_backbone("ResNet50V2")
+    model, losses = train_attention(network, Preprocessing(mode), training_images)
+    save_delf(model, "delf.keras")                  # load_delf reads it
+    pca = fit_local_pca(LocalExtractor(model, training_images.paths))
+    extractor = LocalExtractor(model, images, pca)  # `ImageList`: boxes are respected
+    store = write_features(folder, extractor, extractor.dim)  # FeatureStore(folder) reads it
+    queries = [store[place] for place in task.queries]
+    rows, inliers = rerank_by_inliers(rows, queries, store)   # of any descriptor's first 100
+    rows, inliers = rank_by_inliers(queries, store)           # or of all
+"""
+
+from darac_tf.local_features.extraction import ExtractionSettings, LocalExtractor
+from darac_tf.local_features.features import LocalFeatures
+from darac_tf.local_features.matching import MatchSettings, match
+from darac_tf.local_features.model import build_delf, load_delf, save_delf
+from darac_tf.local_features.pca import fit_local_pca
+from darac_tf.local_features.reranking import rank_by_inliers, rerank_by_inliers
+from darac_tf.local_features.store import FeatureStore, write_features
+from darac_tf.local_features.training import AttentionSettings, train_attention
+
+__all__ = [
+    "AttentionSettings",
+    "ExtractionSettings",
+    "FeatureStore",
+    "LocalExtractor",
+    "LocalFeatures",
+    "MatchSettings",
+    "build_delf",
+    "fit_local_pca",
+    "load_delf",
+    "match",
+    "rank_by_inliers",
+    "rerank_by_inliers",
+    "save_delf",
+    "train_attention",
+    "write_features",
+]

@@ -1,0 +1,175 @@
+"""Local features of images at several scales, the best of all scales by attention.
+
+Noh et al., ICCV 2017, sections 4.1 and 4.3: an image pyramid, features of highest attention, L2
+normalisation, PCA, L2 normalisation.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from darac_tf.data.image_list import ImageList
+from darac_tf.data.images import (
+    crop,
+    decode_image,
+    decoding_failure,
+    resize,
+    scaled_size,
+    turn,
+)
+from darac_tf.data.pipeline import stored_sizes
+from darac_tf.data.views import plan_views
+from darac_tf.errors import UserError
+from darac_tf.evaluation.heap import trim_heap
+from darac_tf.evaluation.sizes import Factor, parse_sizes
+from darac_tf.layers import PCAWhitening
+from darac_tf.local_features.features import LocalFeatures, no_features
+
+_TRIM_IMAGES = 16
+
+
+@dataclass(frozen=True)
+class ExtractionSettings:
+    """Which features are taken.
+
+    Attributes:
+        scales: `evaluation.sizes.Factor` of the image pyramid.
+        max_side: The longer side, in pixels, that factor 1 stands for in larger images; smaller
+            ones are not enlarged.
+        max_features: Most features of an image, over all scales.
+        min_attention: Features have more attention than this.
+    """
+
+    scales: tuple[Factor, ...] = parse_sizes("0.25..2")
+    max_side: int = 1024
+    max_features: int = 1000
+    min_attention: float = 0.0
+
+
+class LocalExtractor:
+    """Gives the local features of images, one image after another.
+
+    A box is cut out of the stored image, the crop is turned, and then resized once for each scale.
+    A map covers its image evenly: the centre of cell i of n is at `(i + 1/2) / n` of the side.
+    That is right to within half a cell, whatever the padding of the network.
+
+    Args:
+        model: Of `model.build_delf` or `load_delf`.
+        images: `ImageList`, or a string array `(images,)` of paths of whole images.
+        reduction: `Whitening` of `pca.fit_local_pca`; None leaves features as they are.
+        settings: `ExtractionSettings`; None for its defaults.
+        progress: Whether to show a progress bar.
+        skip_bad: Whether images that cannot be read have no features, see `skipped`.
+
+    Raises:
+        UserError: If a box lies outside its image, without `skip_bad` for an image that cannot be
+            read, or if the reduction was learned on features of another size.
+    """
+
+    def __init__(self, model, images, reduction=None, settings=None, progress=True, skip_bad=False):
+        if not isinstance(images, ImageList):
+            images = ImageList(np.asarray(images))
+        self.skipped = {}
+        self._model = model
+        self._settings = settings or ExtractionSettings()
+        self._paths = np.asarray(images.paths)
+        self._skip_bad = skip_bad
+        self._progress = progress
+        self._sizes = stored_sizes(self._paths, progress, self.skipped if skip_bad else None)
+        self._views = plan_views(images, self._sizes)
+        self._channels = model.output_shape[0][-1]
+        self._reduce = None if reduction is None else _reduction(reduction, self._channels)
+        self.dim = self._channels if reduction is None else len(reduction.projection)
+        signature = [tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([2], tf.int32)]
+        self._of_scale = tf.function(self._best_of_scale, input_signature=signature)
+
+    def __len__(self):
+        return len(self._paths)
+
+    def __iter__(self):
+        """Yields `LocalFeatures` of each image, in their order.
+
+        Raises:
+            UserError: For an image that cannot be read, without `skip_bad`, or attention that is
+                not finite.
+        """
+        bar = tqdm(range(len(self)), "local features", unit="image", disable=not self._progress)
+        for index in bar:
+            yield self._of_image(index)
+            if index % _TRIM_IMAGES == _TRIM_IMAGES - 1:
+                trim_heap()
+
+    @property
+    def traces(self):
+        """How often the network was traced."""
+        return self._of_scale.experimental_get_tracing_count()
+
+    def _of_image(self, index):
+        view = None if index in self.skipped else self._view(index)
+        if view is None:
+            return no_features(self.dim)
+        height, width = view.shape[:2]
+        settings, bounded = self._settings, _bounded(height, width, self._settings.max_side)
+        found = [self._of_scale(view, scale.planned_size(*bounded)) for scale in settings.scales]
+        vectors, attention, places = (np.concatenate(parts) for parts in zip(*found, strict=True))
+        if not np.isfinite(attention).all():
+            raise UserError(f"{self._paths[index]}: its attention is not finite; check the model")
+        best = np.argsort(-attention, kind="stable")[: settings.max_features]
+        best = best[attention[best] > settings.min_attention]
+        descriptors = vectors[best] if self._reduce is None else self._reduce(vectors[best]).numpy()
+        locations = self._stored_locations(index, places[best] * [width, height], height, width)
+        return LocalFeatures(
+            descriptors, locations.astype(np.float32), attention[best], float(max(height, width))
+        )
+
+    def _view(self, index):
+        """The part of an image that is looked at, or None where it can't be read."""
+        try:
+            image = decode_image(tf.io.read_file(str(self._paths[index])))
+        except tf.errors.OpError as error:
+            reason = decoding_failure(self._paths[index], self._sizes[index])
+            if not self._skip_bad or reason is None:
+                raise UserError(reason or str(error)) from error
+            self.skipped[index] = reason
+            return None
+        boxes, turns = self._views.boxes, self._views.turns
+        image = image if boxes is None else crop(image, boxes[index])
+        return image if turns is None else turn(image, turns[index])
+
+    def _best_of_scale(self, view, size):
+        """Features `(n, channels)`, attention `(n,)` and x, y `(n, 2)` as shares of the sides."""
+        pixels = resize(view, size[0], size[1])[None]
+        features, attention = self._model(pixels, training=False)
+        shape, scores = tf.shape(attention), tf.reshape(attention, [-1])
+        count = tf.minimum(self._settings.max_features, tf.size(scores))
+        best, cells = tf.math.top_k(scores, count)
+        vectors = tf.gather(tf.reshape(features, [-1, self._channels]), cells)
+        places = tf.stack([cells % shape[2], cells // shape[2]], axis=1)
+        grid = tf.cast(tf.stack([shape[2], shape[1]]), tf.float32)
+        return vectors, best, (tf.cast(places, tf.float32) + 0.5) / grid
+
+    def _stored_locations(self, index, locations, height, width):
+        """From pixels of the view to those of the stored image."""
+        quarters = 0 if self._views.turns is None else int(self._views.turns[index])
+        for _ in range(quarters):
+            # What is at the top now was at the right before the turn.
+            locations = np.stack([height - locations[:, 1], locations[:, 0]], axis=1)
+            height, width = width, height
+        return locations if self._views.boxes is None else locations + self._views.boxes[index, :2]
+
+
+def _bounded(height, width, max_side):
+    if max(height, width) <= max_side:
+        return height, width
+    return scaled_size(height, width, max_side)
+
+
+def _reduction(whitening, channels):
+    if whitening.mean.size != channels:
+        raise UserError(
+            f"the PCA was learned on features of {whitening.mean.size} channels, and the model "
+            f"gives {channels}: learn it again with this model"
+        )
+    return PCAWhitening.from_arrays(whitening.mean, whitening.projection)

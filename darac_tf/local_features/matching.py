@@ -1,0 +1,127 @@
+"""Whether two images show the same: matches of local features that agree on one affine map.
+
+Noh et al., ICCV 2017, section 4.4: nearest neighbours, RANSAC, the number of inliers as the score.
+"""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+# Three matches always fit an affine map.
+_LEAST_MATCHES = 4
+
+
+@dataclass(frozen=True)
+class MatchSettings:
+    """When features match, and when matches agree.
+
+    There is no ratio test: the same spot comes at several scales, so that the second neighbour is
+    often as near as the first, and rightly so.
+
+    Attributes:
+        max_distance: Largest Euclidean distance of matching descriptors, at most 2.
+        tolerance: How far an inlier may be off, as a share of the second image's longer side.
+        max_zoom: Largest change of size between two views, and its inverse the smallest; maps
+            beyond, or that mirror, fold the image rather than show it anew: no inliers.
+        iterations: Most samples of RANSAC.
+        seed: Of RANSAC.
+    """
+
+    max_distance: float = 0.8
+    tolerance: float = 0.02
+    max_zoom: float = 10.0
+    iterations: int = 1000
+    seed: int = 0
+
+
+class Matches(NamedTuple):
+    """What two images have in common.
+
+    Attributes:
+        pairs: int64 `(matches, 2)`, places in the first and the second image's features.
+        is_inlier: bool `(matches,)`.
+        transform: float64 `(2, 3)`, x, y, 1 of the first image to x, y of the second; None where
+            no map was found.
+    """
+
+    pairs: np.ndarray
+    is_inlier: np.ndarray
+    transform: np.ndarray | None
+
+    @property
+    def inliers(self):
+        """How many matches agree."""
+        return int(np.count_nonzero(self.is_inlier))
+
+
+def match(first, second, settings=None):
+    """Matches two images' features and finds the affine map most matches agree on.
+
+    The same features give the same result, from whatever thread. Fewer than four matches, and
+    points on a line, have no inliers.
+
+    Args:
+        first: `LocalFeatures`, of the query.
+        second: `LocalFeatures` of the same dimension.
+        settings: `MatchSettings`; None for its defaults.
+
+    Returns:
+        `Matches`.
+
+    Raises:
+        ValueError: If the descriptors have different dimensions.
+    """
+    settings = settings or MatchSettings()
+    pairs = mutual_neighbours(first.descriptors, second.descriptors, settings.max_distance)
+    nothing = Matches(pairs, np.zeros(len(pairs), bool), None)
+    if len(pairs) < _LEAST_MATCHES:
+        return nothing
+    cv2.setRNGSeed(settings.seed)
+    transform, is_inlier = cv2.estimateAffine2D(
+        np.ascontiguousarray(first.locations[pairs[:, 0]], np.float32),
+        np.ascontiguousarray(second.locations[pairs[:, 1]], np.float32),
+        method=cv2.RANSAC,
+        ransacReprojThreshold=settings.tolerance * second.long_side,
+        maxIters=settings.iterations,
+    )
+    if transform is None or not _is_view(transform, settings.max_zoom):
+        return nothing
+    is_inlier = is_inlier.ravel().astype(bool)
+    if np.count_nonzero(is_inlier) < _LEAST_MATCHES:
+        return nothing
+    return Matches(pairs, is_inlier, transform)
+
+
+def mutual_neighbours(first, second, max_distance):
+    """Pairs of descriptors that are each other's nearest.
+
+    Args:
+        first: `(n, dim)` floats.
+        second: `(m, dim)` floats.
+        max_distance: Largest Euclidean distance of a pair.
+
+    Returns:
+        int64 `(pairs, 2)`, rows of the first and the second, in the order of the first.
+
+    Raises:
+        ValueError: If the dimensions differ.
+    """
+    if first.shape[1] != second.shape[1]:
+        raise ValueError(
+            f"descriptors must have one dimension. Received: {first.shape} and {second.shape}"
+        )
+    if not len(first) or not len(second):
+        return np.zeros((0, 2), np.int64)
+    matcher = cv2.BFMatcher(cv2.NORM_L2, crossCheck=True)
+    found = matcher.match(
+        np.ascontiguousarray(first, np.float32), np.ascontiguousarray(second, np.float32)
+    )
+    pairs = [(m.queryIdx, m.trainIdx) for m in found if m.distance <= max_distance]
+    return np.array(sorted(pairs), np.int64).reshape(-1, 2)
+
+
+def _is_view(transform, max_zoom):
+    area = np.linalg.det(transform[:, :2])
+    return np.isfinite(area) and max_zoom**-2 <= area <= max_zoom**2

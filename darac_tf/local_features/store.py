@@ -1,0 +1,127 @@
+"""Local features of a data set in memory-mapped files; no step holds more than one image."""
+
+import contextlib
+import json
+from pathlib import Path
+
+import numpy as np
+
+from darac_tf.errors import UserError
+from darac_tf.files import atomic_path
+from darac_tf.local_features.features import LocalFeatures
+
+# Each feature's arrays, one row a feature. Half precision of unit vectors is exact to 5e-4.
+_ROWS = {"descriptors": np.float16, "locations": np.float32, "attention": np.float32}
+_OFFSETS, _SIDES, _FACTS = "offsets.npy", "long_sides.npy", "facts.json"
+
+
+class FeatureStore:
+    """Reads what `write_features` wrote; `store[i]` is the `LocalFeatures` of image i.
+
+    Attributes:
+        facts: Dictionary given to `write_features`.
+
+    Raises:
+        UserError: If the folder is missing, incomplete or damaged.
+    """
+
+    def __init__(self, folder):
+        folder = Path(folder)
+        if not (folder / _FACTS).is_file():
+            raise UserError(f"{folder}: no local features in it; give a folder that has them")
+        try:
+            self.facts = json.loads((folder / _FACTS).read_text())
+            self._rows = {name: _open(folder / f"{name}.npy") for name in _ROWS}
+            self._offsets = np.load(folder / _OFFSETS, allow_pickle=False)
+            self._sides = np.load(folder / _SIDES, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise UserError(f"{folder}: its local features are damaged; make them again") from error
+        counts = {len(rows) for rows in self._rows.values()}
+        if counts != {int(self._offsets[-1])} or len(self._sides) != len(self):
+            raise UserError(f"{folder}: its files don't belong together; make them again")
+
+    def __len__(self):
+        return len(self._offsets) - 1
+
+    def __getitem__(self, image):
+        if not 0 <= image < len(self):
+            raise IndexError(f"There are {len(self)} images. Received: {image}")
+        start, stop = self._offsets[image : image + 2]
+        parts = {name: rows[start:stop] for name, rows in self._rows.items()}
+        return LocalFeatures(**parts, long_side=float(self._sides[image]))
+
+
+def write_features(folder, features, dim, facts=None):
+    """Writes the features of images one after another, the whole folder or nothing.
+
+    Args:
+        folder: New or empty folder for five `.npy` files and a JSON file.
+        features: Iterable of `LocalFeatures`, such as a `LocalExtractor`.
+        dim: Dimensions of their descriptors, such as `LocalExtractor.dim`.
+        facts: Dictionary of JSON values to keep with them.
+
+    Returns:
+        `FeatureStore`.
+
+    Raises:
+        UserError: If the folder can't be written or holds something.
+        ValueError: If descriptors are not `(n, dim)`.
+    """
+    shapes = {"descriptors": (dim,), "locations": (2,), "attention": ()}
+    offsets, sides = [0], []
+    with atomic_path(folder) as temporary:
+        temporary.mkdir()
+        with contextlib.ExitStack() as stack:
+            files = {
+                name: stack.enter_context(_growing(temporary / f"{name}.npy", dtype, shapes[name]))
+                for name, dtype in _ROWS.items()
+            }
+            for image in features:
+                for name, append in files.items():
+                    append(getattr(image, name))
+                offsets.append(offsets[-1] + len(image))
+                sides.append(image.long_side)
+        np.save(temporary / _OFFSETS, np.array(offsets, np.int64))
+        np.save(temporary / _SIDES, np.array(sides, np.float32))
+        (temporary / _FACTS).write_text(json.dumps(facts or {}, allow_nan=False))
+    return FeatureStore(folder)
+
+
+@contextlib.contextmanager
+def _growing(path, dtype, shape):
+    """Yields a function that appends rows to a `.npy` file; the header is completed at the end."""
+    count = 0
+
+    def header():
+        fields = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False}
+        # NumPy leaves room in it for the first axis to grow.
+        np.lib.format.write_array_header_1_0(file, {**fields, "shape": (count, *shape)})
+        return file.tell()
+
+    def append(rows):
+        nonlocal count
+        rows = np.asarray(rows)
+        if rows.shape[1:] != shape or rows.ndim != len(shape) + 1:
+            raise ValueError(f"rows of {path.name} must be (n, *{shape}). Received: {rows.shape}")
+        file.write(np.ascontiguousarray(rows, dtype).tobytes())
+        count += len(rows)
+
+    with path.open("wb") as file:
+        begin = header()
+        yield append
+        file.seek(0)
+        if header() != begin:
+            raise ValueError(f"the header of a .npy file has grown. Received: {count} rows")
+
+
+def _open(path):
+    # An empty file cannot be mapped.
+    rows = np.load(path, mmap_mode=None, allow_pickle=False) if _is_empty(path) else None
+    return np.load(path, mmap_mode="r", allow_pickle=False) if rows is None else rows
+
+
+def _is_empty(path):
+    with path.open("rb") as file:
+        np.lib.format.read_magic(file)
+        shape, _, _ = np.lib.format.read_array_header_1_0(file)
+    return 0 in shape

@@ -1,0 +1,48 @@
+"""The systems of the papers' tables as presets: one readable file of settings each.
+
+A preset is data: what `train.py` and `eval.py` take as flags, under the same names, in a table
+each. Flags that are given win over it.
+"""
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+
+from darac_tf.errors import UserError
+
+_FOLDER = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class System:
+    """One preset.
+
+    Attributes:
+        name: As in `--system=NAME`.
+        title: For tables.
+        source: The paper.
+        train: Dictionary of settings of train.py.
+        eval: Dictionary of settings of eval.py.
+    """
+
+    name: str
+    title: str
+    source: str
+    train: dict
+    eval: dict
+
+
+def system_names():
+    """Names of all presets, sorted."""
+    return sorted(file.stem for file in _FOLDER.glob("*.toml"))
+
+
+def load_system(name):
+    """Reads a preset.
+
+    Raises:
+        UserError: If there is none of that name.
+    """
+    if name not in system_names():
+        raise UserError(f"--system={name}: choose from {', '.join(system_names())}")
+    return System(name=name, **tomllib.loads((_FOLDER / f"{name}.toml").read_text()))

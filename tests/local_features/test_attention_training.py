@@ -1,0 +1,100 @@
+"""Training learns and changes nothing but the attention; its file gives the model back."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+
+from darac_tf.data import load_dataset
+from darac_tf.errors import UserError
+from darac_tf.layers import L2Normalization
+from darac_tf.local_features import AttentionSettings, load_delf, save_delf, train_attention
+from darac_tf.local_features.attention import AttentionScores
+from darac_tf.local_features.model import build_delf
+from darac_tf.models import Preprocessing
+from darac_tf.models.backbones import load_keras_model
+from tests.helpers import write_backbone, write_collection, write_image
+
+SETTINGS = AttentionSettings(
+    layer="small_inner",
+    hidden_units=6,
+    image_size=32,
+    classes_per_batch=4,
+    images_per_class=2,
+    steps=30,
+    learning_rate=0.03,
+    min_crop_area=0.8,
+    light=0.0,
+)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory):
+    return load_dataset("folder", write_collection(tmp_path_factory.mktemp("images")))
+
+
+@pytest.fixture
+def backbone(tmp_path):
+    model = load_keras_model(write_backbone(tmp_path / "small.keras"))
+    model.layers[-1].name = "small_inner"
+    return model
+
+
+def test_only_the_attention_learns(images, backbone):
+    before = [np.array(weights) for weights in backbone.get_weights()]
+    model, losses = train_attention(backbone, Preprocessing("tf"), images, SETTINGS, False)
+    assert losses.shape == (30,)
+    assert losses[-5:].mean() < 0.7 * losses[:5].mean()
+    for old, new in zip(before, backbone.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    keras.utils.set_random_seed(SETTINGS.seed)
+    untrained = AttentionScores(6)
+    untrained.build((None, None, None, 16))
+    trained = model.get_layer("attention").get_weights()
+    for old, new in zip(untrained.get_weights(), trained, strict=True):
+        assert np.abs(old - new).max() > 1e-3
+
+
+def test_the_same_seed_trains_the_same(images, backbone):
+    few = replace(SETTINGS, steps=4)
+    runs = [train_attention(backbone, Preprocessing(), images, few, False) for _ in range(2)]
+    np.testing.assert_allclose(runs[0][1], runs[1][1], rtol=1e-4)
+
+
+def test_the_file_gives_the_model_back(backbone, tmp_path):
+    model = build_delf(backbone, Preprocessing("tf"), AttentionScores(6, name="attention"))
+    save_delf(model, tmp_path / "run" / "delf.keras")
+    loaded = load_delf(tmp_path / "run")
+    pixels = np.random.default_rng(0).uniform(0, 255, (2, 32, 48, 3)).astype(np.float32)
+    features, attention = model(pixels)
+    assert features.shape == (2, 4, 6, 16) and attention.shape == (2, 4, 6)
+    maps = backbone(pixels / 127.5 - 1, training=False)
+    np.testing.assert_allclose(features, L2Normalization()(maps), atol=1e-5)
+    for found, expected in zip(loaded(pixels), (features, attention), strict=True):
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_refuses_other_files(backbone, tmp_path):
+    backbone.save(tmp_path / "delf.keras")
+    with pytest.raises(UserError, match="is no model of local features"):
+        load_delf(tmp_path)
+    with pytest.raises(UserError, match=r"name the file of the model with \.keras"):
+        save_delf(backbone, tmp_path / "delf.h5")
+
+
+def test_refuses_one_class_and_names_a_bad_image(backbone, tmp_path):
+    write_image(tmp_path / "one" / "a" / "0.jpg")
+    with pytest.raises(UserError, match="at least two classes"):
+        images = load_dataset("folder", tmp_path / "one")
+        train_attention(backbone, Preprocessing(), images, SETTINGS, False)
+    folder = write_collection(tmp_path / "bad", classes=2, images=1)
+    (folder / "class_1" / "0.jpg").write_bytes(b"no image")
+    with pytest.raises(UserError, match=r"class_1/0\.jpg: cannot be decoded"):
+        train_attention(backbone, Preprocessing(), load_dataset("folder", folder), SETTINGS, False)
+
+
+def test_a_loss_that_is_not_finite_is_named(images, backbone):
+    backbone.layers[-1].set_weights([np.full(w.shape, np.nan) for w in backbone.layers[-1].weights])
+    with pytest.raises(UserError, match="step 1: the loss is nan"):
+        train_attention(backbone, Preprocessing(), images, SETTINGS, False)

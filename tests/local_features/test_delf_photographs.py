@@ -1,0 +1,43 @@
+"""The whole system on real photographs with a real pretrained backbone, where they are at hand."""
+
+import numpy as np
+import pytest
+
+from darac_tf.data import load_dataset
+from darac_tf.evaluation.task import labelled_task
+from darac_tf.local_features import (
+    AttentionSettings,
+    ExtractionSettings,
+    LocalExtractor,
+    fit_local_pca,
+    rank_by_inliers,
+    train_attention,
+    write_features,
+)
+from darac_tf.models import Preprocessing, build_backbone
+
+WEIGHTS = "weights/efficientnet_lite2_imagenet_notop.keras"
+
+
+@pytest.mark.slow
+def test_inliers_find_buildings_again(shared_data, tmp_path):
+    network, mode = build_backbone(str(shared_data / WEIGHTS))
+    images = load_dataset("csv", shared_data / "images" / "buildings")
+    training, tested = images.split("train"), images.split("test")
+    twice = np.flatnonzero(np.bincount(tested.labels) >= 2)
+    tested = tested.select(np.isin(tested.labels, twice) & (np.arange(len(tested)) < 22))
+    settings = AttentionSettings(image_size=224, steps=20, classes_per_batch=8)
+    model, losses = train_attention(network, Preprocessing(mode), training, settings, False)
+    assert losses[-5:].mean() < losses[:5].mean()
+    sizes = ExtractionSettings(max_side=400)
+    sample = LocalExtractor(model, training.paths[:8], None, sizes, progress=False)
+    pca = fit_local_pca(sample)
+    extractor = LocalExtractor(model, tested.paths, pca, sizes, progress=False)
+    store = write_features(tmp_path / "store", extractor, extractor.dim)
+    task = labelled_task(tested)
+    queries = [store[place] for place in task.queries]
+    rows, _ = rank_by_inliers(queries, store, task.exclude, progress=False)
+    rng = np.random.default_rng(0)
+    shuffled = [rng.permuted(rows, axis=1) for _ in range(20)]
+    random = np.mean([task.score(order).means["mAP (plain)"] for order in shuffled])
+    assert task.score(rows).means["mAP (plain)"] > random + 0.3
