@@ -80,12 +80,11 @@ class LocalSource:
                 extractor = LocalExtractor(
                     self.model, images, self.reduction, extraction, skip_bad=settings.skip_bad
                 )
-                store = write_features(folder, extractor, extractor.dim)
-                skipped = [[int(i), why] for i, why in sorted(extractor.skipped.items())]
-                store.facts["skipped"] = skipped
-                if settings.cache_dir and skipped:  # An image may be whole again next time.
-                    (folder / "facts.json").unlink()
-            yield store, store.facts.get("skipped", [])
+                # Images that can't be read are known when all features are written.
+                store = write_features(
+                    folder, extractor, extractor.dim, {"skipped": extractor.skipped}
+                )
+            yield store, [(int(i), why) for i, why in store.facts["skipped"].items()]
 
     def _key(self, images, extraction):
         """Of all that the features depend on."""

@@ -38,6 +38,10 @@ DEFAULTS = {
     "expansion_alpha": 3.0,
     "augmentation_n": 0,
     "rerank": "none",
+    "rerank_depth": 100,
+    "local_model": None,
+    "matching": "global",
+    "backbone_weights": None,
     "faiss_index": None,
     "batch_pixels": 1000,
     "cache_dir": None,
@@ -91,6 +95,8 @@ def test_data_options_that_do_not_fit(changes, message, photos, oxford):
         ({"whitening": "nowhere.npz"}, "nowhere.npz"),
         ({"whiten_data_dir": "PHOTOS", "whiten_shrinkage": "much"}, "--whiten_shrinkage"),
         ({"resolutions": ["299", "big"]}, "'big' is no size"),
+        ({"rerank": "local"}, "--rerank=local needs --local_model"),
+        ({"local_model": "runs/delf"}, "--local_model is for --rerank=local"),
     ],
 )
 def test_settings_that_do_not_fit(changes, message, photos, oxford):

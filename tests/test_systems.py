@@ -1,0 +1,61 @@
+"""Presets: every setting is one that the scripts have, and flags win over it."""
+
+import re
+
+import pytest
+from absl import flags
+
+from darac_tf import cli
+from darac_tf.errors import UserError
+from darac_tf.evaluation.paper_tables import NAMES, load_rows
+from darac_tf.evaluation.sizes import parse_sizes
+from darac_tf.systems import load_system, system_names
+from darac_tf.training import TrainConfig
+from tests.conftest import REPOSITORY
+
+WANTED = {"glob_avg", "glob_max", "rmac", "ramac", "darac", "gem", "dir", "delf"}
+
+
+def test_all_systems_are_there():
+    assert set(system_names()) == WANTED
+    with pytest.raises(UserError, match=r"--system=vlad: choose from darac, delf"):
+        load_system("vlad")
+
+
+@pytest.mark.parametrize("name", sorted(WANTED))
+def test_settings_are_those_of_the_scripts(name):
+    system = load_system(name)
+    assert system.title and "Xiv" in system.source
+    TrainConfig(**system.train)
+    defined = set(re.findall(r'DEFINE_\w+\(\s*"(\w+)"', (REPOSITORY / "eval.py").read_text()))
+    assert set(system.eval) <= defined
+    assert [parse_sizes(text) for text in system.eval["resolutions"]]
+
+
+def test_what_the_papers_say():
+    assert load_system("darac").eval["resolutions"] == ["299,540,1020"]
+    assert load_system("darac").train["loss"] == "nra"
+    assert len(parse_sizes(load_system("delf").eval["resolutions"][0])) == 7
+    assert len(parse_sizes(load_system("gem").eval["resolutions"][0])) == 5
+    assert load_system("gem").train["mining"] == "hard_negatives"
+    assert load_system("gem").eval["whiten_kind"] == "learned"
+    assert load_system("dir").eval["resolutions"] == ["550,800,1050"]
+
+
+def test_flags_win_over_a_preset():
+    values = flags.FlagValues()
+    flags.DEFINE_integer("image_size", 299, "", flag_values=values)
+    flags.DEFINE_string("pooling", "darac", "", flag_values=values)
+    values(["x", "--image_size=299"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(flags, "FLAGS", values)
+        cli.apply_preset({"image_size": 362, "pooling": "gem"})
+    assert (values.image_size, values.pooling) == (299, "gem")
+
+
+def test_the_tables_have_the_papers_figures():
+    ablation, comparison = map(load_rows, NAMES)
+    oxford = [row.paper["oxford5k"] for row in ablation]
+    assert oxford == [48.7, 75.3, 77.6, 81.4, 82.2, 83.4, 88.2]
+    assert [row.paper["paris6k"] for row in comparison] == [85.0, 92.7, 94.5, 93.0, 94.1]
+    assert "holidays" not in comparison[0].paper
