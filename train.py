@@ -106,6 +106,11 @@ def _define_optimizer_flags():
     flags.DEFINE_float("learning_rate", DEFAULT.learning_rate, "Peak, of the backbone.")
     flags.DEFINE_float("head_learning_rate", DEFAULT.head_learning_rate, "Peak, of the pooling.")
     flags.DEFINE_float("weight_decay", DEFAULT.weight_decay, "Of the backbone's kernels.")
+    flags.DEFINE_float("clip_norm", None, "Largest norm of the gradient; default: any.")
+    flags.DEFINE_integer(
+        "chunk_size", None, "Images at a time (gradient caching): less memory, the same gradient."
+    )
+    flags.DEFINE_float("average_decay", None, "Of a moving average of the weights (EMA).")
     flags.DEFINE_integer("warmup_steps", DEFAULT.warmup_steps, "Steps of rising learning rate.")
     flags.DEFINE_integer("steps", DEFAULT.steps, "Training steps in all.")
     flags.DEFINE_integer("seed", DEFAULT.seed, "Of weights, batches and augmentation.")

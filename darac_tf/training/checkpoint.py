@@ -15,16 +15,18 @@ class RunCheckpoint:
         model: Keras model.
         optimizer: `GroupedOptimizer`.
         loss: The loss, whose class weights are kept, if it has some; None for none.
+        average: `WeightAverage`, or None.
 
     Attributes:
         step: int, steps made.
         best: float, best validation mAP so far, -1 before the first.
     """
 
-    def __init__(self, run_dir, model, optimizer, loss=None):
+    def __init__(self, run_dir, model, optimizer, loss=None, average=None):
         self._step = tf.Variable(0, dtype=tf.int64)
         self._best = tf.Variable(-1.0, dtype=tf.float64)
         own = {"loss": loss} if loss is not None and loss.trainable_variables else {}
+        own |= {} if average is None else {"average": average}
         self._checkpoint = tf.train.Checkpoint(
             model=model,
             backbone_optimizer=optimizer.backbone,

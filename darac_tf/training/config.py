@@ -74,6 +74,9 @@ class TrainConfig:
     weight_decay: float = 1e-4
     warmup_steps: int = 20
     steps: int = 1000
+    clip_norm: float | None = None
+    chunk_size: int | None = None
+    average_decay: float | None = None
     batch_norm: str = "frozen"
     batch_norm_momentum: float | None = None
     seed: int = 0
@@ -101,6 +104,7 @@ class TrainConfig:
             "warmup_steps", 0 <= self.warmup_steps < self.steps, "must lie in [0, --steps)"
         )
         self._require("pooling", self.pooling in POOLINGS, f"choose from {', '.join(POOLINGS)}")
+        self._check_step()
         self._require("loss", self.loss in LOSSES, f"choose from {', '.join(LOSSES)}")
         self._require("matching", self.matching in MATCHINGS, f"choose from {', '.join(MATCHINGS)}")
         self._require(
@@ -120,6 +124,16 @@ class TrainConfig:
             "and --val_classes both choose the validation images; give one of them",
         )
 
+    def _check_step(self):
+        clip, chunk, decay = self.clip_norm, self.chunk_size, self.average_decay
+        self._require("clip_norm", clip is None or clip > 0, "must be above 0")
+        self._require("average_decay", decay is None or 0 < decay < 1, "must lie in (0, 1)")
+        if chunk is None:
+            return
+        divides = chunk >= 1 and self.batch_size % chunk == 0
+        self._require("chunk_size", divides, f"must divide the batch of {self.batch_size} images")
+        self._require("chunk_size", self.batch_norm == "frozen", "needs --batch_norm=frozen")
+
     def _require(self, name, holds, advice):
         if not holds:
             raise UserError(f"--{name}={getattr(self, name)}: {advice}")
@@ -138,6 +152,13 @@ class TrainConfig:
     def tuple_size(self):
         """Images of a mined tuple: a query, its positive and its negatives; None without mining."""
         return 2 + self.tuple_negatives if self.mining != "none" else None
+
+    @property
+    def batch_size(self):
+        """Images of a step."""
+        if self.mining != "none":
+            return self.tuples_per_batch * self.tuple_size
+        return self.classes_per_batch * self.images_per_class
 
     def make_loss(self, num_classes, dim):
         """The loss that these settings describe.

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from darac_tf.training.gradients import in_chunks, whole_batch
+
 
 def set_batch_norm(model, mode, momentum=None):
     """Freezes or trains every batch normalisation of a model.
@@ -26,7 +28,9 @@ def set_batch_norm(model, mode, momentum=None):
                 layer.momentum = momentum
 
 
-def make_train_step(model, loss, optimizer, image_size):
+def make_train_step(
+    model, loss, optimizer, image_size, chunk_size=None, clip_norm=None, average=None
+):
     """The compiled training step.
 
     Args:
@@ -34,22 +38,33 @@ def make_train_step(model, loss, optimizer, image_size):
         loss: Called as `loss(labels, embeddings)`.
         optimizer: `GroupedOptimizer`.
         image_size: Side of the training images, in pixels.
+        chunk_size: Images that go through the network at a time; None for the whole batch.
+        clip_norm: Largest norm of the gradient of all variables together; None for any.
+        average: `WeightAverage` that is updated, or None.
 
     Returns:
         Function of `(images (batch, size, size, 3), labels (batch,))` to the float32 loss and the
-        float32 norm of the gradient. It has one trace, whatever the batch.
+        float32 norm of the gradient, before it is clipped. It has one trace, whatever the batch.
     """
     signature = [
         tf.TensorSpec([None, image_size, image_size, 3], tf.float32),
         tf.TensorSpec([None], tf.int32),
     ]
+    variables = [variable.value for variable in optimizer.variables]
+    if chunk_size is None:
+        compute = whole_batch(model, loss, variables)
+    else:
+        compute = in_chunks(model, loss, variables, chunk_size)
 
     @tf.function(input_signature=signature)
     def train_step(images, labels):
-        with tf.GradientTape() as tape:
-            value = loss(labels, model(images, training=True))
-        gradients = tape.gradient(value, [variable.value for variable in optimizer.variables])
+        value, gradients = compute(images, labels)
+        norm = tf.linalg.global_norm(gradients)
+        if clip_norm is not None:
+            gradients, _ = tf.clip_by_global_norm(gradients, clip_norm, norm)
         optimizer.apply(gradients)
-        return value, tf.linalg.global_norm(gradients)
+        if average is not None:
+            average.update()
+        return value, norm
 
     return train_step

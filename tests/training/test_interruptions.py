@@ -1,0 +1,139 @@
+"""Runs that are cut off: metrics without gaps, SIGTERM, and the names behind a loss that is NaN."""
+
+import csv
+import dataclasses
+import os
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+from darac_tf.errors import UserError
+from darac_tf.training import TrainConfig, train
+from darac_tf.training import run as run_module
+from darac_tf.training.metrics_file import MetricsFile
+from tests.helpers import write_backbone, write_collection
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("interruptions")
+    return TrainConfig(
+        dataset="folder",
+        data_dir=str(write_collection(folder / "photos", classes=5, images=4)),
+        val_classes=2,
+        backbone=write_backbone(folder / "small.keras"),
+        image_size=32,
+        classes_per_batch=3,
+        images_per_class=2,
+        steps=5,
+        warmup_steps=1,
+        val_every=3,
+        checkpoint_every=2,
+        chunk_size=2,
+        clip_norm=0.5,
+        average_decay=0.9,
+    )
+
+
+def _during(monkeypatch, at, action):
+    """Calls `action` before step `at` of a run."""
+    real = run_module.make_train_step
+
+    def make(*args):
+        step, calls = real(*args), []
+
+        def train_step(images, labels):
+            calls.append(1)
+            if len(calls) == at:
+                return action(step, images, labels)
+            return step(images, labels)
+
+        train_step.experimental_get_tracing_count = step.experimental_get_tracing_count
+        return train_step
+
+    monkeypatch.setattr(run_module, "make_train_step", make)
+
+
+def _terminate(step, images, labels):
+    os.kill(os.getpid(), signal.SIGTERM)
+    return step(images, labels)
+
+
+def _interrupt(step, images, labels):
+    raise KeyboardInterrupt
+
+
+def _rows(run_dir):
+    with (run_dir / "metrics.csv").open(newline="") as file:
+        return list(csv.reader(file))
+
+
+@pytest.fixture(scope="module")
+def whole(config, tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("whole") / "run"
+    train(config, run_dir)
+    return run_dir
+
+
+@pytest.mark.parametrize(
+    ("action", "left"),
+    [(_terminate, SystemExit), (_interrupt, KeyboardInterrupt)],
+    ids=["terminated", "killed"],
+)
+def test_a_cut_run_ends_as_a_whole_one(config, whole, action, left, tmp_path, monkeypatch):
+    run_dir = tmp_path / "run"
+    with monkeypatch.context() as patch, pytest.raises(left) as error:
+        _during(patch, 3, action)
+        train(config, run_dir)
+    if left is SystemExit:
+        assert error.value.code == "terminated after step 3; go on with --resume"
+        assert (run_dir / "checkpoints" / "ckpt-3.index").exists()
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    train(config, run_dir, resume=True)
+    expected, found = _rows(whole), _rows(run_dir)
+    assert [row[:2] for row in found] == [row[:2] for row in expected]
+    assert len({tuple(row[:2]) for row in found}) == len(found) > 10
+    for a, b in zip(found[1:], expected[1:], strict=True):
+        np.testing.assert_allclose(float(a[2]), float(b[2]), rtol=1e-4)
+    cut, uncut = (keras.models.load_model(d / "last.keras") for d in (run_dir, whole))
+    for a, b in zip(cut.get_weights(), uncut.get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-5)
+
+
+def test_nan_names_the_images_of_the_step(config, tmp_path, monkeypatch):
+    _during(monkeypatch, 2, lambda step, images, labels: (np.nan, 1.0))
+    with pytest.raises(
+        UserError, match=r"step 2: the loss is nan; .* Its images: .*\.jpg"
+    ) as error:
+        train(config, tmp_path / "run")
+    assert str(error.value).count(".jpg") == 6
+
+
+def test_metrics_beyond_the_step_are_dropped(tmp_path):
+    file = MetricsFile(tmp_path, 0)
+    for step in (1, 2, 3):
+        file.write(step, {"loss": step / 3})
+    file.close()
+    with (tmp_path / "metrics.csv").open("a") as half:
+        half.write("4,los")
+    file = MetricsFile(tmp_path, 2)
+    file.write(3, {"loss": 0.1})
+    file.close()
+    values = [["1", "loss", str(1 / 3)], ["2", "loss", str(2 / 3)], ["3", "loss", "0.1"]]
+    assert _rows(tmp_path) == [["step", "name", "value"], *values]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"chunk_size": 4}, "--chunk_size=4: must divide the batch of 6 images"),
+        ({"batch_norm": "train"}, "--chunk_size=2: needs --batch_norm=frozen"),
+        ({"clip_norm": 0.0}, "--clip_norm=0.0: must be above 0"),
+        ({"average_decay": 1.0}, "--average_decay=1.0: must lie in"),
+    ],
+)
+def test_refused_settings(config, change, message):
+    with pytest.raises(UserError, match=message):
+        dataclasses.replace(config, **change)
