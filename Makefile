@@ -15,7 +15,8 @@ DEMO := runs/demo
 DEMO_TRAIN := --dataset=demo --data_dir=runs/landmarks --val_classes=50 --backbone=ResNet50V2 \
 	--backbone_weights=none --batch_norm=train --batch_norm_momentum=0.9 --image_size=64 \
 	--classes_per_batch=12 --images_per_class=2 --min_crop_area=0.9 --light=0.1 \
-	--transfer=logistic --learning_rate=1e-3 --warmup_steps=10 --steps=360 --val_every=90 --checkpoint_every=180
+	--rank=gaussian --transfer=logistic --learning_rate=1e-3 --warmup_steps=10 --steps=360 \
+	--val_every=90 --checkpoint_every=180
 UNTRAINED := ResNet50V2+spoc,ResNet50V2+rmac,ResNet50V2+ramac,ResNet50V2+darac
 TRAINED := $(DEMO)/run+spoc,$(DEMO)/run+rmac,$(DEMO)/run+ramac,$(DEMO)/run
 DEMO_RESOLUTIONS := 64,96

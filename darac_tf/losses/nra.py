@@ -6,7 +6,7 @@ import tensorflow as tf
 from darac_tf.losses import ranks, transfers
 from darac_tf.losses.distances import pair_masks, pairwise_distances
 
-RANKS = ("gaussian", "soft")
+RANKS = ("soft", "gaussian")
 STATISTICS = ("batch", "anchor")
 # transfer: (function, default of `power`)
 TRANSFERS = {
@@ -34,7 +34,7 @@ class NRALoss:
     2^24; `Model.compile` takes it all the same.
 
     Args:
-        rank: `"gaussian"` (`ranks.gaussian_ranks`) or `"soft"` (`ranks.soft_ranks`).
+        rank: `"soft"` (`ranks.soft_ranks`) or `"gaussian"` (`ranks.gaussian_ranks`).
         statistics: For `"gaussian"`: mean and deviation of the `"batch"` or of the `"anchor"`.
         statistics_gradient: For `"gaussian"`: whether these pass back a gradient.
         transfer: `"logistic"`, `"power"` or `"exponential"` (`transfers`).
@@ -49,12 +49,12 @@ class NRALoss:
         ValueError: If an argument is none of the above.
 
     Source: DARAC (arXiv 1909.09420), NRA loss (arXiv 1909.09427). Rank approximations, transfers
-    and their constants are reconstructions.
+    and their constants are reconstructions, chosen by measurement (docs/reconstruction.md).
     """
 
     def __init__(
         self,
-        rank="gaussian",
+        rank="soft",
         statistics="batch",
         statistics_gradient=True,
         transfer="logistic",

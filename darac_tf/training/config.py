@@ -58,7 +58,7 @@ class TrainConfig:
     loss: str = "nra"
     margin: float | None = None
     scale: float | None = None
-    rank: str = "gaussian"
+    rank: str = "soft"
     statistics: str = "batch"
     statistics_gradient: bool = True
     transfer: str = "logistic"

@@ -55,7 +55,7 @@ def _loss_and_gradient(loss, labels, embeddings):
 def test_value_and_gradient_equal_the_formula(options, labels):
     labels, embeddings = _batch(labels)
     value, gradient = _loss_and_gradient(
-        NRALoss(**options), labels, tf.constant(embeddings, tf.float32)
+        NRALoss(**({"rank": "gaussian"} | options)), labels, tf.constant(embeddings, tf.float32)
     )
     assert value.dtype == tf.float32
     assert value.shape == ()
@@ -70,7 +70,7 @@ def test_false_near_duplicate_in_a_larger_batch(options):
     labels, embeddings = _batch(np.repeat(np.arange(8), 4), dim=256)
     embeddings[20] = embeddings[3] + 0.02 * embeddings[20]
     value, gradient = _loss_and_gradient(
-        NRALoss(**options), labels, tf.constant(embeddings, tf.float32)
+        NRALoss(**({"rank": "gaussian"} | options)), labels, tf.constant(embeddings, tf.float32)
     )
     np.testing.assert_allclose(value, nra_oracle.nra(labels, embeddings, **options), rtol=1e-4)
     assert np.isfinite(gradient).all()
@@ -107,7 +107,7 @@ def _step(options, dtype, mode):
     """Value and gradient as one function; in graph and XLA, the batch size is unknown."""
 
     def step(labels, embeddings):
-        return _loss_and_gradient(NRALoss(**options), labels, embeddings)
+        return _loss_and_gradient(NRALoss(**({"rank": "gaussian"} | options)), labels, embeddings)
 
     if mode == "eager":
         return step
@@ -162,9 +162,9 @@ def test_collapsed_batch_by_hand(rank):
 
 def test_missing_terms_are_left_out():
     labels, x = _batch([0, 0, 0, 1])
-    lonely = NRALoss()(labels, x)
+    lonely = NRALoss("gaussian")(labels, x)
     np.testing.assert_allclose(lonely, nra_oracle.nra(labels, x), rtol=1e-5)
-    value, gradient = _loss_and_gradient(NRALoss(), tf.constant([3]), tf.constant(x[:1]))
+    value, gradient = _loss_and_gradient(NRALoss("gaussian"), tf.constant([3]), tf.constant(x[:1]))
     assert value == 0
     np.testing.assert_array_equal(gradient, 0)
 
@@ -174,7 +174,7 @@ def test_order_and_length_do_not_matter(options):
     labels, x = _batch([0, 0, 0, 1, 1, 2, 2, 2, 3])
     rng = np.random.default_rng(1)
     order, length = rng.permutation(9), np.exp(rng.normal(size=(9, 1)) * 3)
-    loss = NRALoss(**options)
+    loss = NRALoss(**({"rank": "gaussian"} | options))
     value, gradient = _loss_and_gradient(loss, labels, tf.constant(x, tf.float32))
     permuted, moved = _loss_and_gradient(loss, labels[order], tf.constant(x[order], tf.float32))
     np.testing.assert_allclose(permuted, value, rtol=1e-5)
@@ -188,12 +188,12 @@ def test_half_precision_is_only_as_coarse_as_its_embeddings(dtype):
     labels, x = _batch(np.repeat(np.arange(6), 3), dim=32)
     coarse = tf.cast(x, dtype)
     expected = nra_oracle.nra(labels, tf.cast(coarse, tf.float64).numpy())
-    np.testing.assert_allclose(NRALoss()(labels, coarse), expected, rtol=1e-5)
+    np.testing.assert_allclose(NRALoss("gaussian")(labels, coarse), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("options", ALL_OPTIONS, ids=_name)
 def test_config_round_trip(options):
-    loss = NRALoss(**options)
+    loss = NRALoss(**({"rank": "gaussian"} | options))
     config = json.loads(json.dumps(keras.saving.serialize_keras_object(loss)))
     copy = keras.saving.deserialize_keras_object(config)
     assert copy.get_config() == loss.get_config()
@@ -230,4 +230,4 @@ def test_compile_fit_and_save(tmp_path):
 def test_wrong_options_are_refused(options):
     ((name, value),) = options.items()
     with pytest.raises(ValueError, match=rf"^`{name}` must .* Received: {name}={value!r}$"):
-        NRALoss(**options)
+        NRALoss(**({"rank": "gaussian"} | options))

@@ -58,7 +58,7 @@ def test_runs_are_kept_and_others_refused(place, tmp_path, monkeypatch):
     )
     config, unseen = hold_out(base, 3, tmp_path)
     assert len(unseen.class_names) == 3
-    variants = [Variant("base", {}), Variant("soft", {"rank": "soft"})]
+    variants = [Variant("base", {"rank": "gaussian"}), Variant("soft", {"rank": "soft"})]
     tests = [TestSet("unseen", unseen, 32)]
     scores = sweep(variants, [1], config, tests, tmp_path)
     assert {k: v.shape for k, v in scores.items()} == {"base": (1, 1), "soft": (1, 1)}
