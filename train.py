@@ -32,7 +32,7 @@ flags.DEFINE_bool("resume", False, "Go on from the last checkpoint in --run_dir.
 
 def _define_data_flags():
     flags.DEFINE_enum("dataset", DEFAULT.dataset, list(DATASETS), "Kind of data set.")
-    flags.DEFINE_string("data_dir", None, "Folder of class folders, or CSV (path,label[,split]).")
+    flags.DEFINE_string("data_dir", None, "Folder or CSV of the data set.")
     flags.DEFINE_string("split", None, "Train on this split of the CSV.")
     flags.DEFINE_string("val_split", None, "Validate on this split of the CSV.")
     flags.DEFINE_integer("val_classes", DEFAULT.val_classes, "Classes held out for validation.")
@@ -40,6 +40,11 @@ def _define_data_flags():
     flags.DEFINE_integer("image_size", DEFAULT.image_size, "Side of the training images.")
     flags.DEFINE_integer("classes_per_batch", DEFAULT.classes_per_batch, "P of P x K batches.")
     flags.DEFINE_integer("images_per_class", DEFAULT.images_per_class, "K of P x K batches.")
+    flags.DEFINE_float(
+        "class_power",
+        None,
+        "Draw a class with its number of images to this power: 0 to 1. Default: classes in turn.",
+    )
     flags.DEFINE_float("min_crop_area", DEFAULT.min_crop_area, "Smallest share a crop keeps.")
     flags.DEFINE_float("light", DEFAULT.light, "Strength of photometric augmentation, in [0, 1).")
     flags.DEFINE_bool("flip", DEFAULT.flip, "Mirror half of the images.")

@@ -1,10 +1,12 @@
 """Image collections and the input pipelines over them."""
 
+from functools import partial
 from pathlib import Path
 
 from darac_tf.data.benchmarks import BENCHMARKS, load_benchmark
 from darac_tf.data.labelled import LabelledImages, read_csv, read_folder
 from darac_tf.data.landmarks import generate_landmarks
+from darac_tf.data.training_sets import TRAINING_SETS, load_training_set, read_prepared
 from darac_tf.errors import UserError
 
 __all__ = ["BENCHMARKS", "DATASETS", "LabelledImages", "load_benchmark", "load_dataset"]
@@ -16,7 +18,13 @@ def _demo(folder):
 
 # To add a data set: write a reader that takes `--data_dir` and gives `LabelledImages`, and name it
 # here.
-DATASETS = {"folder": read_folder, "csv": read_csv, "demo": _demo}
+DATASETS = {
+    "folder": read_folder,
+    "csv": read_csv,
+    "demo": _demo,
+    "prepared": read_prepared,
+    **{kind: partial(load_training_set, kind) for kind in TRAINING_SETS},
+}
 
 
 def load_dataset(kind, data_dir=None, split=None):
@@ -24,7 +32,8 @@ def load_dataset(kind, data_dir=None, split=None):
 
     Args:
         kind: A key of `DATASETS`: `"folder"` (a folder per class), `"csv"` (`path,label[,split]`),
-            or `"demo"` (drawn landmarks, written to `data_dir` once).
+            `"demo"` (drawn landmarks, written to `data_dir` once), `"prepared"` (records of
+            prepare.py), or one of `training_sets.TRAINING_SETS`.
         data_dir: Where it is.
         split: Only this split of a CSV.
 

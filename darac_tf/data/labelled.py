@@ -2,9 +2,11 @@
 
 import csv
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 
 from darac_tf.data.images import IMAGE_SUFFIXES, unreadable
 from darac_tf.errors import UserError
@@ -33,6 +35,16 @@ class LabelledImages:
 
     def __len__(self):
         return len(self.paths)
+
+    def read(self, indices):
+        """The files of images, for `tf.data` maps: a scalar int tensor to a string tensor."""
+        return tf.io.read_file(self._paths_tensor[indices])
+
+    @cached_property
+    def _paths_tensor(self):
+        # Outside of the graph of a map, which would hold all paths.
+        with tf.init_scope():
+            return tf.constant(self.paths)
 
     @classmethod
     def from_rows(cls, name, rows):

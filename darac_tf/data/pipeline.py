@@ -19,8 +19,8 @@ def training_batches(images, sampler, augmentation, size, first_step, last_step,
     The same step gives the same batch, whichever step the pipeline starts with.
 
     Args:
-        images: `LabelledImages`.
-        sampler: `ClassBalancedSampler` over its labels.
+        images: `LabelledImages`, or `PreparedImages`.
+        sampler: A sampler over its labels.
         augmentation: `Augmentation`.
         size: Side of the square images, in pixels.
         first_step: The first step.
@@ -30,11 +30,11 @@ def training_batches(images, sampler, augmentation, size, first_step, last_step,
     Returns:
         Dataset of `(float32 (P * K, size, size, 3) in [0, 255], int32 (P * K,))`.
     """
-    paths, labels = tf.constant(images.paths), tf.constant(images.labels, tf.int32)
+    labels = tf.constant(images.labels, tf.int32)
 
     def load(position):
         index = sampler.image_at(position)
-        image = decode_image(tf.io.read_file(paths[index]))
+        image = decode_image(images.read(index))
         key = tf.random.experimental.stateless_fold_in(tf.constant([seed, _STREAM]), position)
         return augmentation(image, size, key), labels[index]
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from darac_tf.data import BENCHMARKS, benchmarks, load_benchmark, load_dataset
 from darac_tf.data.images import IMAGE_SUFFIXES
+from darac_tf.data.training_sets import TRAINING_SETS, check_training_set
 from darac_tf.errors import UserError
 from darac_tf.evaluation.compare import compare as compare_reports
 from darac_tf.evaluation.evaluator import Settings, evaluate
@@ -112,15 +113,18 @@ def measure(options):
 
 
 def check_data(kind, data_dir):
-    """What is there of a benchmark: `(text, whether all of it is)`.
+    """What is there of a benchmark or training set: `(text, whether all of it is)`.
 
     Raises:
         UserError: If `kind` is no benchmark, or there is no `data_dir`.
     """
-    if kind not in BENCHMARKS:
-        raise UserError(f"--check_data is for --dataset={', '.join(BENCHMARKS)}, not {kind}")
+    if kind not in (*BENCHMARKS, *TRAINING_SETS):
+        known = ", ".join([*BENCHMARKS, *TRAINING_SETS])
+        raise UserError(f"--check_data is for --dataset={known}, not {kind}")
     if not data_dir:
         raise UserError("--check_data needs --data_dir")
+    if kind in TRAINING_SETS:
+        return check_training_set(kind, data_dir)
     return benchmarks.check_data(kind, data_dir)
 
 

@@ -50,6 +50,7 @@ class TrainConfig:
     image_size: int = 299
     classes_per_batch: int = 12
     images_per_class: int = 4
+    class_power: float | None = None
     min_crop_area: float = 0.4
     light: float = 0.3
     flip: bool = True
@@ -96,6 +97,8 @@ class TrainConfig:
         self._require("classes_per_batch", self.classes_per_batch >= 2, "must be at least 2")
         self._require("images_per_class", self.images_per_class >= 2, "must be at least 2")
         self._require("min_crop_area", 0 < self.min_crop_area <= 1, "must lie in (0, 1]")
+        power = self.class_power
+        self._require("class_power", power is None or 0 <= power <= 1, "must lie in [0, 1]")
         self._require("light", 0 <= self.light < 1, "must lie in [0, 1)")
         self._require("learning_rate", self.learning_rate > 0, "must be above 0")
         self._require("head_learning_rate", self.head_learning_rate > 0, "must be above 0")

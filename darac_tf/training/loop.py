@@ -11,6 +11,7 @@ import tensorflow as tf
 from darac_tf.data.augmentation import Augmentation
 from darac_tf.data.images import check_images
 from darac_tf.data.pipeline import training_batches
+from darac_tf.data.training_sets import PreparedImages
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 from darac_tf.models.descriptor import BEST_MODEL
@@ -176,6 +177,8 @@ def _names(training, sampling, step):
 
 def _check_batches(training, sampling, step):
     """Decodes the images around a failed step one by one, and names the bad one."""
+    if isinstance(training, PreparedImages):
+        return  # All were decoded when they were prepared.
     sampler, _, stop = next(sampling.stretches(step, step + _BATCHES_AHEAD))
     positions = np.arange(step * sampler.batch_size, stop * sampler.batch_size)
     indices = {int(sampler.image_at(tf.constant(p, tf.int64))) for p in positions}

@@ -6,6 +6,7 @@ import keras
 import tensorflow as tf
 
 from darac_tf.data import load_dataset
+from darac_tf.data.training_sets import PreparedImages
 from darac_tf.errors import UserError
 from darac_tf.models import build_descriptor
 from darac_tf.training.averaging import WeightAverage
@@ -65,6 +66,8 @@ def train(config, run_dir, resume=False):
         checkpoint.restore()
     else:
         start_run_dir(run_dir, config, training, validation)
+    if isinstance(validation, PreparedImages):  # Descriptors are extracted from files.
+        validation = validation.extract(run_dir / "val_images")
     if checkpoint.step == 0:
         fit_pooling(model, step_batches(config, training, sampling, 0), len(training))
     validator = Validator(model, validation, config) if validation else None

@@ -1,0 +1,120 @@
+"""Start-up time and memory of training at landmark scale: opening an index, and the sampler.
+
+    python -m benchmarks.sampler_scale --images=1580470 --classes=81313
+
+Makes up an index of that many records with a long tail of class sizes, over shards that are holes
+in files and take no disk. A fresh process then imports TensorFlow, opens the index, writes the list
+of images that a run keeps, makes the sampler and draws the first batches. Prints the seconds of
+each, and that process' peak memory (VmHWM, which counts mapped pages of the index). Needs Linux.
+"""
+
+import itertools
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+
+from darac_tf import cli
+from darac_tf.errors import UserError
+
+FLAGS = flags.FLAGS
+flags.DEFINE_integer("images", 1_580_470, "Records; the default is GLDv2-clean's.", lower_bound=1)
+flags.DEFINE_integer("classes", 81_313, "Classes.", lower_bound=1)
+flags.DEFINE_float("alpha", 0.5, "Power of the class sizes.", 0, 1)
+flags.DEFINE_integer("classes_per_batch", 12, "P.", lower_bound=1)
+flags.DEFINE_integer("images_per_class", 4, "K.", lower_bound=1)
+flags.DEFINE_integer("batches", 100, "Batches that are drawn.", lower_bound=1)
+flags.DEFINE_string("index", None, "Measure this index: what the fresh process is called with.")
+
+_RECORD_BYTES = 40_000
+_RECORDS_PER_SHARD = 4096
+
+
+def long_tail(images, classes):
+    """Class sizes that fall as a power of the rank, at least 2 each, `images` in all."""
+    if images < 2 * classes:
+        raise UserError(f"--images={images}: must be at least twice --classes={classes}")
+    share = 1 / np.arange(1, classes + 1) ** 0.8
+    up_to = np.floor(np.cumsum(share) / share.sum() * (images - 2 * classes) + 0.5)
+    return 2 + np.diff(up_to.astype(np.int64), prepend=0)
+
+
+def make_index(folder):
+    from darac_tf.data.training_sets.record_index import RecordIndex
+
+    counts = np.random.default_rng(0).permutation(long_tail(FLAGS.images, FLAGS.classes))
+    records = np.arange(FLAGS.images)
+    shards, place = records // _RECORDS_PER_SHARD, records % _RECORDS_PER_SHARD
+    names = [f"shard-{number:05d}.tfrecord" for number in range(shards[-1] + 1)]
+    for name in names:
+        with (folder / name).open("wb") as file:
+            file.truncate(_RECORDS_PER_SHARD * _RECORD_BYTES)
+    RecordIndex(
+        labels=np.repeat(np.arange(FLAGS.classes), counts),
+        splits=np.zeros(FLAGS.images),
+        shards=shards,
+        offsets=place * _RECORD_BYTES + 12,
+        lengths=np.full(FLAGS.images, _RECORD_BYTES - 16),
+        sources=np.char.mod(b"/data/gldv2/train/0/1/2/%016x.jpg", records),
+        name="made up",
+        class_names=[str(number) for number in range(FLAGS.classes)],
+        split_names=[""],
+        shard_names=names,
+    ).write(folder)
+
+
+def measure(folder):
+    """What the fresh process does: seconds of each part, and MiB."""
+    marks = [("start", time.perf_counter())]
+    import tensorflow as tf
+
+    from darac_tf.data.tempered_sampling import TemperedSampler
+    from darac_tf.data.training_sets.prepared import read_prepared
+
+    marks.append(("import", time.perf_counter()))
+    images = read_prepared(folder)
+    images.check_for_training()
+    marks.append(("open", time.perf_counter()))
+    images.write_csv(Path(folder) / "train.csv")
+    marks.append(("train.csv", time.perf_counter()))
+    sampler = TemperedSampler(
+        images.labels, FLAGS.classes_per_batch, FLAGS.images_per_class, FLAGS.alpha
+    )
+    marks.append(("sampler", time.perf_counter()))
+    positions = tf.data.Dataset.range(FLAGS.batches * sampler.batch_size)
+    drawn = positions.map(sampler.image_at, num_parallel_calls=tf.data.AUTOTUNE)
+    for batch, _ in enumerate(drawn.batch(sampler.batch_size)):
+        if batch == 0:
+            marks.append(("first batch", time.perf_counter()))
+    marks.append(("other batches", time.perf_counter()))
+    status = Path("/proc/self/status").read_text()
+    result = {name: now - before for (_, before), (name, now) in itertools.pairwise(marks)}
+    result["until first batch"] = marks[-2][1] - marks[0][1]
+    result["peak MiB"] = int(status.split("VmHWM:")[1].split()[0]) / 1024
+    return result
+
+
+def main():
+    if not Path("/proc/self/status").exists():
+        raise UserError("this benchmark reads memory from /proc: run it on Linux")
+    if FLAGS.index:
+        print(json.dumps(measure(FLAGS.index)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        make_index(Path(folder))
+        command = [sys.executable, "-m", "benchmarks.sampler_scale", f"--index={folder}"]
+        names = ("alpha", "classes_per_batch", "images_per_class", "batches")
+        command += [f"--{name}={FLAGS[name].value}" for name in names]
+        done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    print(f"{FLAGS.images:,} images, {FLAGS.classes:,} classes, alpha {FLAGS.alpha}")
+    for name, value in json.loads(done.stdout).items():
+        print(f"{name}: {value:.0f}" if name == "peak MiB" else f"{name}: {value:.2f} s")
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,193 @@
+"""Prepared images: labels mapped from the index, any image read at random from the shards."""
+
+import csv
+import os
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from darac_tf.data.labelled import LabelledImages
+from darac_tf.data.training_sets.record_index import RecordIndex
+from darac_tf.data.training_sets.shards import FEATURES
+from darac_tf.errors import UserError
+from darac_tf.files import atomic_path
+
+_BLOCK = 8192
+
+
+class PreparedImages:
+    """A collection as `LabelledImages`, whose images are records rather than files.
+
+    Attributes:
+        name: What reports call the collection.
+        labels: int64 `(images,)`, indices into `class_names`; as opened, mapped from its file.
+        class_names: Names of the classes.
+    """
+
+    def __init__(self, folder, index, name, labels, class_names, records=None):
+        """Takes over its parts; `open` makes it.
+
+        Args:
+            folder: Folder of the shards.
+            index: `RecordIndex`.
+            name, labels, class_names: As the attributes.
+            records: int64 `(images,)`, the record of each image; None for all in order.
+        """
+        self.name, self.labels, self.class_names = name, labels, tuple(class_names)
+        self._folder, self._index, self._records = Path(folder), index, records
+
+    @classmethod
+    def open(cls, folder):
+        """Opens what `prepare` wrote, without reading more than the labels.
+
+        Raises:
+            UserError: If it isn't finished, or damaged.
+        """
+        index = RecordIndex.open(folder)
+        return cls(folder, index, index.name, index.labels, index.class_names)
+
+    def __len__(self):
+        return len(self.labels)
+
+    # These go by names, labels, splits and `select` alone, whatever the images are stored in.
+    split = LabelledImages.split
+    hold_out_classes = LabelledImages.hold_out_classes
+    check_for_training = LabelledImages.check_for_training
+
+    @property
+    def splits(self):
+        """String array `(images,)`, empty strings where none is given."""
+        return np.array(self._index.split_names)[self._of_records("splits")]
+
+    @property
+    def paths(self):
+        """The files that the images were made of, decoded as far as they are asked for.
+
+        `paths[row]` is a string, `paths[rows]` a string array; the files may be gone by now.
+        """
+        return _Sources(self._index.sources, self._records)
+
+    def select(self, mask, name=None):
+        """The images where the boolean array `mask` holds; only their classes stay.
+
+        Raises:
+            UserError: If there are none.
+        """
+        rows = np.flatnonzero(mask)
+        if not len(rows):
+            raise UserError(f"{self.name}: no image is left of the {len(self)}")
+        kept, labels = np.unique(self.labels[rows], return_inverse=True)
+        names = [self.class_names[label] for label in kept]
+        records = rows if self._records is None else self._records[rows]
+        return type(self)(self._folder, self._index, name or self.name, labels, names, records)
+
+    def with_classes_of(self, count):
+        """The images of classes with at least `count` images; itself where all have them.
+
+        Raises:
+            UserError: If there are none.
+        """
+        enough = np.bincount(self.labels, minlength=len(self.class_names)) >= count
+        return self if enough.all() else self.select(enough[self.labels])
+
+    def read(self, indices):
+        """The files of images, to be used in `tf.data` maps; scalar or any shape.
+
+        No TensorFlow op reads a part of a file, so that the bytes are fetched by `os.pread` in a
+        `tf.numpy_function`. It holds Python's lock for microseconds an image, and not while it
+        waits for the disk; parallel maps stay parallel.
+
+        Args:
+            indices: Integer tensor of images of this collection.
+
+        Returns:
+            String tensor of that shape, JPEG files, for `images.decode_image`.
+        """
+        indices = tf.cast(indices, tf.int64)
+        rows = tf.reshape(indices, [-1])
+        examples = tf.numpy_function(self._examples, [rows], tf.string, stateful=False)
+        examples = tf.ensure_shape(examples, [None])
+        features = {"image/encoded": FEATURES["image/encoded"]}
+        encoded = tf.io.parse_example(examples, features)["image/encoded"]
+        return tf.reshape(encoded, tf.shape(indices))
+
+    def write_csv(self, path):
+        """Writes `path,label,split` with the absolute paths that the images were made of."""
+        names, splits = self._index.split_names, self._of_records("splits")
+        with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+            writer = csv.writer(file)
+            writer.writerow(["path", "label", "split"])
+            for start in range(0, len(self), _BLOCK):
+                block = slice(start, start + _BLOCK)
+                columns = self.paths[block], self.labels[block].tolist(), splits[block].tolist()
+                for source, label, split in zip(*columns, strict=True):
+                    writer.writerow([source, self.class_names[label], names[split]])
+
+    def extract(self, folder):
+        """Writes the images as files, a folder for each class: for a few, to validate on.
+
+        Args:
+            folder: A folder that doesn't exist, or that an earlier call wrote; then it is read.
+
+        Returns:
+            `LabelledImages` of the files `folder/<label>/<row>.jpg`.
+
+        Raises:
+            UserError: If the folder is another, or can't be written.
+        """
+        folder = Path(folder)
+        places = [f"{label:06d}/{row:08d}.jpg" for row, label in enumerate(self.labels)]
+        if not folder.is_dir():
+            with atomic_path(folder) as temporary:
+                for row, place in enumerate(places):
+                    (temporary / place).parent.mkdir(parents=True, exist_ok=True)
+                    (temporary / place).write_bytes(self.read(row).numpy())
+        elif {str(file.relative_to(folder)) for file in folder.glob("*/*")} != set(places):
+            raise UserError(f"{folder}: holds other images; remove it")
+        paths = np.array([str(folder / place) for place in places])
+        return LabelledImages(
+            self.name, paths, np.array(self.labels), self.class_names, self.splits
+        )
+
+    def _of_records(self, name):
+        array = getattr(self._index, name)
+        return array if self._records is None else array[self._records]
+
+    def _examples(self, rows):
+        """Object array of the serialised examples of images."""
+        index, examples = self._index, np.empty(len(rows), object)
+        for place, record in enumerate(rows if self._records is None else self._records[rows]):
+            path = self._folder / index.shard_names[index.shards[record]]
+            length = int(index.lengths[record])
+            # Opened each time: shards may be more than a process may have open.
+            file = os.open(path, os.O_RDONLY)
+            try:
+                examples[place] = os.pread(file, length, int(index.offsets[record]))
+            finally:
+                os.close(file)
+            if len(examples[place]) != length:
+                raise UserError(f"{path}: is cut short; prepare again")
+        return examples
+
+
+class _Sources:
+    def __init__(self, sources, records):
+        self._sources, self._records = sources, records
+
+    def __len__(self):
+        return len(self._sources if self._records is None else self._records)
+
+    def __getitem__(self, rows):
+        records = rows if self._records is None else self._records[rows]
+        found = np.char.decode(self._sources[records], "utf-8", "surrogateescape")
+        return found if found.ndim else str(found)
+
+
+def read_prepared(folder):
+    """What `prepare` wrote, without the classes of which fewer than two images were left.
+
+    Raises:
+        UserError: If it isn't finished, damaged, or no class has two images.
+    """
+    return PreparedImages.open(folder).with_classes_of(2)

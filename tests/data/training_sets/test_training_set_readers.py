@@ -1,0 +1,249 @@
+"""Readers of the training sets, and the check, on made-up folders."""
+
+import dataclasses
+import hashlib
+import logging
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from darac_tf.data.training_sets import (
+    TRAINING_SETS,
+    check_training_set,
+    load_training_set,
+    read_for_preparation,
+)
+from darac_tf.errors import UserError
+from tests.helpers import write_image
+
+IDS = {"2": ["abcd1", "xyz45"], "10": ["0a1b2"]}
+URLS = ["http://a.org/x.jpg", "https://b.org/a b.png", "http://a.org/y.jpg"]
+
+
+def write_gldv2(folder):
+    lines = ["landmark_id,images", *(f"{n},{' '.join(ids)}" for n, ids in IDS.items())]
+    folder.mkdir(parents=True)
+    (folder / "train_clean.csv").write_text("\n".join(lines) + "\n")
+    for image in (i for ids in IDS.values() for i in ids):
+        write_image(folder / "train" / image[0] / image[1] / image[2] / f"{image}.jpg")
+    return folder
+
+
+def write_landmarks(folder):
+    folder.mkdir(parents=True)
+    train = f"{URLS[0]} eiffel\n{URLS[1]} louvre\n"
+    (folder / "annotation_clean_train.txt").write_text(train)
+    (folder / "annotation_clean_val.txt").write_text(f"{URLS[2]} eiffel\n")
+    for url in URLS:
+        write_image(folder / "images" / f"{hashlib.sha1(url.encode()).hexdigest()}.jpg")
+    return folder
+
+
+def write_products(folder):
+    header = "image_id class_id super_class_id path\n"
+    paths = ["chair_final/1_0.JPG", "chair_final/1_1.JPG", "mug_final/9_0.JPG"]
+    folder.mkdir(parents=True)
+    train = "".join(f"{i} 1 1 {path}\n" for i, path in enumerate(paths[:2], 1))
+    (folder / "Ebay_train.txt").write_text(header + train)
+    (folder / "Ebay_test.txt").write_text(header + f"3 11319 8 {paths[2]}\n")
+    for path in paths:
+        write_image(folder / path)
+    return folder
+
+
+WRITERS = {
+    "gldv2_clean": write_gldv2,
+    "landmarks_clean": write_landmarks,
+    "products": write_products,
+}
+ROWS = {
+    "gldv2_clean": [
+        ("train/a/b/c/abcd1.jpg", "2", ""),
+        ("train/x/y/z/xyz45.jpg", "2", ""),
+        ("train/0/a/1/0a1b2.jpg", "10", ""),
+    ],
+    "landmarks_clean": [
+        (f"images/{hashlib.sha1(url.encode()).hexdigest()}.jpg", label, split)
+        for url, label, split in zip(
+            URLS, ("eiffel", "louvre", "eiffel"), ("train", "train", "val"), strict=True
+        )
+    ],
+    "products": [
+        ("chair_final/1_0.JPG", "00001", "train"),
+        ("chair_final/1_1.JPG", "00001", "train"),
+        ("mug_final/9_0.JPG", "11319", "test"),
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_rows(tmp_path, kind):
+    folder = WRITERS[kind](tmp_path / "set")
+    expected = [(str(folder / path), label, split) for path, label, split in ROWS[kind]]
+    assert load_training_set(kind, folder).rows() == expected
+    assert read_for_preparation(kind, folder).rows() == expected
+
+
+@pytest.mark.parametrize("kind", ["gldv2_clean", "products"])
+def test_a_missing_image_is_named(tmp_path, kind):
+    folder = WRITERS[kind](tmp_path / "set")
+    (folder / ROWS[kind][1][0]).unlink()
+    (folder / ROWS[kind][2][0]).write_bytes(b"")
+    with pytest.raises(UserError, match=rf"{ROWS[kind][1][0]}: no such image.* \(2 of 3"):
+        load_training_set(kind, folder)
+    assert len(read_for_preparation(kind, folder)) == 3
+
+
+def test_missing_urls_are_left_out(tmp_path, caplog):
+    folder = write_landmarks(tmp_path / "set")
+    (folder / ROWS["landmarks_clean"][1][0]).unlink()
+    with caplog.at_level(logging.WARNING):
+        images = load_training_set("landmarks_clean", folder)
+    assert images.class_names == ("eiffel",) and len(images) == 2
+    assert "1 of 3 images are missing" in caplog.text
+    text, complete = check_training_set("landmarks_clean", folder)
+    assert not complete and f"  {URLS[1]}\n" in text and "image files needed: 3, found: 2" in text
+    for path in (folder / "images").iterdir():
+        path.unlink()
+    with pytest.raises(UserError, match="none of the other 2"):
+        load_training_set("landmarks_clean", folder)
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "text", "message"),
+    [
+        ("gldv2_clean", "train_clean.csv", "id,url\n", "first line must be landmark_id,images"),
+        (
+            "gldv2_clean",
+            "train_clean.csv",
+            "landmark_id,images\n7\n",
+            "line 2: must be landmark_id",
+        ),
+        ("gldv2_clean", "train_clean.csv", "landmark_id,images\n7,../../x\n", "line 2"),
+        ("gldv2_clean", "train_clean.csv", "landmark_id,images\n", "lists no images"),
+        (
+            "landmarks_clean",
+            "annotation_clean_train.txt",
+            "http://a.org/x\n",
+            "must be `url label`",
+        ),
+        ("products", "Ebay_test.txt", "", "first line must be image_id"),
+        (
+            "products",
+            "Ebay_train.txt",
+            "image_id class_id super_class_id path\n1 x 1 a.jpg\n",
+            "line 2: must be image_id",
+        ),
+    ],
+)
+def test_damaged_lists(tmp_path, kind, file, text, message):
+    folder = WRITERS[kind](tmp_path / "set")
+    (folder / file).write_text(text)
+    with pytest.raises(UserError, match=message):
+        load_training_set(kind, folder)
+
+
+@pytest.mark.parametrize("kind", TRAINING_SETS)
+def test_nothing_there(tmp_path, kind):
+    with pytest.raises(UserError, match="no such folder"):
+        load_training_set(kind, tmp_path / "absent")
+    with pytest.raises(UserError, match=r"put it there|run `tfds build"):
+        load_training_set(kind, tmp_path)
+    text, complete = check_training_set(kind, tmp_path)
+    assert not complete and "PROBLEM: --data_dir" in text
+    assert all(line in text for line in TRAINING_SETS[kind].sources)
+    with pytest.raises(UserError, match="choose from gldv2_clean"):
+        check_training_set("other", tmp_path)
+
+
+def test_check_counts(tmp_path, monkeypatch):
+    folder = write_products(tmp_path / "set")
+    text, complete = check_training_set("products", folder)
+    assert not complete and "PROBLEM: 3 images are listed, and 120053 are published" in text
+    facts = dataclasses.replace(TRAINING_SETS["products"], images=3, classes=2)
+    monkeypatch.setitem(TRAINING_SETS, "products", facts)
+    text, complete = check_training_set("products", folder)
+    assert complete and "images without a file, or with an empty one: 0" in text
+
+
+def test_builders(tmp_path):
+    import tensorflow_datasets as tfds
+
+    import darac_tf.data.training_sets.tfds_builders  # noqa: F401 - registers them
+
+    folder = write_landmarks(tmp_path / "manual" / "landmarks_clean")
+    write_gldv2(tmp_path / "manual" / "gldv2_clean")
+    (folder / ROWS["landmarks_clean"][0][0]).unlink()
+    config = tfds.download.DownloadConfig(manual_dir=tmp_path / "manual")
+    found = {}
+    for kind in ("landmarks_clean", "gldv2_clean"):
+        splits = tfds.load(
+            f"darac_{kind}",
+            data_dir=tmp_path / "tfds",
+            try_gcs=False,
+            download_and_prepare_kwargs={"download_config": config},
+        )
+        for split, examples in splits.items():
+            for example in examples.as_numpy_iterator():
+                assert example["image"].shape == (40, 56, 3)
+                row = (example["name"].decode(), example["class_name"].decode())
+                found.setdefault((kind, split), []).append((*row, int(example["label"])))
+    stems = [Path(path).stem for path, _, _ in ROWS["landmarks_clean"]]
+    assert found == {
+        ("landmarks_clean", "train"): [(stems[1], "louvre", 1)],
+        ("landmarks_clean", "val"): [(stems[2], "eiffel", 0)],
+        ("gldv2_clean", "train"): [("abcd1", "2", 1), ("xyz45", "2", 1), ("0a1b2", "10", 0)],
+    }
+
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (12, 8, 9, 3), dtype=np.uint8)
+CARS = [0, 1, 2, 3, 0, 3, 0, 1, 2, 3, 1, 2]
+
+
+def _prepare_cars(data_dir):
+    """Lets TFDS prepare a set of that name: twelve images of four classes."""
+    import tensorflow_datasets as tfds
+
+    with tfds.core.registered.skip_registration():
+
+        class Cars196(tfds.core.GeneratorBasedBuilder):
+            VERSION = tfds.core.Version("2.1.0")
+            code_path = None  # as in training_sets.tfds_builders
+
+            def _info(self):
+                features = {
+                    "image": tfds.features.Image(shape=(None, None, 3)),
+                    "label": tfds.features.ClassLabel(num_classes=4),
+                    "id": tfds.features.Text(),
+                }
+                return tfds.core.DatasetInfo(
+                    builder=self, features=tfds.features.FeaturesDict(features)
+                )
+
+            def _split_generators(self, dl_manager):
+                return {"train": self._generate_examples(0), "test": self._generate_examples(6)}
+
+            def _generate_examples(self, first):
+                for row in range(first, first + 6):
+                    yield row, {"image": PIXELS[row], "label": CARS[row], "id": str(row)}
+
+    Cars196(data_dir=data_dir).download_and_prepare()
+
+
+def test_tfds_sets(tmp_path):
+    import tensorflow as tf
+
+    _prepare_cars(tmp_path)
+    images = load_training_set("cars196", tmp_path)
+    again = load_training_set("cars196", tmp_path)
+    np.testing.assert_array_equal(again.paths, images.paths)
+    assert images.class_names == ("001", "002", "003", "004")
+    np.testing.assert_array_equal(np.bincount(images.labels), 3)
+    np.testing.assert_array_equal(images.splits == "train", images.labels < 2)
+    for path, label in zip(images.paths, images.labels, strict=True):
+        pixels = tf.io.decode_image(Path(path).read_bytes()).numpy()
+        (row,) = np.flatnonzero((pixels == PIXELS).all((1, 2, 3)))
+        assert CARS[row] == label
+    text, complete = check_training_set("cars196", tmp_path)
+    assert not complete and "PROBLEM: 12 images are listed, and 16185 are published" in text
