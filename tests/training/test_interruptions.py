@@ -79,7 +79,10 @@ def whole(config, tmp_path_factory):
 
 @pytest.mark.parametrize(
     ("action", "left"),
-    [(_terminate, SystemExit), (_interrupt, KeyboardInterrupt)],
+    [
+        (_terminate, SystemExit),
+        pytest.param(_interrupt, KeyboardInterrupt, marks=pytest.mark.slow),
+    ],
     ids=["terminated", "killed"],
 )
 def test_a_cut_run_ends_as_a_whole_one(config, whole, action, left, tmp_path, monkeypatch):

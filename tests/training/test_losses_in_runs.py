@@ -37,7 +37,17 @@ def config(tmp_path_factory):
 MINED = {"loss": "contrastive", "mining": "hard_negatives", "steps": 10}
 
 
-@pytest.mark.parametrize("loss", [name for name in LOSSES if name != "nra"])
+IN_CI = ("softmax", "smooth_ap")
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        pytest.param(name, marks=[] if name in IN_CI else pytest.mark.slow)
+        for name in LOSSES
+        if name != "nra"
+    ],
+)
 def test_every_loss_trains(config, loss, tmp_path):
     result = train(dataclasses.replace(config, loss=loss), tmp_path / "run")
     assert result.steps == 4 and np.isfinite(result.losses).all() and result.traces == 1
@@ -63,7 +73,11 @@ def _interrupted(monkeypatch, after):
 
 @pytest.mark.parametrize(
     ("changes", "cut", "kept"),
-    [({"loss": "softmax"}, 3, 2), (MINED, 7, 6), (MINED, 3, 2)],
+    [
+        ({"loss": "softmax"}, 3, 2),
+        (MINED, 7, 6),
+        pytest.param(MINED, 3, 2, marks=pytest.mark.slow),
+    ],
     ids=["class weights", "second epoch", "first epoch"],
 )
 def test_a_resumed_run_equals_an_uninterrupted_one(config, changes, cut, kept, tmp_path):
