@@ -35,8 +35,8 @@ def _measured(source, sizes, task, settings, notes):
         queries = [store[place] for place in task.queries]
         database = _First(store, task.n_database)
         rows, inliers = rank_by_inliers(queries, database, task.exclude)
-    rows = _cut(rows, settings.ranking.top_k)
-    rankings = Rankings(rows, _cut(inliers, settings.ranking.top_k).astype(np.float32))
+    kept = slice(settings.ranking.top_k)
+    rankings = Rankings(rows[:, kept], inliers[:, kept].astype(np.float32))
     notes = (*notes, f"Up to {extraction.max_features} local features an image, by inliers.")
     paths = task.images.paths
     left_out = [{"path": str(paths[index]), "reason": why} for index, why in skipped]
@@ -44,10 +44,6 @@ def _measured(source, sizes, task, settings, notes):
     return measured_row(
         source.name, dimension, sizes, rankings, None, task, settings, notes, left_out
     )
-
-
-def _cut(values, top_k):
-    return values[:, :top_k]
 
 
 class _First:

@@ -11,9 +11,9 @@ import pytest
 
 from darac_tf.errors import UserError
 from darac_tf.training import TrainConfig, train
-from darac_tf.training import run as run_module
 from darac_tf.training.metrics_file import MetricsFile
 from tests.helpers import write_backbone, write_collection
+from tests.training.cut_runs import during, interrupt
 
 
 @pytest.fixture(scope="module")
@@ -37,32 +37,9 @@ def config(tmp_path_factory):
     )
 
 
-def _during(monkeypatch, at, action):
-    """Calls `action` before step `at` of a run."""
-    real = run_module.make_train_step
-
-    def make(*args):
-        step, calls = real(*args), []
-
-        def train_step(images, labels):
-            calls.append(1)
-            if len(calls) == at:
-                return action(step, images, labels)
-            return step(images, labels)
-
-        train_step.experimental_get_tracing_count = step.experimental_get_tracing_count
-        return train_step
-
-    monkeypatch.setattr(run_module, "make_train_step", make)
-
-
 def _terminate(step, images, labels):
     os.kill(os.getpid(), signal.SIGTERM)
     return step(images, labels)
-
-
-def _interrupt(step, images, labels):
-    raise KeyboardInterrupt
 
 
 def _rows(run_dir):
@@ -81,14 +58,14 @@ def whole(config, tmp_path_factory):
     ("action", "left"),
     [
         (_terminate, SystemExit),
-        pytest.param(_interrupt, KeyboardInterrupt, marks=pytest.mark.slow),
+        pytest.param(interrupt, KeyboardInterrupt, marks=pytest.mark.slow),
     ],
     ids=["terminated", "killed"],
 )
 def test_a_cut_run_ends_as_a_whole_one(config, whole, action, left, tmp_path, monkeypatch):
     run_dir = tmp_path / "run"
     with monkeypatch.context() as patch, pytest.raises(left) as error:
-        _during(patch, 3, action)
+        during(patch, 3, action)
         train(config, run_dir)
     if left is SystemExit:
         assert error.value.code == "terminated after step 3; go on with --resume"
@@ -106,7 +83,7 @@ def test_a_cut_run_ends_as_a_whole_one(config, whole, action, left, tmp_path, mo
 
 
 def test_nan_names_the_images_of_the_step(config, tmp_path, monkeypatch):
-    _during(monkeypatch, 2, lambda step, images, labels: (np.nan, 1.0))
+    during(monkeypatch, 2, lambda step, images, labels: (np.nan, 1.0))
     with pytest.raises(
         UserError, match=r"step 2: the loss is nan; .* Its images: .*\.jpg"
     ) as error:

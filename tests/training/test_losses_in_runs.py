@@ -9,8 +9,8 @@ import pytest
 from darac_tf.errors import UserError
 from darac_tf.losses import LOSSES
 from darac_tf.training import TrainConfig, train
-from darac_tf.training import run as run_module
 from tests.helpers import write_backbone, write_collection
+from tests.training.cut_runs import during, interrupt
 
 
 @pytest.fixture(scope="module")
@@ -53,24 +53,6 @@ def test_every_loss_trains(config, loss, tmp_path):
     assert result.steps == 4 and np.isfinite(result.losses).all() and result.traces == 1
 
 
-def _interrupted(monkeypatch, after):
-    real = run_module.make_train_step
-
-    def breaking(*args):
-        step, calls = real(*args), []
-
-        def train_step(images, labels):
-            calls.append(1)
-            if len(calls) > after:
-                raise KeyboardInterrupt
-            return step(images, labels)
-
-        train_step.experimental_get_tracing_count = step.experimental_get_tracing_count
-        return train_step
-
-    monkeypatch.setattr(run_module, "make_train_step", breaking)
-
-
 @pytest.mark.parametrize(
     ("changes", "cut", "kept"),
     [
@@ -84,7 +66,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(config, changes, cut, kept, t
     config = dataclasses.replace(config, **changes)
     whole = train(config, tmp_path / "whole")
     with pytest.MonkeyPatch.context() as patch:
-        _interrupted(patch, cut)
+        during(patch, cut + 1, interrupt)
         with pytest.raises(KeyboardInterrupt):
             train(config, tmp_path / "cut")
     resumed = train(config, tmp_path / "cut", resume=True)
