@@ -38,7 +38,7 @@ demo: $(VENV)/.installed
 	@echo "Tables and pictures: $(DEMO)/report"
 
 test: $(VENV)/.installed lint
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --numprocesses=auto
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
