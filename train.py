@@ -19,8 +19,10 @@ from darac_tf.losses.nra import RANKS, STATISTICS, TRANSFERS
 from darac_tf.models import POOLINGS
 from darac_tf.systems import load_system, system_names
 from darac_tf.training import TrainConfig, train
-from darac_tf.training.config import MATCHINGS, MININGS
+from darac_tf.training.config_checks import MATCHINGS, MININGS
 from darac_tf.training.optimizers import OPTIMIZERS
+from darac_tf.training.precision import PRECISIONS
+from darac_tf.training.replicas import STRATEGIES
 
 DEFAULT = TrainConfig()
 FLAGS = flags.FLAGS
@@ -106,6 +108,22 @@ def _define_mining_flags():
     flags.DEFINE_integer("tuple_negatives", DEFAULT.tuple_negatives, "Negatives of a tuple.")
 
 
+def _define_device_flags():
+    flags.DEFINE_enum(
+        "strategy",
+        DEFAULT.strategy,
+        list(STRATEGIES),
+        "One device, all of this machine, or the machines in TF_CONFIG.",
+    )
+    flags.DEFINE_integer(
+        "replicas", None, "With mirrored: GPUs, or parts of the CPU. Default: all GPUs, or 2 parts."
+    )
+    flags.DEFINE_enum(
+        "precision", DEFAULT.precision, list(PRECISIONS), "What the backbone computes in."
+    )
+    flags.DEFINE_bool("jit_compile", DEFAULT.jit_compile, "Compile the network with XLA.")
+
+
 def _define_optimizer_flags():
     flags.DEFINE_enum("optimizer", DEFAULT.optimizer, list(OPTIMIZERS), "Optimiser.")
     flags.DEFINE_float("learning_rate", DEFAULT.learning_rate, "Peak, of the backbone.")
@@ -118,6 +136,12 @@ def _define_optimizer_flags():
     flags.DEFINE_float("average_decay", None, "Of a moving average of the weights (EMA).")
     flags.DEFINE_integer("warmup_steps", DEFAULT.warmup_steps, "Steps of rising learning rate.")
     flags.DEFINE_integer("steps", DEFAULT.steps, "Training steps in all.")
+    flags.DEFINE_string(
+        "freeze_until", None, "Freeze the backbone's layers up to this one; default: none."
+    )
+    flags.DEFINE_integer(
+        "patience", None, "Stop after so many validations without a better mAP; default: never."
+    )
     flags.DEFINE_integer("seed", DEFAULT.seed, "Of weights, batches and augmentation.")
     flags.DEFINE_integer("val_every", DEFAULT.val_every, "Steps between validations.")
     flags.DEFINE_integer("val_batch_pixels", DEFAULT.val_batch_pixels, "Pixels a batch.")
@@ -129,6 +153,7 @@ _define_data_flags()
 _define_model_flags()
 _define_loss_flags()
 _define_mining_flags()
+_define_device_flags()
 _define_optimizer_flags()
 
 

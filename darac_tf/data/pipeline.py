@@ -13,10 +13,22 @@ from darac_tf.errors import UserError
 _STREAM = 2
 
 
-def training_batches(images, sampler, augmentation, size, first_step, last_step, seed):
+def training_batches(
+    images,
+    sampler,
+    augmentation,
+    size,
+    first_step,
+    last_step,
+    seed,
+    parts=1,
+    first_part=0,
+    parts_here=1,
+):
     """Batches of augmented images, from `first_step` up to but without `last_step`.
 
-    The same step gives the same batch, whichever step the pipeline starts with.
+    The same step gives the same batch, whichever step the pipeline starts with, and however many
+    parts it is cut into.
 
     Args:
         images: `LabelledImages`, or `PreparedImages`.
@@ -26,9 +38,12 @@ def training_batches(images, sampler, augmentation, size, first_step, last_step,
         first_step: The first step.
         last_step: The step to stop before.
         seed: Integer.
+        parts: Equal parts that each batch is cut into, in order; one a replica.
+        first_part: The first part to give, counted from 0.
+        parts_here: How many to give, one after another.
 
     Returns:
-        Dataset of `(float32 (P * K, size, size, 3) in [0, 255], int32 (P * K,))`.
+        Dataset of `(float32 (n, size, size, 3) in [0, 255], int32 (n,))`, n = P * K / parts.
     """
     labels = tf.constant(images.labels, tf.int32)
 
@@ -38,10 +53,15 @@ def training_batches(images, sampler, augmentation, size, first_step, last_step,
         key = tf.random.experimental.stateless_fold_in(tf.constant([seed, _STREAM]), position)
         return augmentation(image, size, key), labels[index]
 
-    batch = sampler.batch_size
-    positions = tf.data.Dataset.range(first_step * batch, last_step * batch)
+    batch, part = sampler.batch_size, sampler.batch_size // parts
+    start, stop = first_part * part, (first_part + parts_here) * part
+
+    def positions_of(step):
+        return tf.data.Dataset.range(step * batch + start, step * batch + stop)
+
+    positions = tf.data.Dataset.range(first_step, last_step).flat_map(positions_of)
     loaded = positions.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return loaded.batch(batch, drop_remainder=True).prefetch(2)
+    return loaded.batch(part, drop_remainder=True).prefetch(2)
 
 
 class ShapeBatches(NamedTuple):

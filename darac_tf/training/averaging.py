@@ -23,11 +23,13 @@ class WeightAverage(tf.Module):
         super().__init__()
         self._variables = [variable.value for variable in variables]
         self._decay = decay
-        self.averages = [tf.Variable(value, trainable=False) for value in self._variables]
-        self.steps = tf.Variable(0, dtype=tf.int64)
+        # All replicas compute the same average.
+        first = {"trainable": False, "aggregation": tf.VariableAggregation.ONLY_FIRST_REPLICA}
+        self.averages = [tf.Variable(value, **first) for value in self._variables]
+        self.steps = tf.Variable(0, dtype=tf.int64, **first)
 
     def update(self):
-        """Takes in the weights after a step; part of the step's graph."""
+        """Takes in the weights after a step; part of its graph, in a replica."""
         steps = tf.cast(self.steps.assign_add(1), tf.float32)
         decay = tf.minimum(self._decay, (1.0 + steps) / (10.0 + steps))
         for average, variable in zip(self.averages, self._variables, strict=True):

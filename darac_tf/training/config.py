@@ -7,26 +7,22 @@ from pathlib import Path
 
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
-from darac_tf.losses import LOSSES, make_loss
-from darac_tf.models import POOLINGS
+from darac_tf.losses import make_loss
+from darac_tf.training.config_checks import check_settings
 
 CONFIG_FILE = "config.json"
 
-MATCHINGS = ("global", "local")
-MININGS = ("none", "hard_negatives")
-_AT_LEAST_ONE = (
-    "image_size",
-    "steps",
-    "val_every",
+# What a resumed run may change: the steps to come are those of the whole run, up to rounding.
+_FREE_ON_RESUME = {
     "checkpoint_every",
+    "val_every",
     "log_every",
-    "local_dim",
-    "mining_pool",
-    "tuples_per_batch",
-    "tuple_negatives",
-)
-# What a resumed run may change: none of it touches the steps already made.
-_FREE_ON_RESUME = {"checkpoint_every", "val_every", "log_every", "val_batch_pixels"}
+    "val_batch_pixels",
+    "chunk_size",
+    "strategy",
+    "replicas",
+    "jit_compile",
+}
 
 
 @dataclass(frozen=True)
@@ -80,6 +76,12 @@ class TrainConfig:
     average_decay: float | None = None
     batch_norm: str = "frozen"
     batch_norm_momentum: float | None = None
+    freeze_until: str | None = None
+    patience: int | None = None
+    strategy: str = "one"
+    replicas: int | None = None
+    precision: str = "float32"
+    jit_compile: bool = False
     seed: int = 0
     val_every: int = 100
     val_batch_pixels: int = 1_000_000
@@ -87,59 +89,7 @@ class TrainConfig:
     log_every: int = 10
 
     def __post_init__(self):
-        """Checks what can be checked without the data.
-
-        Raises:
-            UserError: Naming the first flag that cannot be.
-        """
-        for name in _AT_LEAST_ONE:
-            self._require(name, getattr(self, name) >= 1, "must be at least 1")
-        self._require("classes_per_batch", self.classes_per_batch >= 2, "must be at least 2")
-        self._require("images_per_class", self.images_per_class >= 2, "must be at least 2")
-        self._require("min_crop_area", 0 < self.min_crop_area <= 1, "must lie in (0, 1]")
-        power = self.class_power
-        self._require("class_power", power is None or 0 <= power <= 1, "must lie in [0, 1]")
-        self._require("light", 0 <= self.light < 1, "must lie in [0, 1)")
-        self._require("learning_rate", self.learning_rate > 0, "must be above 0")
-        self._require("head_learning_rate", self.head_learning_rate > 0, "must be above 0")
-        self._require("weight_decay", self.weight_decay >= 0, "must be at least 0")
-        self._require(
-            "warmup_steps", 0 <= self.warmup_steps < self.steps, "must lie in [0, --steps)"
-        )
-        self._require("pooling", self.pooling in POOLINGS, f"choose from {', '.join(POOLINGS)}")
-        self._check_step()
-        self._require("loss", self.loss in LOSSES, f"choose from {', '.join(LOSSES)}")
-        self._require("matching", self.matching in MATCHINGS, f"choose from {', '.join(MATCHINGS)}")
-        self._require(
-            "loss",
-            self.matching == "global" or self.loss == "softmax",
-            "the attention of --matching=local is trained with --loss=softmax",
-        )
-        self._require("mining", self.mining in MININGS, f"choose from {', '.join(MININGS)}")
-        self._require(
-            "mining_queries",
-            self.mining_queries >= self.tuples_per_batch,
-            "must be at least --tuples_per_batch",
-        )
-        self._require(
-            "val_split",
-            not (self.val_split and self.val_classes),
-            "and --val_classes both choose the validation images; give one of them",
-        )
-
-    def _check_step(self):
-        clip, chunk, decay = self.clip_norm, self.chunk_size, self.average_decay
-        self._require("clip_norm", clip is None or clip > 0, "must be above 0")
-        self._require("average_decay", decay is None or 0 < decay < 1, "must lie in (0, 1)")
-        if chunk is None:
-            return
-        divides = chunk >= 1 and self.batch_size % chunk == 0
-        self._require("chunk_size", divides, f"must divide the batch of {self.batch_size} images")
-        self._require("chunk_size", self.batch_norm == "frozen", "needs --batch_norm=frozen")
-
-    def _require(self, name, holds, advice):
-        if not holds:
-            raise UserError(f"--{name}={getattr(self, name)}: {advice}")
+        check_settings(self)
 
     def pooling_options(self):
         """Arguments of the pooling layer that these settings name."""
@@ -150,6 +100,11 @@ class TrainConfig:
             names = ("non_negative", "per_channel", "normalize_regions")
             options |= {name: getattr(self, name) for name in names}
         return options
+
+    @property
+    def validates(self):
+        """Whether images are held out for validation."""
+        return bool(self.val_classes or self.val_split)
 
     @property
     def tuple_size(self):

@@ -3,21 +3,21 @@
 from pathlib import Path
 
 import keras
-import tensorflow as tf
+from absl import logging
 
 from darac_tf.data import load_dataset
 from darac_tf.data.training_sets import PreparedImages
 from darac_tf.errors import UserError
-from darac_tf.models import build_descriptor
-from darac_tf.training.averaging import WeightAverage
+from darac_tf.training.batches import step_batches
 from darac_tf.training.checkpoint import RunCheckpoint
 from darac_tf.training.config import CONFIG_FILE
-from darac_tf.training.convolutions import speed_up_gradients
-from darac_tf.training.loop import LAST_MODEL, Loop, RunResult, step_batches
-from darac_tf.training.optimizers import GroupedOptimizer
+from darac_tf.training.loop import LAST_MODEL, Loop, RunResult
 from darac_tf.training.pooling_fit import fit_pooling
+from darac_tf.training.replicas import make_replicas
 from darac_tf.training.sampling import make_sampling
-from darac_tf.training.step import make_train_step, set_batch_norm
+from darac_tf.training.state import build_state
+from darac_tf.training.step import make_train_step
+from darac_tf.training.summary import write_summary
 from darac_tf.training.validation import Validator
 
 __all__ = ["LAST_MODEL", "RunResult", "train"]
@@ -28,7 +28,7 @@ def train(config, run_dir, resume=False):
 
     Writes to `run_dir`: config.json, train.csv and val.csv (the images of each), checkpoints,
     metrics.csv, TensorBoard events, best.keras (highest validation mAP; without validation, the
-    last model) and last.keras.
+    last model), last.keras and summary.md.
 
     Args:
         config: `TrainConfig`.
@@ -42,40 +42,33 @@ def train(config, run_dir, resume=False):
         UserError: If settings, data or an earlier run do not allow it.
     """
     run_dir = Path(run_dir)
-    check_run_dir(config, run_dir, resume)
+    replicas = make_replicas(config.strategy, config.replicas)
+    replicas.check_batch(config)
+    if resume or replicas.is_chief:
+        check_run_dir(config, run_dir, resume)
     keras.utils.set_random_seed(config.seed)
     training, validation = training_images(config)
-    model = build_descriptor(
-        config.backbone,
-        config.backbone_weights,
-        config.pooling,
-        layer=config.layer,
-        **config.pooling_options(),
-    )
-    set_batch_norm(model, config.batch_norm, config.batch_norm_momentum)
-    if not tf.config.list_logical_devices("GPU"):
-        speed_up_gradients(model)
-    sampling = make_sampling(config, run_dir, model, training)
-    loss = config.make_loss(len(training.class_names), model.output_shape[-1])
-    optimizer = GroupedOptimizer(config, model, loss)
-    average = None
-    if config.average_decay is not None:
-        average = WeightAverage(model.trainable_variables, config.average_decay)
-    checkpoint = RunCheckpoint(run_dir, model, optimizer, loss, average)
+    state = build_state(config, len(training.class_names), replicas)
+    sampling = make_sampling(config, run_dir, state.model, training)
+    checkpoint = RunCheckpoint(run_dir, state)
     if resume:
-        checkpoint.restore()
-    else:
+        for note in checkpoint.restore():
+            logging.warning("--resume: %s", note)
+    elif replicas.is_chief:
         start_run_dir(run_dir, config, training, validation)
+    if not replicas.is_chief:
+        validation = None
     if isinstance(validation, PreparedImages):  # Descriptors are extracted from files.
         validation = validation.extract(run_dir / "val_images")
     if checkpoint.step == 0:
-        fit_pooling(model, step_batches(config, training, sampling, 0), len(training))
-    validator = Validator(model, validation, config) if validation else None
-    step = make_train_step(
-        model, loss, optimizer, config.image_size, config.chunk_size, config.clip_norm, average
-    )
-    loop = Loop(config, run_dir, model, optimizer, checkpoint, validator, step, average)
-    return loop.run(training, sampling)
+        fit_pooling(state.model, step_batches(config, training, sampling, 0), len(training))
+    validator = Validator(state.model, validation, config) if validation else None
+    step = make_train_step(state, config, replicas)
+    loop = Loop(config, run_dir, state, replicas, checkpoint, validator, step)
+    result = loop.run(training, sampling)
+    if replicas.is_chief:
+        write_summary(run_dir, config, state.model, result)
+    return result
 
 
 def check_run_dir(config, run_dir, resume):

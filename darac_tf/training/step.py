@@ -1,70 +1,98 @@
-"""One training step, traced once."""
+"""One training step, traced once, on one replica or several."""
 
-import keras
 import tensorflow as tf
 
-from darac_tf.training.gradients import in_chunks, whole_batch
+from darac_tf.training.gradients import embedder, in_chunks, whole_batch
 
 
-def set_batch_norm(model, mode, momentum=None):
-    """Freezes or trains every batch normalisation of a model.
-
-    Args:
-        model: Keras model.
-        mode: `"frozen"`: statistics, scale and shift stay as they are; `"train"`: statistics are
-            those of the batch, and all is learned.
-        momentum: For `"train"`: of the moving statistics; None leaves each layer's own. Networks
-            trained for a few hundred steps want 0.9, where Keras' 0.99 would lag behind.
-
-    Raises:
-        ValueError: If `mode` is another.
-    """
-    if mode not in ("frozen", "train"):
-        raise ValueError(f"`mode` must be frozen or train. Received: mode={mode!r}")
-    for layer in model._flatten_layers(include_self=False):
-        if isinstance(layer, keras.layers.BatchNormalization):
-            layer.trainable = mode == "train"
-            if mode == "train" and momentum is not None:
-                layer.momentum = momentum
-
-
-def make_train_step(
-    model, loss, optimizer, image_size, chunk_size=None, clip_norm=None, average=None
-):
+def make_train_step(state, config, replicas):
     """The compiled training step.
 
+    Every replica passes its share of the images through the network. All of them gather all
+    embeddings and compute the same loss, so that NRA ranks among the whole batch; each hands on the
+    gradient of its own share, and the sum over replicas is the gradient of the whole.
+
     Args:
-        model: Descriptor.
-        loss: Called as `loss(labels, embeddings)`.
-        optimizer: `GroupedOptimizer`.
-        image_size: Side of the training images, in pixels.
-        chunk_size: Images that go through the network at a time; None for the whole batch.
-        clip_norm: Largest norm of the gradient of all variables together; None for any.
-        average: `WeightAverage` that is updated, or None.
+        state: `TrainState`.
+        config: `TrainConfig`.
+        replicas: `Replicas`.
 
     Returns:
-        Function of `(images (batch, size, size, 3), labels (batch,))` to the float32 loss and the
-        float32 norm of the gradient, before it is clipped. It has one trace, whatever the batch.
+        Function of `(images (batch, size, size, 3), labels (batch,))`, with several replicas of
+        their distributed values, to the float32 loss and the float32 norm of the gradient, before
+        it is clipped. It has one trace.
     """
-    signature = [
-        tf.TensorSpec([None, image_size, image_size, 3], tf.float32),
-        tf.TensorSpec([None], tf.int32),
-    ]
-    variables = [variable.value for variable in optimizer.variables]
-    if chunk_size is None:
-        compute = whole_batch(model, loss, variables)
-    else:
-        compute = in_chunks(model, loss, variables, chunk_size)
+    gradients = _make_gradients(state, config)
+    scale, strategy = state.loss_scale, replicas.strategy
 
-    @tf.function(input_signature=signature)
+    @tf.function
     def train_step(images, labels):
-        value, gradients = compute(images, labels)
-        norm = tf.linalg.global_norm(gradients)
-        if clip_norm is not None:
-            gradients, _ = tf.clip_by_global_norm(gradients, clip_norm, norm)
-        optimizer.apply(gradients)
-        if average is not None:
-            average.update()
+        value, norm, found = strategy.run(gradients, (images, labels))
+        value, norm = (strategy.experimental_local_results(each)[0] for each in (value, norm))
+        if scale is None:
+            strategy.run(state.update, (found,))
+            return value, norm
+        # Outside the replicas: an update inside may not be in a branch.
+        is_finite = tf.math.is_finite(norm)
+
+        def update():
+            strategy.run(state.update, (found,))
+            return True
+
+        tf.cond(is_finite, update, lambda: False)
+        strategy.run(scale.update, (is_finite,))
         return value, norm
 
     return train_step
+
+
+def _make_gradients(state, config):
+    """Function of a replica's share to the loss, the gradient's norm, and the gradients."""
+    loss, scale = state.loss, state.loss_scale
+    of_model = [variable.value for variable in state.model.trainable_variables]
+    own = [variable.value for variable in loss.trainable_variables]
+    embed = embedder(state.model, config.precision, config.jit_compile)
+    if config.chunk_size is None:
+        embed_batch = whole_batch(embed, of_model)
+    else:
+        embed_batch = in_chunks(embed, of_model, config.chunk_size)
+
+    def gradients(images, labels):
+        context = tf.distribute.get_replica_context()
+        embeddings, hand_on = embed_batch(images)
+        everyones = _gathered(context, embeddings)
+        with tf.GradientTape() as tape:
+            tape.watch(everyones)
+            value = loss(_gathered(context, labels), everyones)
+        of_embeddings, *of_own = tape.gradient(value, [everyones, *own])
+        share = _share(context, of_embeddings, tf.shape(embeddings)[0])
+        factor = 1.0 if scale is None else scale.scale.value()
+        found = _summed(context, hand_on(share * factor))
+        found = [each / factor for each in found] if scale is not None else found
+        found = [*found, *of_own]
+        norm = tf.linalg.global_norm(found)
+        if config.clip_norm is not None:
+            found, _ = tf.clip_by_global_norm(found, config.clip_norm, norm)
+        # Keras' optimisers add up what the replicas give them.
+        count = context.num_replicas_in_sync
+        return value, norm, [each / count for each in found] if count > 1 else found
+
+    return gradients
+
+
+def _gathered(context, values):
+    return values if context.num_replicas_in_sync == 1 else context.all_gather(values, axis=0)
+
+
+def _share(context, values, size):
+    """A replica's rows of what all have gathered."""
+    if context.num_replicas_in_sync == 1:
+        return values
+    start = context.replica_id_in_sync_group * size
+    return values[start : start + size]
+
+
+def _summed(context, gradients):
+    if context.num_replicas_in_sync == 1:
+        return gradients
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)

@@ -1,9 +1,15 @@
 """Validation: retrieval among images of classes that are not trained on."""
 
+import numpy as np
+
 from darac_tf.evaluation.extraction import Extractor
+from darac_tf.evaluation.pictures import draw_rankings
+from darac_tf.evaluation.query_rows import pick_queries, query_rows
 from darac_tf.evaluation.ranking import RankingSettings, rank
 from darac_tf.evaluation.task import labelled_task
 from darac_tf.evaluation.vectors import Vectors
+
+_PICTURED_QUERIES, _PICTURED_RANKS = 6, 6
 
 
 class Validator:
@@ -13,11 +19,17 @@ class Validator:
         model: The descriptor, whose weights change between calls.
         images: `LabelledImages`.
         config: `TrainConfig`.
+
+    Attributes:
+        images: The same.
+        descriptors: float32 `(images, dim)` of the last call of `scores`.
     """
 
     METRIC = "mAP (plain)"
 
     def __init__(self, model, images, config):
+        self.images = images
+        self.descriptors = None
         self._task = labelled_task(images)
         self._long_side = config.image_size
         self._extractor = Extractor(
@@ -26,10 +38,20 @@ class Validator:
             batch_pixels=config.val_batch_pixels,
             progress=False,
         )
+        self._rankings = self._ap = None
 
     def scores(self):
         """Dictionary of metric name to mean score in [0, 1]."""
-        descriptors = self._extractor.extract(self._long_side)[""]
-        vectors, usable = Vectors([descriptors]), self._extractor.usable
-        rankings = rank(vectors, self._task, RankingSettings(), usable)
-        return self._task.score(rankings.rows).means
+        self.descriptors = self._extractor.extract(self._long_side)[""]
+        vectors, usable = Vectors([self.descriptors]), self._extractor.usable
+        self._rankings = rank(vectors, self._task, RankingSettings(), usable)
+        scores = self._task.score(self._rankings.rows)
+        self._ap = np.asarray(scores.per_query["ap"], np.float64)
+        return scores.means
+
+    def draw(self, path, title):
+        """Draws what the last call of `scores` found, for queries from the worst to the best."""
+        queries = pick_queries(self._ap, _PICTURED_QUERIES)
+        rows = query_rows(self._task, self._rankings, self._ap, queries, _PICTURED_RANKS)
+        if rows:
+            draw_rankings(path, rows, title)

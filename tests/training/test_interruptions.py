@@ -85,7 +85,7 @@ def test_a_cut_run_ends_as_a_whole_one(config, whole, action, left, tmp_path, mo
 def test_nan_names_the_images_of_the_step(config, tmp_path, monkeypatch):
     during(monkeypatch, 2, lambda step, images, labels: (np.nan, 1.0))
     with pytest.raises(
-        UserError, match=r"step 2: the loss is nan; .* Its images: .*\.jpg"
+        UserError, match=r"step 2: the loss is nan, .* Its images: .*\.jpg"
     ) as error:
         train(config, tmp_path / "run")
     assert str(error.value).count(".jpg") == 6

@@ -37,7 +37,7 @@ from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 
 PLAN, REPORT = "plan.json", "report.json"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 def prepare(images, out, size, workers=None, quality=95, images_per_shard=4096, progress=True):
@@ -156,6 +156,7 @@ def _finish(images, out, names, shards):
         shards=np.repeat(np.arange(len(shards)), [len(shard.rows) for shard in shards]),
         offsets=np.concatenate([np.array(shard.offsets, np.int64) for shard in shards]),
         lengths=np.concatenate([np.array(shard.lengths, np.int64) for shard in shards]),
+        checksums=np.concatenate([np.array(shard.checksums, np.uint32) for shard in shards]),
         sources=np.array([absolute(images.paths[row]) for row in rows]),
         name=images.name,
         class_names=list(images.class_names),

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -106,7 +107,7 @@ class PreparedImages:
         """
         indices = tf.cast(indices, tf.int64)
         rows = tf.reshape(indices, [-1])
-        examples = tf.numpy_function(self._examples, [rows], tf.string, stateful=False)
+        examples = tf.numpy_function(self.examples, [rows], tf.string, stateful=False)
         examples = tf.ensure_shape(examples, [None])
         features = {"image/encoded": FEATURES["image/encoded"]}
         encoded = tf.io.parse_example(examples, features)["image/encoded"]
@@ -154,8 +155,12 @@ class PreparedImages:
         array = getattr(self._index, name)
         return array if self._records is None else array[self._records]
 
-    def _examples(self, rows):
-        """Object array of the serialised examples of images."""
+    def examples(self, rows):
+        """Object array of the serialised examples of images.
+
+        Raises:
+            UserError: If one is not what was written.
+        """
         index, examples = self._index, np.empty(len(rows), object)
         for place, record in enumerate(rows if self._records is None else self._records[rows]):
             path = self._folder / index.shard_names[index.shards[record]]
@@ -166,8 +171,11 @@ class PreparedImages:
                 examples[place] = os.pread(file, length, int(index.offsets[record]))
             finally:
                 os.close(file)
-            if len(examples[place]) != length:
-                raise UserError(f"{path}: is cut short; prepare again")
+            if zlib.crc32(examples[place]) != index.checksums[record]:
+                raise UserError(
+                    f"{path}: record {record} is damaged: remove the file and "
+                    f"{self._folder}/index, and prepare again into the same folder"
+                )
         return examples
 
 

@@ -17,6 +17,7 @@ _ARRAYS = {
     "shards": np.int32,
     "offsets": np.int64,
     "lengths": np.int64,
+    "checksums": np.uint32,
     "sources": np.bytes_,
 }
 
@@ -31,6 +32,7 @@ class RecordIndex:
         shards: int32 `(records,)`, indices into `shard_names`.
         offsets: int64 `(records,)`, byte of the shard at which the example begins.
         lengths: int64 `(records,)`, bytes of the example.
+        checksums: uint32 `(records,)`, CRC-32 of the example.
         sources: Byte strings `(records,)`, as of `os.fsencode`: absolute paths of the images they
             were made of.
         name: What reports call the collection.
@@ -44,6 +46,7 @@ class RecordIndex:
     shards: np.ndarray
     offsets: np.ndarray
     lengths: np.ndarray
+    checksums: np.ndarray
     sources: np.ndarray
     name: str
     class_names: list[str]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,12 +22,14 @@ class Shard(NamedTuple):
         rows: Rows of the collection that its records are of, in the order of the records.
         offsets: Byte at which each record's example begins, after the framing.
         lengths: Bytes of each example.
+        checksums: CRC-32 of each example (`zlib.crc32`).
         dropped: `(row, reason)` of the images that are not in it.
     """
 
     rows: list[int]
     offsets: list[int]
     lengths: list[int]
+    checksums: list[int]
     dropped: list[tuple[int, str]]
 
     @property
@@ -82,7 +85,7 @@ def write_shard(path, images, rows, encode, stopped):
         Stopped: If `stopped` was set; nothing is left behind.
         UserError: If the files can't be written.
     """
-    shard, end = Shard([], [], [], []), 0
+    shard, end = Shard([], [], [], [], []), 0
     with atomic_path(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
         for row in map(int, rows):
             if stopped.is_set():
@@ -97,6 +100,7 @@ def write_shard(path, images, rows, encode, stopped):
             shard.rows.append(row)
             shard.offsets.append(end + _BEFORE)
             shard.lengths.append(len(example))
+            shard.checksums.append(zlib.crc32(example))
             end += _BEFORE + len(example) + _AFTER
     with atomic_path(_notes(path)) as temporary:
         temporary.write_text(json.dumps(shard._asdict()))

@@ -137,7 +137,7 @@ def test_a_shard_cut_short_while_it_is_read(out, tmp_path):
     folder = shutil.copytree(out, tmp_path / "out")
     prepared = PreparedImages.open(folder)
     os.truncate(folder / "shard-00001.tfrecord", 60)
-    message = r"shard-00001\.tfrecord: is cut short"
+    message = r"shard-00001\.tfrecord: record 5 is damaged: remove the file and .*/index"
     with pytest.raises(UserError, match=message):
         prepared.read(5)
     with pytest.raises(tf.errors.OpError, match=message):
