@@ -32,7 +32,8 @@ demo: $(VENV)/.installed
 		--whiten_data_dir=$(DEMO)/run/train.csv --whiten_dim=32 \
 		--page_queries=4 --pictured_queries=4 --out=$(DEMO)/report
 	$(BIN)/python export_savedmodel.py --model=$(DEMO)/run --resolutions=$(DEMO_RESOLUTIONS) \
-		--whitening="$$(ls $(DEMO)/report/*run-64-96-whitened.npz)" --out=$(DEMO)/export/1
+		--whitening="$$(ls $(DEMO)/report/*run-64-96-whitened.npz)" --out=$(DEMO)/export \
+		--verify=$(DEMO)/run/val.csv --verify_images=20
 	$(BIN)/python examples/search_with_savedmodel.py $(DEMO)/export/1 \
 		$$(tail -n +2 $(DEMO)/run/val.csv | head -n 60 | cut -d, -f1)
 	@echo "Tables and pictures: $(DEMO)/report"

@@ -36,7 +36,8 @@ def _define_data_flags():
         "descriptors",
         [],
         "Run directories or .keras files, as trained; or BACKBONE+POOLING, with a "
-        "keras.applications name, a saved backbone or a run directory as BACKBONE.",
+        "keras.applications name, a saved backbone or a run directory as BACKBONE; or feature "
+        "files (.npz) of darac_tf.serving.describe.",
     )
     flags.DEFINE_enum("system", None, system_names(), "Preset: settings of a paper's system.")
     flags.DEFINE_enum(

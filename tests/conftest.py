@@ -3,10 +3,15 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import keras
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# On busy cores an example may take any time; that says nothing about the code.
+hypothesis.settings.register_profile("unhurried", deadline=None)
+hypothesis.settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

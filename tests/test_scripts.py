@@ -77,10 +77,16 @@ def test_train_evaluate_export(place):
         f"--model={run_dir}",
         "--resolutions=32,48",
         f"--whitening={whitening}",
-        f"--out={place / 'export' / '1'}",
+        f"--out={place / 'export'}",
+        f"--verify={run_dir / 'val.csv'}",
+        "--verify_images=5",
+        f"--report={place / 'report' / 'report.json'}",
     )
     assert status == 0, last
-    assert "5 dimensions" in output
+    assert "5 dimensions" in output and "5 images: cosine 1.000" in output
+    card = json.loads((place / "export" / "1" / "assets.extra" / "model_card.json").read_text())
+    assert card["name"] == "export" and card["training"]["config"]["steps"] == 3
+    assert card["scores"][0]["dataset"] and card["command"].startswith("python export_savedmodel")
     images = sorted((place / "photos").rglob("*.jpg"))
     status, output, last = run(
         "examples/search_with_savedmodel.py", place / "export" / "1", *images, folder=place

@@ -1,5 +1,6 @@
 """From the options of an evaluation, as eval.py's flags are called, to what `evaluate` takes."""
 
+import itertools
 from pathlib import Path
 
 from darac_tf.data import BENCHMARKS, benchmarks, load_benchmark, load_dataset
@@ -8,6 +9,8 @@ from darac_tf.data.training_sets import TRAINING_SETS, check_training_set
 from darac_tf.errors import UserError
 from darac_tf.evaluation.compare import compare as compare_reports
 from darac_tf.evaluation.evaluator import Settings, evaluate
+from darac_tf.evaluation.feature_evaluation import evaluate_features
+from darac_tf.evaluation.feature_file import SUFFIX, load_feature_file
 from darac_tf.evaluation.fitting_images import FittingImages
 from darac_tf.evaluation.local import load_local
 from darac_tf.evaluation.local_evaluation import evaluate_local
@@ -108,8 +111,15 @@ def measure(options):
         allow = options["allow_whiten_on_test"]
         sources = [load_local(name, allow) for name in options["descriptors"]]
         return evaluate_local(sources, task, settings)
-    sources = load_sources(options["descriptors"], options["backbone_weights"], options["seed"])
-    return evaluate(sources, task, settings)
+    names = options["descriptors"]
+    files = [load_feature_file(name) for name in names if name.endswith(SUFFIX)]
+    computed = [name for name in names if not name.endswith(SUFFIX)]
+    if not computed and settings.resolutions != Settings.resolutions:
+        raise UserError(f"--resolutions is for descriptors that are computed, not {SUFFIX} files")
+    sources = load_sources(computed, options["backbone_weights"], options["seed"])
+    return itertools.chain(
+        evaluate(sources, task, settings), evaluate_features(files, task, settings)
+    )
 
 
 def check_data(kind, data_dir):

@@ -1,0 +1,161 @@
+"""The signatures of an export: image bytes or pixels to descriptors, in stock TensorFlow ops."""
+
+import tensorflow as tf
+
+from darac_tf.data.images import resize
+from darac_tf.errors import UserError
+from darac_tf.evaluation.combine import whitening_layer
+from darac_tf.export.decoding import decode_and_resize, read_headers
+from darac_tf.export.network import Describer, StoredNetwork
+from darac_tf.export.windows import HELD_PIXELS, plan_windows, resized_shapes, window_capacity
+
+_UNREADABLE = (
+    "images that cannot be decoded as JPEG, PNG, GIF, BMP or WebP without animation; their places "
+    "in the request, from 0:"
+)
+
+
+class ImageDescriber(tf.Module):
+    """Describes images as an export does, whose functions `signatures` gives.
+
+    Args:
+        model: Descriptor (`models.build_descriptor`).
+        settings: `ExportSettings`.
+
+    Raises:
+        UserError: If the whitening is for descriptors of another length or other resolutions, or a
+            weight does not fit the precision.
+    """
+
+    def __init__(self, model, settings):
+        super().__init__(name="image_describer")
+        self._sizes = settings.resolutions
+        self._max_pixels = settings.max_pixels
+        layer = None
+        if settings.whitening is not None:
+            _check_resolutions(settings.whitening, self._sizes)
+            layer = whitening_layer(settings.whitening, model.output_shape[-1])
+        network = StoredNetwork(model, settings.precision)
+        self._describer = Describer(network, layer, settings.combination, settings.exponent)
+        self.dimension = self._describer.dimension
+
+    def signatures(self):
+        """Dictionary of signature name to function, for `tf.saved_model.save`."""
+        image_bytes = tf.TensorSpec([None], tf.string, name="image_bytes")
+        pixels = tf.TensorSpec([None, None, None, 3], tf.uint8, name="pixels")
+        described = {
+            "serving_default": (self._serving_default, image_bytes),
+            "robust": (self._robust, image_bytes),
+            "pixels": (self._pixels, pixels),
+        }
+        return {
+            name: tf.function(call, [spec], autograph=False).get_concrete_function()
+            for name, (call, spec) in described.items()
+        }
+
+    def _serving_default(self, image_bytes):
+        """`(batch,)` strings to `descriptor` `(batch, dimension)`; fails for a bad image."""
+        headers = read_headers(image_bytes, self._max_pixels)
+        is_image, is_small = self._judge(headers)
+        limit = (
+            f"images of more than {self._max_pixels} pixels (--max_pixels of the export); their "
+            "places in the request, from 0:"
+        )
+        checks = [_all_of(is_image, _UNREADABLE), _all_of(is_small | ~is_image, limit)]
+        with tf.control_dependencies(checks):
+            rows = tf.range(tf.size(image_bytes))
+        vectors, _ = self._describe_rows(image_bytes, headers, rows, must_decode=True)
+        return {"descriptor": vectors}
+
+    def _robust(self, image_bytes):
+        """`(batch,)` strings to `descriptor` and `valid` `(batch,)`; zeros for a bad image."""
+        headers = read_headers(image_bytes, self._max_pixels)
+        is_image, is_small = self._judge(headers)
+        rows = tf.cast(tf.where(is_image & is_small)[:, 0], tf.int32)
+        vectors, valid = self._describe_rows(image_bytes, headers, rows, must_decode=False)
+        return {"descriptor": vectors, "valid": valid}
+
+    def _pixels(self, pixels):
+        """uint8 `(batch, height, width, 3)` to `descriptor` `(batch, dimension)`."""
+        shape = tf.shape(pixels, out_type=tf.int64)
+        header = tf.stack([shape[1], shape[2], shape[1] * shape[2]])[tf.newaxis]
+        is_image, is_small = self._judge(header)
+        problem = f"images must have between 1 and {self._max_pixels} pixels; they have the shape"
+        checked = tf.debugging.Assert((is_image & is_small)[0], [problem, shape])
+        with tf.control_dependencies([checked]):
+            weights = self._describer.network.weights()
+        sides = [size.planned_size(shape[1], shape[2]) for size in self._sizes]
+        held = tf.add_n([height * width for height, width in sides]) + shape[1] * shape[2]
+        step = window_capacity(held, HELD_PIXELS)
+
+        def one_window(start, vectors):
+            window = pixels[start : start + step]
+            sized = [resize(window, *(tf.cast(side, tf.int32) for side in both)) for both in sides]
+            return start + step, tf.concat([vectors, self._describer(sized, weights)], axis=0)
+
+        count, none = tf.shape(pixels)[0], tf.zeros([0, self.dimension])
+        _, vectors = tf.while_loop(
+            lambda start, _: start < count,
+            one_window,
+            (0, none),
+            shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, self.dimension])),
+            parallel_iterations=1,
+        )
+        return {"descriptor": vectors}
+
+    def _judge(self, headers):
+        """Two bool `(images,)`: whether there is a size, and whether it is within the limit."""
+        # Sizes are planned by a division, which zeros of bad images would fail.
+        shapes = resized_shapes(tf.maximum(headers, 1), self._sizes)
+        largest = tf.reduce_max(tf.reduce_prod(shapes, axis=2), axis=1)
+        return (
+            tf.reduce_all(headers > 0, axis=1),
+            tf.maximum(headers[:, 2], largest) <= self._max_pixels,
+        )
+
+    def _describe_rows(self, image_bytes, headers, rows, must_decode):
+        """Vectors `(batch, dimension)` of some images, zeros for the rest, and bool `(batch,)`."""
+        windows = plan_windows(resized_shapes(tf.gather(headers, rows), self._sizes))
+        weights = self._describer.network.weights()
+
+        def one_window(window, vectors, valid):
+            wanted = windows.order[windows.starts[window] : windows.stops[window]]
+            wanted = tf.gather(rows, wanted)
+            found, pixels = decode_and_resize(image_bytes, headers, wanted, self._sizes)
+            if must_decode:
+                is_found = tf.reduce_any(wanted[:, tf.newaxis] == found, axis=1)
+                with tf.control_dependencies([_all_of(is_found, _UNREADABLE, wanted)]):
+                    found = tf.identity(found)
+            place = found[:, tf.newaxis]
+            described = self._describer(pixels, weights)
+            return (
+                window + 1,
+                tf.tensor_scatter_nd_update(vectors, place, described),
+                tf.tensor_scatter_nd_update(valid, place, tf.ones_like(found, tf.bool)),
+            )
+
+        count = tf.size(image_bytes)
+        nothing = (tf.zeros(tf.stack([count, self.dimension])), tf.zeros([count], tf.bool))
+        _, vectors, valid = tf.while_loop(
+            lambda window, *_: window < tf.size(windows.starts),
+            one_window,
+            (0, *nothing),
+            parallel_iterations=1,
+        )
+        return tf.ensure_shape(vectors, [None, self.dimension]), valid
+
+
+def _all_of(conditions, message, rows=None):
+    """Op that fails with a message and the first places where a bool vector is False."""
+    places = tf.cast(tf.where(~conditions)[:, 0], tf.int32)
+    places = places if rows is None else tf.gather(rows, places)
+    return tf.debugging.Assert(tf.reduce_all(conditions), [message, places], summarize=10)
+
+
+def _check_resolutions(whitening, sizes):
+    fitted_at, wanted = whitening.provenance.get("resolutions"), list(map(str, sizes))
+    if fitted_at is not None and list(map(str, fitted_at)) != wanted:
+        raise UserError(
+            f"--whitening was fitted at the resolutions {','.join(map(str, fitted_at))}, and the "
+            f"export is for {','.join(wanted)}: give the same --resolutions, or fit it again"
+        )

@@ -1,0 +1,138 @@
+"""The model card: what an exported model is and where it comes from, as JSON and to read."""
+
+import dataclasses
+import datetime
+import hashlib
+import json
+from pathlib import Path
+
+from darac_tf.errors import UserError
+from darac_tf.evaluation.environment import environment
+from darac_tf.evaluation.fingerprint import model_fingerprint
+from darac_tf.export.card_page import card_page
+from darac_tf.export.scores import scores_from_report
+from darac_tf.models.descriptor import POOLING_LAYER, backbone_of
+from darac_tf.training.config import CONFIG_FILE
+
+EXTRA = "assets.extra"
+JSON_CARD = "model_card.json"
+PAGE = "MODEL_CARD.md"
+NOT_MEASURED = "not measured"
+
+
+@dataclasses.dataclass(frozen=True)
+class CardFacts:
+    """What a card says that the model itself does not know.
+
+    Attributes:
+        name: Of the model.
+        model_path: Run directory or `.keras` file that it was read from, or None.
+        whitening_path: File of the whitening, or None.
+        report: report.json of eval.py with its scores, or None.
+        command: The command that made the export, or None.
+    """
+
+    name: str
+    model_path: str | None = None
+    whitening_path: str | None = None
+    report: str | None = None
+    command: str | None = None
+
+
+def write_model_card(folder, model, settings, facts, dimension, folding, verification):
+    """Writes the card beside a SavedModel, as the last of its files: it lists the others' hashes.
+
+    Args:
+        folder: The SavedModel's folder.
+        model: The descriptor.
+        settings: `ExportSettings`.
+        facts: `CardFacts`.
+        dimension: Length of the exported descriptors.
+        folding: `Folding`.
+        verification: `Verification`, or None.
+
+    Raises:
+        UserError: If the report or the run's settings can't be read.
+    """
+    scores = NOT_MEASURED
+    if facts.report:
+        if not facts.model_path:
+            raise ValueError(f"`report` needs `model_path`. Received: {facts}")
+        scores = scores_from_report(facts.report, facts.model_path, settings.resolutions, dimension)
+    card = {
+        "name": facts.name,
+        "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "dimension": dimension,
+        **_model_part(model),
+        "resolutions": list(map(str, settings.resolutions)),
+        "combination": {"kind": settings.combination, "exponent": settings.exponent},
+        "precision": {"stored": settings.precision, "computed": "float32"},
+        "max_pixels": settings.max_pixels,
+        "batch_normalization": folding._asdict(),
+        "whitening": _whitening_part(settings.whitening, facts.whitening_path),
+        "training": _training_part(facts.model_path),
+        "scores": scores,
+        "verification": dataclasses.asdict(verification) if verification else NOT_MEASURED,
+        "command": facts.command,
+        "versions": environment(),
+        "checksums": _checksums(folder),
+    }
+    extra = Path(folder) / EXTRA
+    extra.mkdir(exist_ok=True)
+    text = json.dumps(card, indent=2, allow_nan=False)
+    (extra / JSON_CARD).write_text(text + "\n", encoding="ascii")
+    (extra / PAGE).write_text(card_page(card), encoding="utf-8")
+
+
+def _model_part(model):
+    network, preprocessing = backbone_of(model)
+    pooling = model.get_layer(POOLING_LAYER)
+    config = pooling.get_config()
+    options = {key: config[key] for key in config if key not in ("name", "dtype", "trainable")}
+    return {
+        "backbone": {
+            "name": network.name,
+            "parameters": network.count_params(),
+            "preprocessing": preprocessing.mode,
+        },
+        "pooling": {"name": type(pooling).__name__, "options": options},
+        "fingerprint": model_fingerprint(model),
+    }
+
+
+def _whitening_part(whitening, path):
+    if whitening is None:
+        return None
+    units, channels = whitening.projection.shape
+    return {
+        "from": channels,
+        "to": units,
+        "file": path and Path(path).name,
+        "sha256": path and _sha256(path),
+        "provenance": whitening.provenance,
+    }
+
+
+def _training_part(model_path):
+    """Settings of the run, or None where the model is a file without a run."""
+    if model_path is None:
+        return None
+    path = Path(model_path)
+    file = (path if path.is_dir() else path.parent) / CONFIG_FILE
+    if not file.is_file():
+        return None
+    try:
+        settings = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{file} holds no settings of a run: repair or remove it") from error
+    return {"run": (path if path.is_dir() else path.parent).name, "config": settings}
+
+
+def _checksums(folder):
+    files = sorted(path for path in Path(folder).rglob("*") if path.is_file())
+    return {path.relative_to(folder).as_posix(): _sha256(path) for path in files}
+
+
+def _sha256(path):
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,125 @@
+"""The network of an export: its weights as stored, and passes of bounded size through it."""
+
+import numpy as np
+import tensorflow as tf
+
+from darac_tf.errors import UserError
+from darac_tf.evaluation.combine import combine_resolutions
+from darac_tf.export.windows import BATCH_PIXELS, window_capacity
+
+
+class StoredNetwork(tf.Module):
+    """A descriptor whose weights are stored in one precision and computed with in float32.
+
+    Weights stay variables: all signatures share one copy, where constants would be copied into the
+    graph of each, which also ends at two gigabytes.
+
+    Args:
+        model: Descriptor. It is not changed, and not part of what is saved.
+        precision: One of `PRECISIONS`. Kernels are stored in it; vectors (biases, what is left of
+            batch normalisation, region weights) take no space to speak of and stay float32.
+
+    Raises:
+        UserError: If a weight does not fit into float16.
+    """
+
+    def __init__(self, model, precision="float32"):
+        super().__init__(name="network")
+        self.dimension = model.output_shape[-1]
+        self.trained = [_stored(v, precision) for v in model.trainable_variables]
+        self.fixed = [_stored(v, precision) for v in model.non_trainable_variables]
+
+        # The weights are arguments, so that they are read and widened once a request.
+        def describe(pixels, trained, fixed):
+            vectors, _ = model.stateless_call(trained, fixed, pixels, training=False)
+            return vectors
+
+        pixels = tf.TensorSpec([None, None, None, 3], tf.float32)
+        specs = [
+            [tf.TensorSpec(v.shape, v.dtype) for v in variables]
+            for variables in (model.trainable_variables, model.non_trainable_variables)
+        ]
+        self._describe = tf.function(describe, [pixels, *specs], autograph=False)
+
+    def weights(self):
+        """The weights as the network takes them, to be read once a request."""
+        return [list(map(_widened, variables)) for variables in (self.trained, self.fixed)]
+
+    def __call__(self, pixels, weights, batch_pixels=BATCH_PIXELS):
+        """Describes images of one shape, in passes of at most `batch_pixels` pixels.
+
+        Args:
+            pixels: float32 `(images, height, width, 3)` in [0, 255].
+            weights: What `weights` gave.
+            batch_pixels: One image is always taken.
+
+        Returns:
+            float32 `(images, dimension)` unit vectors.
+        """
+        shape = tf.shape(pixels, out_type=tf.int64)
+        count = tf.cast(shape[0], tf.int32)
+        step = window_capacity(shape[1] * shape[2], batch_pixels)
+
+        def one_pass(start, vectors):
+            batch = self._describe(pixels[start : start + step], *weights)
+            return start + step, tf.concat([vectors, batch], axis=0)
+
+        none = tf.zeros([0, self.dimension])
+        _, vectors = tf.while_loop(
+            lambda start, _: start < count,
+            one_pass,
+            (0, none),
+            shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, self.dimension])),
+            parallel_iterations=1,
+        )
+        return vectors
+
+
+class Describer(tf.Module):
+    """From pixels at each size to the vectors that are compared.
+
+    Args:
+        network: `StoredNetwork`.
+        whitening: Built `PCAWhitening` layer, or None.
+        combination: See `combine_resolutions`.
+        exponent: See `combine_resolutions`.
+    """
+
+    def __init__(self, network, whitening=None, combination="sum", exponent=None):
+        super().__init__(name="describer")
+        self.network = network
+        self.whitening = whitening
+        self._combination = (combination, exponent)
+        self.dimension = network.dimension if whitening is None else whitening.units
+
+    def __call__(self, sized_pixels, weights):
+        """Describes images of one shape at each size.
+
+        Args:
+            sized_pixels: List of float32 `(images, height, width, 3)`, one for each size.
+            weights: What `network.weights` gave.
+
+        Returns:
+            float32 `(images, dimension)` unit vectors.
+        """
+        described = [self.network(pixels, weights) for pixels in sized_pixels]
+        vectors = combine_resolutions(described, *self._combination)
+        return vectors if self.whitening is None else self.whitening(vectors)
+
+
+def _stored(weight, precision):
+    values = tf.convert_to_tensor(weight)
+    is_kernel = values.dtype == tf.float32 and len(values.shape) > 1
+    dtype = tf.dtypes.as_dtype(precision) if is_kernel else values.dtype
+    stored = tf.cast(values, dtype)
+    if not np.isfinite(tf.cast(stored, tf.float64)).all():
+        raise UserError(
+            f"--precision={precision}: a weight of {weight.path} is {np.abs(values).max():g}, "
+            "which does not fit; take bfloat16, or check the weights of the model"
+        )
+    return tf.Variable(stored, trainable=False, name=weight.path.replace("/", "."))
+
+
+def _widened(variable):
+    is_narrow = variable.dtype in (tf.bfloat16, tf.float16)
+    return tf.cast(variable, tf.float32) if is_narrow else tf.convert_to_tensor(variable)

@@ -1,0 +1,145 @@
+"""Comparing an exported model with the model it was made from, on real images."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from darac_tf.data import load_dataset
+from darac_tf.data.images import IMAGE_SUFFIXES
+from darac_tf.errors import UserError
+from darac_tf.evaluation.combine import combine_resolutions, whitening_layer
+from darac_tf.evaluation.extraction import Extractor
+
+_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How near the vectors of an export are to those of its source.
+
+    Attributes:
+        images: Images that both described.
+        unreadable: Images that both refused.
+        mean_cosine: Mean over the images.
+        min_cosine: The smallest.
+        max_difference: Largest absolute difference of a component.
+        farthest: The image of the smallest cosine.
+        threshold: The cosine that none may fall below.
+    """
+
+    images: int
+    unreadable: int
+    mean_cosine: float
+    min_cosine: float
+    max_difference: float
+    farthest: str
+    threshold: float
+
+    def __str__(self):
+        return (
+            f"{self.images} images: cosine {self.mean_cosine:.8f} on average, at least "
+            f"{self.min_cosine:.8f}; largest difference {self.max_difference:.2e}"
+        )
+
+
+def images_to_verify(source, limit):
+    """Paths of images, evenly spread over a collection.
+
+    Args:
+        source: A CSV file (`path,label`), or a folder with images in it or below it.
+        limit: Most images.
+
+    Returns:
+        List of paths.
+
+    Raises:
+        UserError: If there are none.
+    """
+    source = Path(source)
+    if source.is_file():
+        paths = list(map(str, load_dataset("csv", source).paths))
+    elif source.is_dir():
+        files = source.rglob("*")
+        paths = sorted(str(path) for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
+    else:
+        raise UserError(f"--verify: {source} is neither a folder nor a CSV file")
+    if not paths:
+        raise UserError(f"--verify: no image ({', '.join(IMAGE_SUFFIXES)}) below {source}")
+    chosen = np.linspace(0, len(paths) - 1, min(limit, len(paths))).round().astype(int)
+    return [paths[index] for index in chosen]
+
+
+def verify_export(folder, model, settings, paths, threshold):
+    """Describes images with a SavedModel from disk and with its source, and compares.
+
+    Args:
+        folder: The SavedModel.
+        model: The descriptor it was exported from.
+        settings: `ExportSettings` it was exported with.
+        paths: Images.
+        threshold: Smallest cosine that is accepted.
+
+    Returns:
+        `Verification`.
+
+    Raises:
+        UserError: If a cosine is below the threshold or not a number, if one of the two can read an
+            image and the other can't, or if no image can be read.
+    """
+    expected, usable = describe_with_source(model, settings, paths)
+    found, valid = describe_with_export(folder, paths)
+    if (usable != valid).any():
+        path = paths[int(np.argmax(usable != valid))]
+        raise UserError(
+            f"--verify: only one of the exported model and eval.py can read {path}: leave it out "
+            "of --verify, or raise --max_pixels"
+        )
+    found, expected = (x[valid].astype(np.float64) for x in (found, expected))
+    cosines = np.sum(found * expected, axis=1)
+    # A NaN is the smallest of all.
+    lowest = int(np.argmin(np.where(np.isnan(cosines), -np.inf, cosines)))
+    verification = Verification(
+        images=len(cosines),
+        unreadable=int(np.sum(~valid)),
+        mean_cosine=float(cosines.mean()),
+        min_cosine=float(cosines[lowest]),
+        max_difference=float(np.abs(found - expected).max()),
+        farthest=str(np.asarray(paths)[valid][lowest]),
+        threshold=threshold,
+    )
+    if not verification.min_cosine >= threshold:
+        raise UserError(
+            f"--verify: nothing is published: {verification.farthest} has a cosine below "
+            f"{threshold} to the source model ({verification}); take a higher --precision, or "
+            "lower --verify_threshold"
+        )
+    return verification
+
+
+def describe_with_source(model, settings, paths):
+    """As eval.py describes: float32 `(images, dimension)`, and bool `(images,)` which it could."""
+    extractor = Extractor(
+        lambda pixels: {"": model(pixels, training=False)}, paths, progress=False, skip_bad=True
+    )
+    described = [extractor.extract(size)[""] for size in settings.resolutions]
+    vectors = combine_resolutions(described, settings.combination, settings.exponent)
+    if settings.whitening is not None:
+        vectors = whitening_layer(settings.whitening, vectors.shape[-1])(vectors)
+    return vectors.numpy(), extractor.usable
+
+
+def describe_with_export(folder, paths):
+    """With signature `robust`: float32 `(images, dimension)`, and bool `(images,)`."""
+    # The signatures live as long as what was loaded.
+    loaded = tf.saved_model.load(str(folder))
+    robust = loaded.signatures["robust"]
+    batches = []
+    for start in range(0, len(paths), _BATCH):
+        data = [Path(path).read_bytes() for path in paths[start : start + _BATCH]]
+        batches.append(robust(image_bytes=tf.constant(data)))
+    return tuple(
+        np.concatenate([batch[name].numpy() for batch in batches])
+        for name in ("descriptor", "valid")
+    )

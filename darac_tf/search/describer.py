@@ -1,0 +1,127 @@
+"""An exported model as a function from the bytes of image files to descriptors."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from darac_tf.errors import UserError
+from darac_tf.evaluation.fingerprint import model_fingerprint
+
+_SIGNATURE = "robust"
+# The card and the warm-up requests, which lie here, change no descriptor.
+_NOT_COUNTED = "assets.extra"
+# Half precision changes the length of a unit vector by less.
+_LENGTH_TOLERANCE = 1e-2
+
+
+class ExportedDescriber:
+    """The `robust` signature of a SavedModel, as `export_savedmodel.py` writes it.
+
+    Args:
+        folder: The version's folder, `EXPORT/1`: the one that holds `saved_model.pb`.
+
+    Attributes:
+        folder: Absolute path of the folder.
+        fingerprint: `model_folder_fingerprint` of it.
+        dimension: Of the descriptors.
+
+    Raises:
+        UserError: If it is no SavedModel, has no such signature, or does not keep to it.
+    """
+
+    def __init__(self, folder):
+        self.folder = Path(folder).absolute()
+        self.fingerprint = model_folder_fingerprint(self.folder)
+        try:
+            # The loaded object has to stay: its variables live as long as it does.
+            self._loaded = tf.saved_model.load(str(self.folder))
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            raise UserError(f"{folder} can't be loaded as a SavedModel: export it again") from error
+        if _SIGNATURE not in self._loaded.signatures:
+            raise UserError(
+                f"{folder} has no signature {_SIGNATURE!r}: export it with export_savedmodel.py"
+            )
+        self._signature = self._loaded.signatures[_SIGNATURE]
+        # No image at all is a bad image, which gives zeros of the right length.
+        vectors, valid = self._run([b""])
+        self.dimension = vectors.shape[1]
+        if valid[0]:
+            raise UserError(f"{folder} takes an empty file for an image: export it again")
+
+    def __call__(self, data):
+        """Describes images.
+
+        Args:
+            data: Non-empty list of bytes, the content of an image file each.
+
+        Returns:
+            Tuple of float32 `(images, dimension)` and bool `(images,)`: whether it is an image
+            that can be described. The vectors of those that are have a length of about 1.
+
+        Raises:
+            UserError: If the model fails on all of them, or gives vectors of other lengths.
+        """
+        vectors, valid = self._run(data)
+        valid = valid & np.isfinite(vectors).all(axis=1)
+        lengths = np.linalg.norm(vectors[valid], axis=1)
+        if (abs(lengths - 1) > _LENGTH_TOLERANCE).any():
+            raise UserError(
+                f"{self.folder} gives descriptors of another length than 1: "
+                "export it with export_savedmodel.py"
+            )
+        return vectors, valid
+
+    def _run(self, data):
+        try:
+            out = self._signature(image_bytes=tf.constant(data, tf.string))
+            vectors, valid = out["descriptor"].numpy(), out["valid"].numpy()
+        except (KeyError, TypeError, tf.errors.OpError) as error:
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            raise UserError(
+                f"{self.folder} failed on {len(data)} images ({reason[:200]}): make "
+                "--batch_images smaller, or export it with export_savedmodel.py"
+            ) from error
+        if vectors.ndim != 2 or len(vectors) != len(data) or valid.shape != (len(data),):
+            raise UserError(
+                f"{self.folder} gives shapes {vectors.shape} and {valid.shape} for {len(data)} "
+                "images: export it with export_savedmodel.py"
+            )
+        return vectors.astype(np.float32, copy=False), valid
+
+
+def model_folder_fingerprint(folder):
+    """A hash of what a SavedModel computes: its graph, variables and assets.
+
+    Args:
+        folder: The folder that holds `saved_model.pb`.
+
+    Returns:
+        32 hexadecimal digits.
+
+    Raises:
+        UserError: If there is no SavedModel, or it can't be read.
+    """
+    folder = Path(folder)
+    if not (folder / "saved_model.pb").is_file():
+        versions = sorted(path.parent.name for path in folder.glob("*/saved_model.pb"))
+        hint = f"; give one of its versions, such as {folder / versions[-1]}" if versions else ""
+        raise UserError(f"--model: no saved_model.pb in {folder}{hint}")
+    files = (path for path in folder.rglob("*") if path.is_file())
+    names = sorted(path.relative_to(folder).as_posix() for path in files)
+    try:
+        return model_fingerprint(
+            *(
+                f"{name} {_digest(folder / name)}"
+                for name in names
+                if not name.startswith((f"{_NOT_COUNTED}/", "fingerprint.pb"))
+            )
+        )
+    except OSError as error:
+        raise UserError(f"--model: can't read {folder}: {error.strerror}") from error
+
+
+def _digest(path):
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()

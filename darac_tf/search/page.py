@@ -1,0 +1,131 @@
+"""One HTML page of queries and the images found for them, which opens from disk.
+
+All of it is in the file: thumbnails as `data:` URIs and a style sheet; there is no script. A
+content security policy allows these and nothing else. File names are untrusted and escaped.
+"""
+
+import base64
+import hashlib
+import html
+import os
+from pathlib import Path
+
+from darac_tf.errors import UserError
+from darac_tf.evaluation.html_assets import STYLE
+from darac_tf.evaluation.markdown import printable
+from darac_tf.evaluation.thumbnails import jpeg_uri, thumbnail
+from darac_tf.files import atomic_path
+
+PAGE_RANKS = 200
+_QUERY_SIDE, _RANK_SIDE = 280, 168
+_OWN_STYLE = """
+figure { --mark: var(--line); border-width: 1px; }
+figure a { display: block; color: inherit; }
+figure a:focus-visible { outline: 3px solid var(--right); outline-offset: -3px; }
+.asked p { margin: .15rem 0 .4rem; color: var(--soft); font-size: .8rem; }
+"""
+
+
+def write_page(path, queries, found, summary_lines=()):
+    """Writes the page.
+
+    Images that can't be read any more are named, with a text instead of a thumbnail.
+
+    Args:
+        path: HTML file to write.
+        queries: Non-empty list of `query.Query`.
+        found: For each, its list of `query.Found`; the first `PAGE_RANKS` are shown.
+        summary_lines: Sentences below the title.
+
+    Raises:
+        UserError: If the file can't be written.
+        ValueError: If there are no queries.
+    """
+    if not queries:
+        raise ValueError("A page of results needs at least one query. Received: none")
+    shown = [ranked[:PAGE_RANKS] for ranked in found]
+    root = _common_folder([item.path for ranked in shown for item in ranked])
+    lines = [*summary_lines, *_facts(found, root)]
+    names = ", ".join(Path(query.path).name for query in queries[:3])
+    title = f"Most like {names}{' and others' if len(queries) > 3 else ''}"
+    with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
+        file.write(_head(title, lines))
+        file.writelines(
+            _article(query, ranked, root) for query, ranked in zip(queries, shown, strict=True)
+        )
+        file.write("</main>\n</body>\n</html>\n")
+
+
+def _article(query, ranked, root):
+    name = Path(query.path).name
+    box = "" if query.box is None else f"box {', '.join(map(str, query.box))}"
+    alt = f"Query {name}{box and ', '}{box}"
+    image = _image(query.path, alt, _QUERY_SIDE, query.box)
+    items = "\n".join(_ranked(item, root) for item in ranked)
+    return (
+        f'<article>\n<div class="asked"><h2><bdi>{_text(name)}</bdi></h2>'
+        f"<p>{_text(box or 'the whole image')}</p>{image}</div>\n<ol>\n{items}\n</ol>\n</article>\n"
+    )
+
+
+def _ranked(item, root):
+    name = os.path.relpath(item.path, root) if root else item.path
+    alt = f"Rank {item.rank}, similarity {item.similarity:.4f}: {name}"
+    image = _image(item.path, alt, _RANK_SIDE)
+    return (
+        f'<li><figure title="{_text(alt)}"><a href="{_text(Path(item.path).as_uri())}">{image}</a>'
+        f'<figcaption><span>{item.rank}</span><span class="score">{item.similarity:.4f}</span>'
+        f'<bdi class="name">{_text(name)}</bdi></figcaption></figure></li>'
+    )
+
+
+def _image(path, alt, long_side, box=None):
+    try:
+        small = thumbnail(path, long_side, box)
+    except UserError:
+        return f'<div class="absent" role="img" aria-label="{_text(alt)}">cannot be read</div>'
+    height, width, _ = small.shape
+    size = f'width="{width}" height="{height}"'
+    return f'<img src="{jpeg_uri(small)}" alt="{_text(alt)}" {size} decoding="async">'
+
+
+def _common_folder(paths):
+    """The folder that holds all images, or None for no images."""
+    return os.path.commonpath([Path(path).parent for path in paths]) if paths else None
+
+
+def _facts(found, root):
+    """Sentences on what the page shows."""
+    if any(len(ranked) > PAGE_RANKS for ranked in found):
+        yield f"The first {PAGE_RANKS} of each query are shown."
+    if root:
+        yield f"Images are in {root}; a click opens one."
+
+
+def _head(title, lines):
+    style = STYLE + _OWN_STYLE
+    digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
+    policy = (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    items = "".join(f"<li>{_text(line)}</li>" for line in lines)
+    return f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{_text(title)}</title>
+<style>{style}</style>
+</head>
+<body>
+<h1>{_text(title)}</h1>
+<ul class="summary">{items}</ul>
+<main>
+"""
+
+
+def _text(text):
+    return html.escape(printable(str(text)), quote=True)

@@ -1,0 +1,138 @@
+"""Finding the images of an index that are most like some image."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from darac_tf.data.images import crop, decode_image, stored_size, unreadable
+from darac_tf.errors import UserError
+from darac_tf.evaluation.search import search
+from darac_tf.search.approximation import candidates
+from darac_tf.search.reading import MAX_FILE_BYTES
+from darac_tf.search.updating import NO_IMAGE
+
+
+@dataclass(frozen=True)
+class Query:
+    """An image to search with.
+
+    Attributes:
+        path: Its file.
+        box: `xmin, ymin, xmax, ymax` in whole pixels of the stored image, to look at this part
+            only; None for the whole.
+    """
+
+    path: str
+    box: tuple[int, int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """An image that was found.
+
+    Attributes:
+        rank: From 1.
+        similarity: Cosine of the angle between its descriptor and the query's, in [-1, 1].
+        path: Its file.
+    """
+
+    rank: int
+    similarity: float
+    path: str
+
+
+def find_similar(index, describer, queries, top_k=20, approximation=None):
+    """Searches an index.
+
+    Args:
+        index: `IndexFolder`.
+        describer: `ExportedDescriber` of its model.
+        queries: Non-empty list of `Query`; they need not be in the index.
+        top_k: Images to find for each, at least 1. Where the index has fewer, all are found.
+        approximation: `approximation.Approximation` of this index, which may miss images; None
+            compares with every image.
+
+    Returns:
+        List, for each query, of a list of `Found`, best first. Files of the same content stand
+        together, in the order of their paths; other images of equal similarity in the order they
+        were indexed.
+
+    Raises:
+        UserError: If a query can't be read, a box is empty or outside of its image, or the index
+            holds no image.
+        ValueError: If `top_k` is below 1.
+    """
+    if top_k < 1:
+        raise ValueError(f"top_k must be at least 1. Received: {top_k}")
+    keys, live = index.live()
+    if not len(live):
+        raise UserError(f"{index.folder} holds no image yet: index again")
+    vectors = _describe(describer, queries)
+    if approximation is None:
+        places, scores = search(vectors, index.vectors(live), top_k)
+        chosen = list(zip(live[places], scores, strict=True))
+    else:
+        chosen = [_among_candidates(index, approximation, row, live, top_k) for row in vectors]
+    return [_files(index, keys, live, *best, top_k) for best in chosen]
+
+
+def _among_candidates(index, approximation, vector, live, top_k):
+    """Exact scores of what an approximation finds: `(rows, scores)`."""
+    rows = candidates(index, approximation, vector[None], live, top_k)
+    places, scores = search(vector[None], index.vectors(rows), top_k)
+    return rows[places[0]], scores[0]
+
+
+def _files(index, keys, live, rows, scores, top_k):
+    found = []
+    for row, score in zip(rows, scores, strict=True):
+        key = keys[np.searchsorted(live, row)].tobytes()
+        # A writer may have dropped some of them since the index was opened.
+        for path in index.files.paths(key):
+            similarity = float(np.clip(score, -1, 1))
+            found.append(Found(len(found) + 1, similarity, os.fsdecode(path)))
+            if len(found) == top_k:
+                return found
+    return found
+
+
+def _describe(describer, queries):
+    """Vectors `(queries, dimension)`, one at a time: queries are few, and may be large."""
+    vectors = []
+    for query in queries:
+        vector, valid = describer([_content(query)])
+        if not valid[0]:
+            raise UserError(f"{query.path}: {NO_IMAGE}; name another image")
+        vectors.append(vector[0])
+    return np.stack(vectors)
+
+
+def _content(query):
+    path = Path(query.path)
+    if query.box is not None:
+        return _cut_out(path, query.box)
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise UserError(f"{path} is larger than {MAX_FILE_BYTES >> 20} MB: make it smaller")
+        return path.read_bytes()
+    except OSError as error:
+        raise UserError(unreadable(path)) from error
+
+
+def _cut_out(path, box):
+    """The part of an image in a box, as the bytes of a PNG file."""
+    height, width = stored_size(path)
+    xmin, ymin, xmax, ymax = box
+    if not (0 <= xmin < xmax <= width and 0 <= ymin < ymax <= height):
+        raise UserError(
+            f"--box={','.join(map(str, box))}: it must be xmin,ymin,xmax,ymax within the "
+            f"{width} x {height} pixels of {path}"
+        )
+    try:
+        image = decode_image(path.read_bytes())
+    except (OSError, tf.errors.InvalidArgumentError) as error:
+        raise UserError(unreadable(path)) from error
+    return tf.io.encode_png(crop(image, box)).numpy()

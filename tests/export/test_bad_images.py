@@ -1,0 +1,93 @@
+"""Bad images: `serving_default` refuses the request, `robust` marks them, nothing else changes."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from darac_tf.data.images import decode_image
+from darac_tf.evaluation.sizes import Factor
+from darac_tf.export import export_saved_model
+from darac_tf.models import build_descriptor
+from tests.export import kinds
+from tests.export.test_batches import described
+
+GOOD = kinds.encoded(kinds.picture(), "JPEG")
+
+
+@pytest.mark.parametrize("name", kinds.no_images())
+def test_what_is_no_image(serve, name):
+    data = kinds.no_images()[name]
+    found = serve([GOOD, data, GOOD], "robust")
+    assert found["valid"].tolist() == [True, False, True]
+    assert not found["descriptor"][1].any()
+    np.testing.assert_allclose(found["descriptor"][[0]], serve([GOOD])["descriptor"], atol=1e-6)
+    with pytest.raises(tf.errors.InvalidArgumentError, match=r"cannot be decoded as .* \[1\]"):
+        serve([GOOD, data, GOOD])
+
+
+def test_nothing_but_bad_images(serve):
+    found = serve(list(kinds.no_images().values()), "robust")
+    assert not found["valid"].any() and not found["descriptor"].any()
+    assert found["descriptor"].shape == (len(kinds.no_images()), 16)
+
+
+def can_decode(data):
+    try:
+        decode_image(data)
+    except tf.errors.InvalidArgumentError:
+        return False
+    return True
+
+
+def test_damaged_images(model, serve):
+    images = kinds.mutated(200)
+    found = [serve(images[i : i + 40], "robust") for i in range(0, 200, 40)]
+    vectors, valid = (np.concatenate([f[name] for f in found]) for name in ("descriptor", "valid"))
+    decodes = np.array([can_decode(data) for data in images])
+    assert 20 < valid.sum() < 180
+    # A header that is refused for its size is never decoded; all else is as eval.py decodes.
+    assert not (valid & ~decodes).any()
+    assert (valid == decodes).sum() >= 198
+    for data, vector in zip(images, vectors, strict=True):
+        expected = described(model, data) if vector.any() else np.zeros(16)
+        np.testing.assert_allclose(vector, expected, atol=1e-5)
+    for data, is_valid in list(zip(images, valid, strict=True))[::9]:
+        if is_valid:
+            serve([data])
+        else:
+            with pytest.raises(tf.errors.InvalidArgumentError):
+                serve([data])
+
+
+def test_bombs_are_refused_by_their_header(serve):
+    bombs = [kinds.png_bomb(20_000), kinds.gif_bomb(frames=1200, side=400)]
+    for data in bombs:
+        assert len(data) < 3_000_000
+        assert serve([data, GOOD], "robust")["valid"].tolist() == [False, True]
+        with pytest.raises(
+            tf.errors.InvalidArgumentError, match=r"more than 178956970 pixels .* \[1\]"
+        ):
+            serve([GOOD, data])
+
+
+def test_the_limit_is_a_setting_and_holds_after_a_resize(model, tmp_path):
+    export_saved_model(model, tmp_path / "m", (Factor(2),), max_pixels=4 * 40 * 56)
+    served = tf.saved_model.load(str(tmp_path / "m")).signatures
+    larger = kinds.encoded(kinds.picture(40, 57), "PNG")
+    valid = served["robust"](image_bytes=tf.constant([GOOD, larger]))["valid"]
+    assert valid.numpy().tolist() == [True, False]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="more than 8960 pixels"):
+        served["serving_default"](image_bytes=tf.constant([larger]))
+    with pytest.raises(tf.errors.InvalidArgumentError, match="between 1 and 8960 pixels"):
+        served["pixels"](pixels=tf.zeros([1, 40, 57, 3], tf.uint8))
+
+
+def test_a_negative_value_for_the_generalised_mean_is_named(tmp_path):
+    inputs = keras.Input((None, None, 3))
+    keras.Model(inputs, keras.layers.Conv2D(4, 8, strides=8)(inputs)).save(tmp_path / "n.keras")
+    signed = build_descriptor(str(tmp_path / "n.keras"), pooling="spoc")
+    export_saved_model(signed, tmp_path / "m", (32, 48), None, "gmean", 3.0)
+    served = tf.saved_model.load(str(tmp_path / "m")).signatures["serving_default"]
+    with pytest.raises(tf.errors.InvalidArgumentError, match="without negative values"):
+        served(image_bytes=tf.constant([GOOD]))

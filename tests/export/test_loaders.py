@@ -1,0 +1,71 @@
+"""What loads an export: TensorFlow alone, the loader of TensorFlow Serving, saved_model_cli."""
+
+import subprocess
+import sys
+
+import numpy as np
+import tensorflow as tf
+
+from darac_tf.export.warmup import read_warmup
+from tests.export import kinds
+
+
+def types(specs):
+    return {name: (spec.dtype.name, spec.shape.as_list()) for name, spec in specs.items()}
+
+
+def replayed(folder, requests):
+    """What a session, which is what TensorFlow Serving runs, gives for each request."""
+    found = []
+    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+        graph = tf.compat.v1.saved_model.load(session, ["serve"], str(folder))
+        for request in requests:
+            signature = graph.signature_def[request.model_spec.signature_name]
+            feeds = {
+                signature.inputs[name].name: tf.make_ndarray(value)
+                for name, value in request.inputs.items()
+            }
+            fetches = {name: info.name for name, info in signature.outputs.items()}
+            found.append(session.run(fetches, feeds))
+    return found
+
+
+def test_signatures(loaded):
+    files, vectors = {"image_bytes": ("string", [None])}, ("float32", [None, 16])
+    found = {
+        name: (types(call.structured_input_signature[1]), types(call.structured_outputs))
+        for name, call in loaded.signatures.items()
+    }
+    assert found == {
+        "serving_default": (files, {"descriptor": vectors}),
+        "robust": (files, {"descriptor": vectors, "valid": ("bool", [None])}),
+        "pixels": ({"pixels": ("uint8", [None, None, None, 3])}, {"descriptor": vectors}),
+    }
+
+
+def test_the_loader_of_tensorflow_serving_and_its_warm_up(exported, serve):
+    requests = read_warmup(exported)
+    names = {request.model_spec.signature_name for request in requests}
+    assert names == {"serving_default", "robust", "pixels"}
+    assert {request.model_spec.name for request in requests} == {"small"}
+    for request, found in zip(requests, replayed(exported, requests), strict=True):
+        lengths = np.linalg.norm(found["descriptor"], axis=1)
+        np.testing.assert_allclose(lengths, found.get("valid", np.ones(len(lengths))), atol=1e-5)
+        if request.model_spec.signature_name == "serving_default":
+            files = list(tf.make_ndarray(request.inputs["image_bytes"]))
+            np.testing.assert_allclose(found["descriptor"], serve(files)["descriptor"], atol=1e-6)
+
+
+def test_saved_model_cli(exported, serve, tmp_path):
+    cli = [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli"]
+    command = [*cli, "show", "--dir", str(exported), "--all"]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "signature_def['robust']" in shown and "inputs['image_bytes']" in shown
+    data = kinds.encoded(kinds.picture(), "JPEG")
+    np.save(tmp_path / "images.npy", np.array([data]))
+    command = [*cli, "run", "--dir", str(exported), "--tag_set", "serve"]
+    command += ["--signature_def", "serving_default", "--outdir", str(tmp_path)]
+    command += ["--inputs", f"image_bytes={tmp_path / 'images.npy'}"]
+    subprocess.run(command, capture_output=True, check=True, cwd=tmp_path)
+    found = np.load(tmp_path / "descriptor.npy")
+    np.testing.assert_allclose(found, serve([data])["descriptor"], atol=1e-6)

@@ -1,0 +1,73 @@
+"""An export is compared with its source, and is not published when it is too far from it."""
+
+import shutil
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from darac_tf.errors import UserError
+from darac_tf.export import ExportSettings, publish
+from darac_tf.export.verification import images_to_verify
+from tests.export.conftest import RESOLUTIONS, card_of
+from tests.helpers import write_collection, write_image
+
+
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
+def test_precisions(model, exported, precision, tmp_path):
+    paths = images_to_verify(write_collection(tmp_path / "photos"), 10)
+    assert len(paths) == len(set(paths)) == 10
+    settings = ExportSettings(RESOLUTIONS, precision=precision)
+    published = publish(model, tmp_path / "out", settings, verify_paths=paths)
+    worst = {"float32": 1e-5, "bfloat16": 2e-2, "float16": 2e-3}[precision]
+    found = published.verification
+    assert found.images == 10 and found.max_difference < worst
+    assert (found.max_difference > 1e-5) == (precision != "float32")
+    assert card_of(published.folder)["verification"]["min_cosine"] == found.min_cosine > 0.999
+    vectors = tf.saved_model.load(str(published.folder)).signatures["robust"](
+        image_bytes=tf.constant([Path(paths[0]).read_bytes()])
+    )["descriptor"]
+    assert vectors.dtype == tf.float32 and abs(np.linalg.norm(vectors) - 1) < 1e-6
+    sizes = [
+        sum(path.stat().st_size for path in folder.glob("variables/*.data*"))
+        for folder in (published.folder, exported)
+    ]
+    assert sizes[0] < (0.6 if precision != "float32" else 1.01) * sizes[1]
+
+
+def test_nothing_is_published_below_the_threshold(model, tmp_path):
+    path = write_image(tmp_path / "a.png")
+    settings = ExportSettings(RESOLUTIONS, precision="bfloat16")
+    with pytest.raises(UserError, match=r"nothing is published: .*a.png has a cosine below"):
+        publish(model, tmp_path / "out", settings, verify_paths=[path], threshold=0.99999999)
+    assert not any((tmp_path / "out").iterdir())
+
+
+def test_verification_where_images_cannot_be_read(model, tmp_path):
+    good = write_image(tmp_path / "a.png")
+    shutil.copy(good, tmp_path / "b.png")
+    (tmp_path / "c.png").write_bytes(b"no image")
+    published = publish(
+        model,
+        tmp_path / "out",
+        ExportSettings(RESOLUTIONS),
+        verify_paths=images_to_verify(tmp_path, 9),
+    )
+    assert (published.verification.images, published.verification.unreadable) == (2, 1)
+    small = ExportSettings(RESOLUTIONS, max_pixels=100)
+    with pytest.raises(UserError, match="only one of the exported model and eval"):
+        publish(model, tmp_path / "out", small, verify_paths=[good])
+    for source, message in [("nowhere", "neither"), ("empty", "no image")]:
+        (tmp_path / "empty").mkdir(exist_ok=True)
+        with pytest.raises(UserError, match=message):
+            images_to_verify(tmp_path / source, 3)
+
+
+def test_a_weight_beyond_float16(model, tmp_path):
+    copy = keras.models.clone_model(model)
+    copy.set_weights([weight * 1e6 for weight in model.get_weights()])
+    settings = ExportSettings(RESOLUTIONS, precision="float16")
+    with pytest.raises(UserError, match="take bfloat16"):
+        publish(copy, tmp_path / "out", settings)

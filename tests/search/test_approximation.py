@@ -1,0 +1,113 @@
+"""Approximate search: what it finds, scores, and when a kept faiss index is used."""
+
+import sys
+
+import pytest
+
+from darac_tf.errors import UserError
+from darac_tf.search import IndexFolder, Query, find_similar, writing
+from darac_tf.search import approximation as approximations
+from tests.search.collection import run, write_file
+from tests.search.small_model import StandIn
+
+
+def search(index, *queries, **options):
+    with IndexFolder(index) as opened:
+        return find_similar(opened, StandIn(), list(queries), **options)
+
+
+@pytest.fixture
+def stand_in_index(tmp_path):
+    for number in range(200):
+        write_file(tmp_path / "photos" / f"{number:03d}.jpg", f"content {number}".encode())
+    run(tmp_path / "index", tmp_path / "photos")
+    return tmp_path / "index"
+
+
+def approximate(index, kind):
+    with writing(index) as opened:
+        approximations.make_approximation(opened, kind)
+    with IndexFolder(index) as opened:
+        return approximations.load_approximation(opened, kind)
+
+
+def test_approximate_search_that_misses_nothing_is_the_exact_one(stand_in_index, tmp_path):
+    pytest.importorskip("faiss")
+    query = Query(str(write_file(tmp_path / "query.jpg", b"a query")))
+    # Files that come and go after the faiss index was made.
+    approximate(stand_in_index, "Flat")
+    exact = search(stand_in_index, query, top_k=30)
+    for item in exact[0][:6]:
+        (tmp_path / "photos" / item.path.split("/")[-1]).unlink()
+    write_file(tmp_path / "photos" / "late.jpg", b"a query")
+    run(stand_in_index, tmp_path / "photos")
+    with IndexFolder(stand_in_index) as opened:
+        loaded = approximations.load_approximation(opened, "Flat")
+    assert len(loaded.rows) == 200
+    exact = search(stand_in_index, query, top_k=30)
+    assert exact[0][0].path.endswith("late.jpg")
+    assert search(stand_in_index, query, top_k=30, approximation=loaded) == exact
+    everything = search(stand_in_index, query, top_k=900)
+    assert len(everything[0]) == 195
+    assert search(stand_in_index, query, top_k=900, approximation=loaded) == everything
+
+
+def test_a_graph_finds_most(stand_in_index, tmp_path):
+    pytest.importorskip("faiss")
+    loaded = approximate(stand_in_index, "HNSW32")
+    queries = [
+        Query(str(write_file(tmp_path / f"query {number}.jpg", f"query {number}".encode())))
+        for number in range(10)
+    ]
+    exact = search(stand_in_index, *queries, top_k=10)
+    found = search(stand_in_index, *queries, top_k=10, approximation=loaded)
+    shared = sum(
+        len({i.path for i in a} & {i.path for i in b}) for a, b in zip(exact, found, strict=True)
+    )
+    assert shared >= 90
+    # Scores are exact ones.
+    everything = search(stand_in_index, *queries, top_k=200)
+    for ranked, all_ranked in zip(found, everything, strict=True):
+        similarities = {item.path: item.similarity for item in all_ranked}
+        assert all(item.similarity == similarities[item.path] for item in ranked)
+
+
+def test_a_faiss_index_that_no_longer_fits_is_not_used(stand_in_index, tmp_path):
+    pytest.importorskip("faiss")
+    approximate(stand_in_index, "Flat")
+    for number in range(21):
+        write_file(tmp_path / "photos" / f"late {number}.jpg", f"late {number}".encode())
+    run(stand_in_index, tmp_path / "photos")
+    with IndexFolder(stand_in_index) as opened:
+        assert approximations.load_approximation(opened, "Flat") is None
+        assert approximations.load_approximation(opened, "HNSW32") is None
+    approximate(stand_in_index, "Flat")
+    # Compaction numbers the rows anew.
+    for number in range(100):
+        (tmp_path / "photos" / f"{number:03d}.jpg").unlink()
+    run(stand_in_index, tmp_path / "photos")
+    with writing(stand_in_index) as opened:
+        assert approximations.load_approximation(opened, "Flat") is None
+        assert len(list(stand_in_index.glob("faiss-*"))) == 1
+        approximations.remove_stale(opened)
+        assert not list(stand_in_index.glob("faiss-*"))
+
+
+def test_a_damaged_faiss_index(stand_in_index):
+    pytest.importorskip("faiss")
+    approximate(stand_in_index, "Flat")
+    (folder,) = stand_in_index.glob("faiss-*")
+    (folder / "graph.faiss").write_bytes(b"IxFI damaged")
+    with (
+        IndexFolder(stand_in_index) as opened,
+        pytest.raises(UserError, match=r"is damaged: delete it"),
+    ):
+        approximations.load_approximation(opened, "Flat")
+
+
+def test_automatic_kind(monkeypatch):
+    pytest.importorskip("faiss")
+    assert approximations.automatic_kind(approximations.AUTOMATIC_IMAGES) is None
+    assert approximations.automatic_kind(approximations.AUTOMATIC_IMAGES + 1) == "HNSW32"
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    assert approximations.automatic_kind(approximations.AUTOMATIC_IMAGES + 1) is None

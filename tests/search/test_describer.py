@@ -1,0 +1,62 @@
+"""Exported models as the search uses them."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from darac_tf.errors import UserError
+from darac_tf.search import ExportedDescriber
+from tests.search.collection import write_file
+from tests.search.small_model import DIMENSION, write_model
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    return ExportedDescriber(write_model(tmp_path_factory.mktemp("export") / "1"))
+
+
+def test_the_model_is_what_its_files_are(model, tmp_path):
+    assert model.dimension == DIMENSION
+    other = ExportedDescriber(write_model(tmp_path / "2", shift=0.0))
+    assert other.fingerprint != model.fingerprint
+    copy = tmp_path / "copy"
+    for path in model.folder.rglob("*"):
+        if path.is_file():
+            write_file(copy / path.relative_to(model.folder), path.read_bytes())
+    write_file(copy / "assets.extra" / "model_card.json", b"{}")
+    assert ExportedDescriber(copy).fingerprint == model.fingerprint
+    with pytest.raises(UserError, match=r"--model: no saved_model.pb in .*; give one of its ver"):
+        ExportedDescriber(model.folder.parent)
+    with pytest.raises(UserError, match=r"no saved_model.pb in .*/nothing$"):
+        ExportedDescriber(tmp_path / "nothing")
+    write_file(copy / "saved_model.pb", b"damaged")
+    with pytest.raises(UserError, match="can't be loaded as a SavedModel"):
+        ExportedDescriber(copy)
+
+
+class _Odd(tf.Module):
+    """A model that does not keep to the contract."""
+
+    def __init__(self, length):
+        super().__init__()
+        self._length = length
+
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    def robust(self, image_bytes):
+        ok = tf.strings.length(image_bytes) > 0
+        vectors = tf.cast(ok, tf.float32)[:, None] * tf.constant([self._length, 0.0])
+        return {"descriptor": vectors, "valid": ok}
+
+
+def test_models_that_do_not_keep_to_the_contract(tmp_path):
+    long = _Odd(2.0)
+    tf.saved_model.save(long, str(tmp_path / "long"), signatures={"robust": long.robust})
+    with pytest.raises(UserError, match="descriptors of another length than 1"):
+        ExportedDescriber(tmp_path / "long")([b"image"])
+    # Not a number counts as an image that can't be described.
+    nan = _Odd(np.nan)
+    tf.saved_model.save(nan, str(tmp_path / "nan"), signatures={"robust": nan.robust})
+    assert not ExportedDescriber(tmp_path / "nan")([b"image"])[1].any()
+    tf.saved_model.save(long, str(tmp_path / "other"), signatures={"serve": long.robust})
+    with pytest.raises(UserError, match="has no signature 'robust'"):
+        ExportedDescriber(tmp_path / "other")

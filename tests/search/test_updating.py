@@ -1,0 +1,236 @@
+"""Incremental updates: what is described, dropped, kept and listed as unreadable."""
+
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from darac_tf.search import IndexFolder, reading, updating
+from tests.search.collection import assert_same, entries, expected, run, write_file
+from tests.search.small_model import StandIn
+
+
+@pytest.fixture
+def photos(tmp_path):
+    for name in "abc":
+        write_file(tmp_path / "photos" / "sub" / f"{name}.jpg", name.encode())
+    write_file(tmp_path / "photos" / "d.PNG", b"d")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def index(tmp_path):
+    return tmp_path / "index"
+
+
+def test_first_run_describes_all(photos, index):
+    write_file(photos / "notes.txt", b"no image")
+    write_file(photos / ".hidden.jpg", b"hidden")
+    write_file(photos / ".trash" / "e.jpg", b"thrown away")
+    changes, described = run(index, photos)
+    assert (changes.total, changes.new, changes.changed, changes.removed) == (4, 4, 0, 0)
+    assert changes.described == 4 and sorted(described) == [b"a", b"b", b"c", b"d"]
+    assert len(entries(index)) == 4
+    (photos / ".hidden.jpg").unlink()
+    shutil.rmtree(photos / ".trash")
+    assert_same(entries(index), expected(photos))
+
+
+def test_second_run_reads_nothing(photos, index, monkeypatch):
+    run(index, photos)
+    monkeypatch.setattr(updating, "read_ahead", lambda paths: (pytest.fail(p) for p in paths))
+    changes, described = run(index, photos)
+    assert (changes.total, changes.new, changes.changed, changes.removed) == (4, 0, 0, 0)
+    assert described == [] and changes.faults == []
+
+
+def test_added_changed_touched_renamed_and_removed_files(photos, index):
+    run(index, photos)
+    write_file(photos / "new.jpg", b"new")
+    write_file(photos / "sub" / "a.jpg", b"A", seconds=5)  # the same size, another time
+    write_file(photos / "sub" / "b.jpg", b"b", seconds=5)  # only the time
+    (photos / "sub" / "c.jpg").rename(photos / "renamed.jpg")
+    (photos / "d.PNG").unlink()
+    changes, described = run(index, photos)
+    assert (changes.total, changes.new, changes.changed, changes.removed) == (4, 2, 1, 2)
+    assert sorted(described) == [b"A", b"new"]
+    assert_same(entries(index), expected(photos))
+
+
+def test_a_change_of_the_size_alone_is_seen(photos, index):
+    run(index, photos)
+    write_file(photos / "d.PNG", b"longer")
+    assert run(index, photos)[1] == [b"longer"]
+
+
+def test_copies_are_described_once_and_all_are_found(photos, index):
+    for name in ("x", "y", "z"):
+        write_file(photos / f"{name}.jpg", b"copy")
+    changes, described = run(index, photos, batch_images=2)
+    assert described.count(b"copy") == 1 and changes.described == 5
+    assert_same(entries(index), expected(photos))
+    # A further copy in another run.
+    write_file(photos / "late.jpg", b"copy")
+    assert run(index, photos)[1] == []
+    assert_same(entries(index), expected(photos))
+
+
+def test_copies_in_different_batches_are_described_once(photos, index):
+    write_file(photos / "sub" / "zz.jpg", b"d")
+    _, described = run(index, photos, batch_images=1)
+    assert sorted(described) == [b"a", b"b", b"c", b"d"]
+
+
+def test_a_file_that_was_written_just_now_is_read_again(photos, index):
+    fresh = photos / "fresh.jpg"
+    fresh.write_bytes(b"one")
+    time_ns = fresh.stat().st_mtime_ns
+    run(index, photos)
+    fresh.write_bytes(b"two")
+    os.utime(fresh, ns=(time_ns, time_ns))  # a clock too coarse to tell
+    changes, described = run(index, photos)
+    assert described == [b"two"] and changes.changed == 1
+    assert_same(entries(index), expected(photos))
+
+
+def test_unreadable_images_are_listed_and_not_tried_again(photos, index):
+    bad, empty = write_file(photos / "bad.jpg", b"bad 1"), write_file(photos / "e.jpg", b"bad")
+    (photos / "gone.jpg").symlink_to(photos / "nothing.jpg")
+    listed = [
+        (str(bad), updating.NO_IMAGE),
+        (str(empty), updating.NO_IMAGE),
+        (str(photos / "gone.jpg"), "can't be read: No such file or directory"),
+    ]
+    changes, described = run(index, photos)
+    assert changes.faults == listed and changes.new == 6
+    assert len(described) == 6
+    changes, described = run(index, photos)
+    assert changes.faults == listed and described == []
+    write_file(bad, b"mended", seconds=9)
+    changes, described = run(index, photos)
+    assert changes.faults == listed[1:] and described == [b"mended"]
+    (photos / "gone.jpg").unlink()
+    assert_same(entries(index), expected(photos))
+
+
+def test_an_image_that_becomes_bad_is_no_longer_found(photos, index):
+    run(index, photos)
+    write_file(photos / "d.PNG", b"bad now", seconds=1)
+    changes, _ = run(index, photos)
+    assert [path for path, _ in changes.faults] == [str(photos / "d.PNG")]
+    assert_same(entries(index), expected(photos))
+
+
+def test_what_cannot_be_opened_is_tried_again(photos, index, monkeypatch):
+    real = os.open
+
+    def refuse(path, *arguments):
+        if path == os.fsencode(photos / "d.PNG"):
+            raise PermissionError(13, "Permission denied")
+        return real(path, *arguments)
+
+    monkeypatch.setattr(os, "open", refuse)
+    changes, _ = run(index, photos)
+    assert changes.faults == [(str(photos / "d.PNG"), "can't be read: Permission denied")]
+    monkeypatch.setattr(os, "open", real)
+    changes, described = run(index, photos)
+    assert changes.faults == [] and described == [b"d"]
+
+
+def test_a_folder_that_cannot_be_listed_keeps_its_files(photos, index, monkeypatch):
+    run(index, photos)
+    real = os.scandir
+
+    def refuse(path):
+        if os.fspath(path) == os.fsencode(photos / "sub"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    changes, _ = run(index, photos)
+    monkeypatch.setattr(os, "scandir", real)
+    assert changes.removed == 0
+    assert changes.faults == [(str(photos / "sub"), "can't be listed: Permission denied")]
+    assert_same(entries(index), expected(photos))
+
+
+def test_too_large_files_and_pipes_do_no_harm(photos, index, monkeypatch):
+    monkeypatch.setattr(reading, "MAX_FILE_BYTES", 3 << 20)
+    large = write_file(photos / "large.jpg", bytes((3 << 20) + 1))
+    os.mkfifo(photos / "pipe.jpg")
+    changes, _ = run(index, photos)
+    assert changes.faults == [
+        (str(large), "is larger than 3 MB"),
+        (str(photos / "pipe.jpg"), "is no file"),
+    ]
+
+
+def test_vectors_that_no_file_needs_are_removed(photos, index):
+    run(index, photos)
+    (photos / "d.PNG").unlink()
+    # One of four is not more than a fourth.
+    assert run(index, photos)[0].compacted == 0
+    (photos / "sub" / "a.jpg").unlink()
+    assert run(index, photos)[0].compacted == 2
+    assert [path.name for path in index.glob("vectors-*")] == ["vectors-2"]
+    assert (index / "vectors-2" / "rows.f32").stat().st_size == 2 * 48 * 4
+    assert_same(entries(index), expected(photos))
+    write_file(photos / "d.PNG", b"d")
+    assert run(index, photos)[1] == [b"d"]
+    assert_same(entries(index), expected(photos))
+
+
+def test_a_reader_survives_compaction(photos, index):
+    run(index, photos)
+    with IndexFolder(index) as reader:
+        _, rows = reader.live()
+        before = reader.vectors(rows)
+        (photos / "sub" / "a.jpg").unlink()
+        (photos / "d.PNG").unlink()
+        run(index, photos)
+        assert before.shape == (4, 48) and np.isfinite(before[:]).all()
+
+
+def test_damaged_vectors_are_made_again(photos, index):
+    run(index, photos)
+    rows = index / "vectors-1" / "rows.f32"
+    data = bytearray(rows.read_bytes())
+    data[48 * 4 + 5] ^= 255
+    rows.write_bytes(data)
+    # Only a writer looks at checksums.
+    assert len(entries(index)) == 4
+    changes, described = run(index, photos)
+    assert len(described) == changes.compacted == 1
+    assert_same(entries(index), expected(photos))
+
+
+def test_bytes_of_a_batch_are_bounded(photos, index, monkeypatch):
+    monkeypatch.setattr(updating, "_BATCH_BYTES", 2)
+    sizes = []
+
+    class Counting(StandIn):
+        def __call__(self, data):
+            sizes.append(len(data))
+            return super().__call__(data)
+
+    run(index, photos, describer=Counting())
+    assert sizes == [2, 2]
+
+
+def test_batch_images_must_be_positive(photos, index):
+    with pytest.raises(ValueError, match="Received: 0"):
+        run(index, photos, batch_images=0)
+
+
+def test_a_file_that_grows_while_it_is_read_is_read_again(photos, monkeypatch):
+    real = os.fstat
+
+    class Earlier:
+        st_mode, st_mtime_ns, st_size = 0o100644, 1, 0
+
+    path = os.fsencode(photos / "d.PNG")
+    monkeypatch.setattr(reading.os, "fstat", lambda _: Earlier)
+    assert reading.read_file(path).size == reading.UNKNOWN
+    monkeypatch.setattr(reading.os, "fstat", real)
+    assert reading.read_file(path).size == 1

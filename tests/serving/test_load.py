@@ -1,0 +1,57 @@
+"""Concurrent clients: no wrong vector, no failure, memory that does not grow; and wrong is seen."""
+
+import numpy as np
+import pytest
+
+from benchmarks.serving_images import mixed_images
+from benchmarks.serving_load import Tally, chooser, load, markdown, measure, offline_answers
+from tests.serving.servicer import Faults, serving
+
+
+@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+def test_a_few_seconds_of_load(small_model, protocol):
+    tally = measure(small_model, 8, 3, 1, 0.05, protocol, batch=2)
+    assert tally.wrong == 0 and not tally.errors, markdown(tally, 8, 2, protocol)
+    assert len(tally.latencies) > 20 and tally.images == 2 * len(tally.latencies)
+    _, warm, end, peak = tally.memory
+    assert warm > 50 and end < warm + 150 and peak >= end
+    assert f"| requests | {len(tally.latencies)} |" in markdown(tally, 8, 2, protocol)
+
+
+def test_wrong_vectors_verdicts_and_failures_are_counted(small_model):
+    data = mixed_images(6, 4)
+    vectors, valid = offline_answers(small_model, data)
+    assert valid.tolist() == [True] * 6 + [False] * 4
+    shifted = vectors.copy()
+    shifted[2, 0] += 1e-3
+    swapped = valid.copy()
+    swapped[3] = False
+    faults = Faults(lambda number: "UNAVAILABLE" if number % 3 == 0 else None)
+    with serving(small_model, faults) as server:
+        for wrong_vectors, wrong_valid, wrong_place in ((shifted, valid, 2), (vectors, swapped, 3)):
+            tally, asked = Tally(), []
+
+            def choose(rng, count, asked=asked):
+                asked.append(int(rng.integers(len(data))))
+                return np.array([asked[-1]])
+
+            answers = (data, wrong_vectors, wrong_valid)
+            load(server.grpc, "grpc", choose, answers, 1, 1.5, 1, tally)
+            assert tally.errors["UNAVAILABLE"] > 0
+            assert len(tally.latencies) + tally.errors["UNAVAILABLE"] == len(asked)
+            share = tally.wrong / len(tally.latencies)
+            assert 0 < share < 0.5 and tally.images == len(tally.latencies) - tally.wrong
+            assert tally.wrong <= asked.count(wrong_place)
+
+
+def test_a_share_of_the_images_is_corrupt():
+    valid = np.array([True] * 5 + [False] * 3)
+    rng = np.random.default_rng(0)
+    found = chooser(valid, 0.1)(rng, 10_000)
+    assert 0.08 < (~valid[found]).mean() < 0.12 and set(found.tolist()) == set(range(8))
+    assert valid[chooser(valid, 0.0)(rng, 1000)].all()
+
+
+def test_images_are_the_same_for_a_seed():
+    first, again, other = mixed_images(12), mixed_images(12), mixed_images(12, seed=1)
+    assert first == again and first != other and len(first) == 20
