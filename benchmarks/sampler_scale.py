@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
+from benchmarks.process_memory import peak_mib
 from darac_tf import cli
 from darac_tf.errors import UserError
 
@@ -92,10 +93,9 @@ def measure(folder):
         if batch == 0:
             marks.append(("first batch", time.perf_counter()))
     marks.append(("other batches", time.perf_counter()))
-    status = Path("/proc/self/status").read_text()
     result = {name: now - before for (_, before), (name, now) in itertools.pairwise(marks)}
     result["until first batch"] = marks[-2][1] - marks[0][1]
-    result["peak MiB"] = int(status.split("VmHWM:")[1].split()[0]) / 1024
+    result["peak MiB"] = peak_mib()
     return result
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
+from benchmarks.process_memory import status_mib
 from darac_tf import cli
 from darac_tf.errors import UserError
 from darac_tf.evaluation.search import search
@@ -68,14 +69,6 @@ def seconds(call):
     started = time.perf_counter()
     call()
     return time.perf_counter() - started
-
-
-def status_mib(name):
-    """A line of /proc/self/status, such as VmHWM, in MiB."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith(name + ":"):
-            return int(line.split()[1]) / 1024
-    raise UserError(f"/proc/self/status has no {name}: run this on Linux")
 
 
 class PeakMemory:

@@ -94,6 +94,12 @@ def stored_size(path):
     return height, width
 
 
+def images_below(folder):
+    """Paths of the image files in a folder and below it, sorted list of strings."""
+    files = Path(folder).rglob("*")
+    return sorted(str(path) for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
+
+
 def check_images(paths):
     """Decodes images one after another, to find the one that a failed pipeline stumbled over.
 

@@ -36,7 +36,7 @@ def approximate_search(queries, database, top_k, index="HNSW32"):
             for it or empty, or descriptors hold NaN or infinity or differ in their dimension.
         ValueError: If an argument has the wrong shape or range.
     """
-    faiss = _faiss()
+    faiss = load_faiss()
     if np.ndim(queries) != 2 or len(database.shape) != 2 or top_k < 1:
         raise ValueError(
             "queries and database must be (rows, dim) and top_k at least 1. "
@@ -46,7 +46,7 @@ def approximate_search(queries, database, top_k, index="HNSW32"):
     if not len(database):
         raise UserError("the database holds no image to rank: add images")
     queries = finite_rows(queries, "query descriptors").astype(np.float32)
-    built = _build(faiss, database, index)
+    built = build_index(faiss, database, index)
     k = int(min(top_k, database.shape[0]))  # faiss refuses NumPy integers
     scores, rows = built.search(queries, k)
     # faiss fills places that it has no row for with the smallest float.
@@ -81,7 +81,12 @@ def recall_against_exact(approx_rows, exact_rows):
     return float(found / exact_rows.size)
 
 
-def _faiss():
+def load_faiss():
+    """The module `faiss`.
+
+    Raises:
+        UserError: If it is not installed.
+    """
     try:
         import faiss
     except ImportError as error:
@@ -89,7 +94,17 @@ def _faiss():
     return faiss
 
 
-def _build(faiss, database, text):
+def build_index(faiss, database, text):
+    """An index of all rows of a database.
+
+    Args:
+        faiss: Of `load_faiss`.
+        database: `(N, D)` float descriptors, array or memmap.
+        text: For `faiss.index_factory`.
+
+    Raises:
+        UserError: If faiss does not know the kind, or the rows are too few or not finite.
+    """
     n_rows, dim = database.shape
     try:
         built = faiss.index_factory(dim, text, faiss.METRIC_INNER_PRODUCT)

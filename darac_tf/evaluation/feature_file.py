@@ -5,31 +5,16 @@ move, and a changed image is not taken for the one that was described.
 """
 
 import dataclasses
-import json
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from darac_tf.errors import UserError
+from darac_tf.evaluation.archives import read_archive, write_archive
 from darac_tf.evaluation.whitening import keys_of_images
-from darac_tf.files import atomic_path
 
 SUFFIX = ".npz"
-_NAMES = ("paths", "vectors", "valid", "keys", "provenance")
-# What NumPy, zipfile and json raise for files that are damaged or something else. RuntimeError
-# covers zip features that Python lacks, IndexError a bare `.npy` array, which has no names.
-_DAMAGE = (
-    ValueError,
-    KeyError,
-    IndexError,
-    EOFError,
-    TypeError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+_NAMES = ("paths", "vectors", "valid", "keys")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -65,11 +50,7 @@ class FeatureFile:
             ValueError: If the provenance holds NaN or infinity.
             TypeError: If the provenance is not JSON.
         """
-        arrays = {name: getattr(self, name) for name in _NAMES}
-        arrays["provenance"] = np.array(json.dumps(self.provenance, allow_nan=False))
-        # An open file, because `np.savez` would add ".npz" to a name without it.
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)
+        write_archive(path, {name: getattr(self, name) for name in _NAMES}, self.provenance)
 
     def rows_of(self, paths):
         """Where image files are found in `vectors`.
@@ -104,16 +85,10 @@ def load_feature_file(path):
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            arrays = {name: np.asarray(archive[name]) for name in _NAMES}
-        provenance = json.loads(str(arrays.pop("provenance")))
+        arrays, provenance = read_archive(path, dict.fromkeys(_NAMES))
+        return FeatureFile(**arrays, provenance=provenance, name=str(path))
     except OSError as error:
         raise UserError(f"can't read the features {path}: {error.strerror}; check it") from error
-    except _DAMAGE as error:
-        raise UserError(f"{path} is no feature file, or is damaged: make it again") from error
-    try:
-        return FeatureFile(**arrays, provenance=provenance, name=str(path))
     except ValueError as error:
         raise UserError(f"{path} is no feature file, or is damaged: make it again") from error
 

@@ -4,14 +4,12 @@ Everything is in the file: thumbnails as `data:` URIs, style and script inline. 
 policy allows these and nothing else. File names are untrusted and escaped.
 """
 
-import base64
-import hashlib
-import html
 import os
 from pathlib import Path
 
 from darac_tf.evaluation.html_assets import SCRIPT, STYLE
-from darac_tf.evaluation.markdown import is_missing, printable
+from darac_tf.evaluation.html_parts import absent_picture, escaped, listed, page_start, picture
+from darac_tf.evaluation.markdown import is_missing
 from darac_tf.evaluation.query_rows import pick_queries
 from darac_tf.evaluation.thumbnails import jpeg_uri, thumbnail
 from darac_tf.files import atomic_path
@@ -80,16 +78,15 @@ class _Pictures:
     def element(self, path, alt, long_side, box=None, turns=0):
         path = os.fspath(path)
         if path in self._unreadable:
-            return f'<div class="absent" role="img" aria-label="{_text(alt)}">cannot be read</div>'
+            return absent_picture(alt)
         key = (path, long_side, None if box is None else tuple(map(float, box)), turns)
         if key not in self._made:
             image = thumbnail(path, long_side, box, turns)
             self._made[key] = jpeg_uri(image), image.shape
-        uri, (height, width, _) = self._made[key]
+        uri, shape = self._made[key]
         self.count += 1
         self.n_bytes += len(uri)
-        size = f'width="{width}" height="{height}"'
-        return f'<img src="{uri}" alt="{_text(alt)}" {size} decoding="async">'
+        return picture(uri, shape, alt)
 
 
 def _article(row, max_ranks, pictures):
@@ -103,7 +100,8 @@ def _article(row, max_ranks, pictures):
     )
     return (
         f'<article data-ap="{"" if missing else repr(float(row.ap))}">\n'
-        f'<div class="asked"><h2><bdi>{_text(name)}</bdi></h2><p class="ap">{ap}</p>{image}</div>\n'
+        f'<div class="asked"><h2><bdi>{escaped(name)}</bdi></h2>'
+        f'<p class="ap">{ap}</p>{image}</div>\n'
         f"<ol>\n{found}\n</ol>\n</article>\n"
     )
 
@@ -114,10 +112,10 @@ def _ranked(rank, ranked, pictures):
     alt = f"Rank {rank}, {word}, score {ranked.score:.3f}: {name}"
     image = pictures.element(ranked.path, alt, _RANK_SIDE, turns=ranked.turns)
     return (
-        f'<li><figure class="{word}" title="{_text(alt)}">{image}<figcaption>'
+        f'<li><figure class="{word}" title="{escaped(alt)}">{image}<figcaption>'
         f'<span class="sign">{sign}</span><span>{rank}</span>'
         f'<span class="score">{ranked.score:.3f}</span>'
-        f'<bdi class="name">{_text(Path(name).name)}</bdi></figcaption></figure></li>'
+        f'<bdi class="name">{escaped(Path(name).name)}</bdi></figcaption></figure></li>'
     )
 
 
@@ -155,39 +153,13 @@ def _facts(rows, chosen, max_ranks, pictures, root):
 
 
 def _head(title, lines):
-    items = "".join(f"<li>{_text(line)}</li>" for line in lines)
     marks = ", ".join(f"{sign} {word}" for word, sign in _VERDICTS.values())
     options = "".join(f'<option value="{key}">{name}</option>' for key, name in _ORDERS.items())
-    policy = (
-        f"default-src 'none'; img-src data:; style-src '{_digest(STYLE)}'; "
-        f"script-src '{_digest(SCRIPT)}'; base-uri 'none'; form-action 'none'"
-    )
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{_text(title)}</title>
-<style>{STYLE}</style>
-</head>
-<body>
-<h1>{_text(title)}</h1>
-<ul class="summary">{items}<li>Marks: {marks} (not counted).</li></ul>
-<div class="controls" id="controls" role="search" hidden>
+    items = f"{listed(lines)}<li>Marks: {marks} (not counted).</li>"
+    controls = f"""<div class="controls" id="controls" role="search" hidden>
 <label>Sort by <select id="sort">{options}</select></label>
 <label>Filter by name <input id="filter" type="search" autocomplete="off"></label>
 <output id="shown" aria-live="polite"></output>
 </div>
-<main id="queries">
-"""
-
-
-def _digest(text):
-    digest = hashlib.sha256(text.encode("utf-8")).digest()
-    return f"sha256-{base64.b64encode(digest).decode('ascii')}"
-
-
-def _text(text):
-    return html.escape(printable(str(text)), quote=True)
+<main id="queries">"""
+    return page_start(title, STYLE, items, controls, SCRIPT)

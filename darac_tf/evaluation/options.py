@@ -4,7 +4,7 @@ import itertools
 from pathlib import Path
 
 from darac_tf.data import BENCHMARKS, benchmarks, load_benchmark, load_dataset
-from darac_tf.data.images import IMAGE_SUFFIXES
+from darac_tf.data.images import IMAGE_SUFFIXES, images_below
 from darac_tf.data.training_sets import TRAINING_SETS, check_training_set
 from darac_tf.errors import UserError
 from darac_tf.evaluation.compare import compare as compare_reports
@@ -190,11 +190,10 @@ def _images_below(folder):
         return []
     if not Path(folder).is_dir():
         raise UserError(f"--distractors_dir: no such folder: {folder}")
-    files = Path(folder).rglob("*")
-    found = [str(path) for path in files if path.suffix.lower() in IMAGE_SUFFIXES]
+    found = images_below(folder)
     if not found:
         raise UserError(f"--distractors_dir: no image ({', '.join(IMAGE_SUFFIXES)}) below {folder}")
-    return sorted(found)
+    return found
 
 
 def _refuse(options, name, why):

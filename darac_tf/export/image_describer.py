@@ -7,7 +7,13 @@ from darac_tf.errors import UserError
 from darac_tf.evaluation.combine import whitening_layer
 from darac_tf.export.decoding import decode_and_resize, read_headers
 from darac_tf.export.network import Describer, StoredNetwork
-from darac_tf.export.windows import HELD_PIXELS, plan_windows, resized_shapes, window_capacity
+from darac_tf.export.windows import (
+    HELD_PIXELS,
+    in_steps,
+    plan_windows,
+    resized_shapes,
+    window_capacity,
+)
 
 _UNREADABLE = (
     "images that cannot be decoded as JPEG, PNG, GIF, BMP or WebP without animation; their places "
@@ -88,19 +94,12 @@ class ImageDescriber(tf.Module):
         held = tf.add_n([height * width for height, width in sides]) + shape[1] * shape[2]
         step = window_capacity(held, HELD_PIXELS)
 
-        def one_window(start, vectors):
+        def one_window(start):
             window = pixels[start : start + step]
             sized = [resize(window, *(tf.cast(side, tf.int32) for side in both)) for both in sides]
-            return start + step, tf.concat([vectors, self._describer(sized, weights)], axis=0)
+            return self._describer(sized, weights)
 
-        count, none = tf.shape(pixels)[0], tf.zeros([0, self.dimension])
-        _, vectors = tf.while_loop(
-            lambda start, _: start < count,
-            one_window,
-            (0, none),
-            shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, self.dimension])),
-            parallel_iterations=1,
-        )
+        vectors = in_steps(tf.shape(pixels)[0], step, one_window, self.dimension)
         return {"descriptor": vectors}
 
     def _judge(self, headers):

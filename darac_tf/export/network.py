@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from darac_tf.errors import UserError
 from darac_tf.evaluation.combine import combine_resolutions
-from darac_tf.export.windows import BATCH_PIXELS, window_capacity
+from darac_tf.export.windows import BATCH_PIXELS, in_steps, window_capacity
 
 
 class StoredNetwork(tf.Module):
@@ -60,19 +60,10 @@ class StoredNetwork(tf.Module):
         count = tf.cast(shape[0], tf.int32)
         step = window_capacity(shape[1] * shape[2], batch_pixels)
 
-        def one_pass(start, vectors):
-            batch = self._describe(pixels[start : start + step], *weights)
-            return start + step, tf.concat([vectors, batch], axis=0)
+        def one_pass(start):
+            return self._describe(pixels[start : start + step], *weights)
 
-        none = tf.zeros([0, self.dimension])
-        _, vectors = tf.while_loop(
-            lambda start, _: start < count,
-            one_pass,
-            (0, none),
-            shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, self.dimension])),
-            parallel_iterations=1,
-        )
-        return vectors
+        return in_steps(count, step, one_pass, self.dimension)
 
 
 class Describer(tf.Module):

@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from darac_tf.data import load_dataset
-from darac_tf.data.images import IMAGE_SUFFIXES
+from darac_tf.data.images import IMAGE_SUFFIXES, images_below
 from darac_tf.errors import UserError
 from darac_tf.evaluation.combine import combine_resolutions, whitening_layer
 from darac_tf.evaluation.extraction import Extractor
@@ -61,8 +61,7 @@ def images_to_verify(source, limit):
     if source.is_file():
         paths = list(map(str, load_dataset("csv", source).paths))
     elif source.is_dir():
-        files = source.rglob("*")
-        paths = sorted(str(path) for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
+        paths = images_below(source)
     else:
         raise UserError(f"--verify: {source} is neither a folder nor a CSV file")
     if not paths:

@@ -55,6 +55,28 @@ def plan_windows(shapes, held_pixels=HELD_PIXELS):
     return Windows(order, starts, tf.concat([starts[1:], [count]], axis=0)[: tf.size(starts)])
 
 
+def in_steps(count, step, describe, dimension):
+    """Vectors of images that are described a few at a time.
+
+    Args:
+        count: int32, number of images.
+        step: int32, how many at a time.
+        describe: Function of the first image's place to float32 `(images, dimension)`.
+        dimension: Of the vectors.
+
+    Returns:
+        float32 `(count, dimension)`.
+    """
+    _, vectors = tf.while_loop(
+        lambda start, _: start < count,
+        lambda start, before: (start + step, tf.concat([before, describe(start)], axis=0)),
+        (0, tf.zeros([0, dimension])),
+        shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, dimension])),
+        parallel_iterations=1,
+    )
+    return vectors
+
+
 def window_capacity(pixels, limit):
     """int32, how many images of so many pixels stay below a limit; at least 1."""
     return tf.cast(tf.clip_by_value(limit // tf.maximum(pixels, 1), 1, _MAX_IMAGES), tf.int32)

@@ -64,7 +64,7 @@ def load_approximation(index, kind):
     Raises:
         UserError: If faiss is not installed, or the files are damaged.
     """
-    faiss = approximate._faiss()
+    faiss = approximate.load_faiss()
     folder = _folder(index, kind)
     if not (folder / _FACTS).is_file():
         return None
@@ -98,11 +98,11 @@ def make_approximation(index, kind):
     Raises:
         UserError: If faiss is not installed, does not know the kind, or there are too few images.
     """
-    faiss = approximate._faiss()
+    faiss = approximate.load_faiss()
     _, live = index.live()
     if not len(live):
         raise UserError(f"{index.folder} holds no image yet: index again")
-    graph = approximate._build(faiss, index.vectors(live), kind)
+    graph = approximate.build_index(faiss, index.vectors(live), kind)
     folder = _folder(index, kind)
     # First what it is known by, in case that this is interrupted.
     (folder / _FACTS).unlink(missing_ok=True)

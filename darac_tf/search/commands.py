@@ -20,6 +20,10 @@ from darac_tf.search.updating import forget, update
 _SHOWN_FAULTS = 20
 
 
+def _index_flag(values):
+    flags.DEFINE_string("index", None, "Folder of the index.", values, required=True)
+
+
 def _index_flags(values):
     _index_flag(values)
     flags.DEFINE_string(
@@ -136,12 +140,8 @@ COMMANDS = {
     "index": (_index_flags, _index),
     "query": (_query_flags, _query),
     "duplicates": (_duplicates_flags, _duplicates),
-    "forget": (lambda values: _index_flag(values), _forget),
+    "forget": (_index_flag, _forget),
 }
-
-
-def _index_flag(values):
-    flags.DEFINE_string("index", None, "Folder of the index.", values, required=True)
 
 
 def _faiss_flag(values):

@@ -55,7 +55,8 @@ class IndexFolder:
 
     def __init__(self, folder, writable=False):
         self.folder = Path(folder)
-        self._table_class = FeatureTable if writable else _UncheckedTable
+        # A look at all vectors would take a query longer than the search.
+        self._checks = writable
         self.settings = read_settings(self.folder)
         self.table = self._open_table()
         # A writer may have compacted it in between, and removed what was just looked at.
@@ -126,17 +127,8 @@ class IndexFolder:
         return {"model": self.settings["model"]}
 
     def _open_table(self):
-        return self._table_class(self.folder / self.settings["vectors"], self.table_meta)
-
-
-class _UncheckedTable(FeatureTable):
-    """Without a look at the vectors, which would take a query longer than the search."""
-
-    def _sound(self, records):
-        """Which records have all bytes of their row."""
-        path = self.folder / "rows.f32"
-        complete = path.stat().st_size // (4 * self.dim) if path.exists() else 0
-        return np.arange(len(records)) < complete
+        folder = self.folder / self.settings["vectors"]
+        return FeatureTable(folder, self.table_meta, check=self._checks)
 
 
 @contextlib.contextmanager

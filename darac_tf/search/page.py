@@ -4,15 +4,12 @@ All of it is in the file: thumbnails as `data:` URIs and a style sheet; there is
 content security policy allows these and nothing else. File names are untrusted and escaped.
 """
 
-import base64
-import hashlib
-import html
 import os
 from pathlib import Path
 
 from darac_tf.errors import UserError
 from darac_tf.evaluation.html_assets import STYLE
-from darac_tf.evaluation.markdown import printable
+from darac_tf.evaluation.html_parts import absent_picture, escaped, listed, page_start, picture
 from darac_tf.evaluation.thumbnails import jpeg_uri, thumbnail
 from darac_tf.files import atomic_path
 
@@ -49,7 +46,7 @@ def write_page(path, queries, found, summary_lines=()):
     names = ", ".join(Path(query.path).name for query in queries[:3])
     title = f"Most like {names}{' and others' if len(queries) > 3 else ''}"
     with atomic_path(path) as temporary, temporary.open("w", encoding="utf-8") as file:
-        file.write(_head(title, lines))
+        file.write(page_start(title, STYLE + _OWN_STYLE, listed(lines)))
         file.writelines(
             _article(query, ranked, root) for query, ranked in zip(queries, shown, strict=True)
         )
@@ -63,8 +60,9 @@ def _article(query, ranked, root):
     image = _image(query.path, alt, _QUERY_SIDE, query.box)
     items = "\n".join(_ranked(item, root) for item in ranked)
     return (
-        f'<article>\n<div class="asked"><h2><bdi>{_text(name)}</bdi></h2>'
-        f"<p>{_text(box or 'the whole image')}</p>{image}</div>\n<ol>\n{items}\n</ol>\n</article>\n"
+        f'<article>\n<div class="asked"><h2><bdi>{escaped(name)}</bdi></h2>'
+        f"<p>{escaped(box or 'the whole image')}</p>{image}</div>\n"
+        f"<ol>\n{items}\n</ol>\n</article>\n"
     )
 
 
@@ -72,10 +70,11 @@ def _ranked(item, root):
     name = os.path.relpath(item.path, root) if root else item.path
     alt = f"Rank {item.rank}, similarity {item.similarity:.4f}: {name}"
     image = _image(item.path, alt, _RANK_SIDE)
+    link = escaped(Path(item.path).as_uri())
     return (
-        f'<li><figure title="{_text(alt)}"><a href="{_text(Path(item.path).as_uri())}">{image}</a>'
+        f'<li><figure title="{escaped(alt)}"><a href="{link}">{image}</a>'
         f'<figcaption><span>{item.rank}</span><span class="score">{item.similarity:.4f}</span>'
-        f'<bdi class="name">{_text(name)}</bdi></figcaption></figure></li>'
+        f'<bdi class="name">{escaped(name)}</bdi></figcaption></figure></li>'
     )
 
 
@@ -83,10 +82,8 @@ def _image(path, alt, long_side, box=None):
     try:
         small = thumbnail(path, long_side, box)
     except UserError:
-        return f'<div class="absent" role="img" aria-label="{_text(alt)}">cannot be read</div>'
-    height, width, _ = small.shape
-    size = f'width="{width}" height="{height}"'
-    return f'<img src="{jpeg_uri(small)}" alt="{_text(alt)}" {size} decoding="async">'
+        return absent_picture(alt)
+    return picture(jpeg_uri(small), small.shape, alt)
 
 
 def _common_folder(paths):
@@ -100,32 +97,3 @@ def _facts(found, root):
         yield f"The first {PAGE_RANKS} of each query are shown."
     if root:
         yield f"Images are in {root}; a click opens one."
-
-
-def _head(title, lines):
-    style = STYLE + _OWN_STYLE
-    digest = base64.b64encode(hashlib.sha256(style.encode("utf-8")).digest()).decode("ascii")
-    policy = (
-        f"default-src 'none'; img-src data:; style-src 'sha256-{digest}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
-    items = "".join(f"<li>{_text(line)}</li>" for line in lines)
-    return f"""<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="{policy}">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{_text(title)}</title>
-<style>{style}</style>
-</head>
-<body>
-<h1>{_text(title)}</h1>
-<ul class="summary">{items}</ul>
-<main>
-"""
-
-
-def _text(text):
-    return html.escape(printable(str(text)), quote=True)

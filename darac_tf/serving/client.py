@@ -121,12 +121,12 @@ class Client:
             ServerError: If there is none, or the server does not answer.
         """
         states = self.versions()
-        available = [number for number, state in states.items() if state == "AVAILABLE"]
-        if not available:
+        newest = _newest_available(states)
+        if newest is None:
             raise ServerError(
                 f"{self._transport.name} has no version of the model that is available: {states}"
             )
-        return max(available)
+        return newest
 
     def wait_until_ready(self, seconds, interval=0.5):
         """Waits for a server that is starting.
@@ -145,9 +145,9 @@ class Client:
         while True:
             try:
                 states = self._transport.versions()
-                available = [n for n, state in states.items() if state == "AVAILABLE"]
-                if available:
-                    return max(available)
+                newest = _newest_available(states)
+                if newest is not None:
+                    return newest
                 failure = f"states of its versions: {states}"
             except (ServerError, TransientError) as error:
                 failure = str(error)
@@ -163,6 +163,11 @@ class Client:
             self._transport.name,
         )
         return checked_answer(outputs, len(images), self._signature)
+
+
+def _newest_available(states):
+    """The largest number whose state is AVAILABLE, or None."""
+    return max((number for number, state in states.items() if state == "AVAILABLE"), default=None)
 
 
 def connect(

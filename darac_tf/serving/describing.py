@@ -7,7 +7,7 @@ import numpy as np
 from tqdm import tqdm
 
 from darac_tf.data import read_csv
-from darac_tf.data.images import IMAGE_SUFFIXES
+from darac_tf.data.images import IMAGE_SUFFIXES, images_below
 from darac_tf.errors import UserError
 from darac_tf.evaluation.feature_file import FeatureFile
 from darac_tf.evaluation.feature_table import KEY_BYTES, FeatureTable
@@ -32,8 +32,7 @@ def find_images(where):
         return list(dict.fromkeys(map(str, read_csv(where).paths)))
     if not where.is_dir():
         raise UserError(f"--images={where}: give a folder with images, or a CSV file")
-    files = where.rglob("*")
-    found = sorted(str(path) for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
+    found = images_below(where)
     if not found:
         raise UserError(f"--images={where}: no image ({', '.join(IMAGE_SUFFIXES)}) below it")
     return found

@@ -60,14 +60,16 @@ def _make_gradients(state, config):
     def gradients(images, labels):
         context = tf.distribute.get_replica_context()
         embeddings, hand_on = embed_batch(images)
-        everyones = _gathered(context, embeddings)
+        everyones = context.all_gather(embeddings, axis=0)
         with tf.GradientTape() as tape:
             tape.watch(everyones)
-            value = loss(_gathered(context, labels), everyones)
+            value = loss(context.all_gather(labels, axis=0), everyones)
         of_embeddings, *of_own = tape.gradient(value, [everyones, *own])
-        share = _share(context, of_embeddings, tf.shape(embeddings)[0])
+        size = tf.shape(embeddings)[0]
+        start = context.replica_id_in_sync_group * size
         factor = 1.0 if scale is None else scale.scale.value()
-        found = _summed(context, hand_on(share * factor))
+        share = hand_on(of_embeddings[start : start + size] * factor)
+        found = context.all_reduce(tf.distribute.ReduceOp.SUM, share)
         found = [each / factor for each in found] if scale is not None else found
         found = [*found, *of_own]
         norm = tf.linalg.global_norm(found)
@@ -78,21 +80,3 @@ def _make_gradients(state, config):
         return value, norm, [each / count for each in found] if count > 1 else found
 
     return gradients
-
-
-def _gathered(context, values):
-    return values if context.num_replicas_in_sync == 1 else context.all_gather(values, axis=0)
-
-
-def _share(context, values, size):
-    """A replica's rows of what all have gathered."""
-    if context.num_replicas_in_sync == 1:
-        return values
-    start = context.replica_id_in_sync_group * size
-    return values[start : start + size]
-
-
-def _summed(context, gradients):
-    if context.num_replicas_in_sync == 1:
-        return gradients
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, gradients)

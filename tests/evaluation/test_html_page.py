@@ -1,7 +1,6 @@
 import base64
 import hashlib
 import re
-from html.parser import HTMLParser
 
 import cv2
 import numpy as np
@@ -12,41 +11,7 @@ from darac_tf.evaluation.html_page import write_html
 from darac_tf.evaluation.markdown import printable
 from darac_tf.evaluation.query_rows import QueryRow, RankedImage
 from tests.evaluation.page_images import HOSTILE_NAMES, rows_of, write_images
-
-VOID = {"meta", "img", "input"}
-
-
-class _Page(HTMLParser):
-    """All elements with their attributes and text; fails where tags don't match."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.elements, self._open = [], []
-        self.feed(text)
-        self.close()
-        assert self._open == []
-
-    def handle_starttag(self, tag, attrs):
-        assert len(dict(attrs)) == len(attrs)
-        element = {"tag": tag, "text": "", **dict(attrs)}
-        self.elements.append(element)
-        if tag not in VOID:
-            self._open.append(element)
-
-    def handle_endtag(self, tag):
-        assert self._open.pop()["tag"] == tag
-
-    def handle_data(self, data):
-        for element in self._open:
-            element["text"] += data
-
-    def all(self, tag, **attributes):
-        wanted = {name.rstrip("_"): value for name, value in attributes.items()}
-        return [
-            element
-            for element in self.elements
-            if element["tag"] == tag and wanted.items() <= element.items()
-        ]
+from tests.evaluation.parsed_page import ParsedPage
 
 
 @pytest.fixture
@@ -62,7 +27,7 @@ def written(tmp_path):
     def write(rows, title="title", lines=(), **limits):
         write_html(tmp_path / "new" / "page.html", title, lines, rows, **limits)
         text = (tmp_path / "new" / "page.html").read_text(encoding="utf-8")
-        return _Page(text), text
+        return ParsedPage(text), text
 
     return write
 

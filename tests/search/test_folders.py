@@ -10,19 +10,6 @@ from darac_tf.search import forget, writing
 from tests.search.collection import assert_same, entries, expected, run, write_file
 
 
-@pytest.fixture
-def photos(tmp_path):
-    for name in "abc":
-        write_file(tmp_path / "photos" / "sub" / f"{name}.jpg", name.encode())
-    write_file(tmp_path / "photos" / "d.PNG", b"d")
-    return tmp_path / "photos"
-
-
-@pytest.fixture
-def index(tmp_path):
-    return tmp_path / "index"
-
-
 def test_names_of_all_kinds(photos, index):
     names = [b"sp ace.jpg", "ünï 写真.jpg".encode(), b"caf\xe9.jpg", b"new\nline.jpg", b"'%_.jpg"]
     for number, name in enumerate(names):

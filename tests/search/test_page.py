@@ -15,7 +15,7 @@ from darac_tf.search import Query
 from darac_tf.search.page import PAGE_RANKS, write_page
 from darac_tf.search.query import Found
 from tests.evaluation.page_images import HOSTILE_NAMES, write_images
-from tests.evaluation.test_html_page import _Page
+from tests.evaluation.parsed_page import ParsedPage
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def written(tmp_path):
     def write(queries, found, lines=()):
         write_page(tmp_path / "new" / "page.html", queries, found, lines)
         text = (tmp_path / "new" / "page.html").read_text(encoding="utf-8")
-        return _Page(text), text
+        return ParsedPage(text), text
 
     return write
 

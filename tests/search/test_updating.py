@@ -11,19 +11,6 @@ from tests.search.collection import assert_same, entries, expected, run, write_f
 from tests.search.small_model import StandIn
 
 
-@pytest.fixture
-def photos(tmp_path):
-    for name in "abc":
-        write_file(tmp_path / "photos" / "sub" / f"{name}.jpg", name.encode())
-    write_file(tmp_path / "photos" / "d.PNG", b"d")
-    return tmp_path / "photos"
-
-
-@pytest.fixture
-def index(tmp_path):
-    return tmp_path / "index"
-
-
 def test_first_run_describes_all(photos, index):
     write_file(photos / "notes.txt", b"no image")
     write_file(photos / ".hidden.jpg", b"hidden")

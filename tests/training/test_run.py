@@ -12,8 +12,8 @@ from darac_tf.data.labelled import read_csv
 from darac_tf.errors import UserError
 from darac_tf.models import load_descriptor
 from darac_tf.training import TrainConfig, train
-from darac_tf.training import run as run_module
 from tests.helpers import write_backbone, write_collection
+from tests.training.cut_runs import during, interrupt
 
 
 @pytest.fixture(scope="module")
@@ -62,24 +62,9 @@ def test_a_run_writes_what_it_promises(config, tmp_path):
 
 def test_a_resumed_run_equals_an_uninterrupted_one(config, tmp_path, monkeypatch):
     whole = train(config, tmp_path / "whole")
-    real = run_module.make_train_step
-
-    def breaking(*args):
-        step, calls = real(*args), []
-
-        def train_step(images, labels):
-            calls.append(1)
-            if len(calls) == 6:
-                raise KeyboardInterrupt
-            return step(images, labels)
-
-        train_step.experimental_get_tracing_count = step.experimental_get_tracing_count
-        return train_step
-
-    monkeypatch.setattr(run_module, "make_train_step", breaking)
-    with pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        during(patch, 6, interrupt)
         train(config, tmp_path / "cut")
-    monkeypatch.setattr(run_module, "make_train_step", real)
     resumed = train(config, tmp_path / "cut", resume=True)
     # The last checkpoint was after step 4, so that steps 5 and 6 were made again.
     np.testing.assert_allclose(resumed.losses, whole.losses[4:], rtol=1e-5)

@@ -1,31 +1,15 @@
 """The whitening itself, and keeping it in a file."""
 
 import dataclasses
-import json
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from darac_tf.errors import UserError
+from darac_tf.evaluation.archives import DamagedArchiveError, read_archive, write_archive
 from darac_tf.evaluation.whitening.image_keys import as_set, fingerprint
-from darac_tf.files import atomic_path
 
 _ARRAYS = ("mean", "projection", "eigenvalues")
-
-# What NumPy, zipfile and json raise for files that are damaged or something else. RuntimeError
-# covers zip features that Python lacks, IndexError a bare `.npy` array, which has no names.
-_DAMAGE = (
-    ValueError,
-    KeyError,
-    IndexError,
-    EOFError,
-    TypeError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -62,12 +46,9 @@ class Whitening:
             TypeError: If the provenance is not JSON.
         """
         arrays = {name: getattr(self, name) for name in _ARRAYS}
-        arrays["provenance"] = np.array(json.dumps(self.provenance, allow_nan=False))
         if self.image_keys is not None:
             arrays["image_keys"] = self.image_keys
-        # An open file, because `np.savez` would add ".npz" to a name without it.
-        with atomic_path(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **arrays)
+        write_archive(path, arrays, self.provenance)
 
 
 def fitted(mean, projection, eigenvalues, image_keys, provenance):
@@ -107,20 +88,19 @@ def load_whitening(path):
     """
     path = Path(path)
     try:
-        with path.open("rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            arrays = [np.asarray(archive[name], np.float64) for name in _ARRAYS]
-            provenance = json.loads(str(archive["provenance"]))
-            image_keys = archive.get("image_keys")
+        arrays, provenance = read_archive(
+            path, dict.fromkeys(_ARRAYS, np.float64), optional=["image_keys"]
+        )
     except OSError as error:
         raise UserError(
             f"can't read the whitening {path}: {error.strerror}; check the path"
         ) from error
-    except _DAMAGE as error:
+    except DamagedArchiveError as error:
         raise UserError(f"{path} is not a whitening file, or is damaged: learn it again") from error
-    _check_contents(path, *arrays, provenance)
+    image_keys = arrays.pop("image_keys")
+    _check_contents(path, **arrays, provenance=provenance)
     _check_images(path, image_keys, provenance)
-    return Whitening(*arrays, provenance, image_keys)
+    return Whitening(**arrays, provenance=provenance, image_keys=image_keys)
 
 
 def _check_contents(path, mean, projection, eigenvalues, provenance):
