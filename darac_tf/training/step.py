@@ -60,10 +60,10 @@ def _make_gradients(state, config):
     def gradients(images, labels):
         context = tf.distribute.get_replica_context()
         embeddings, hand_on = embed_batch(images)
-        everyones = context.all_gather(embeddings, axis=0)
+        everyones = _gathered(context, embeddings)
         with tf.GradientTape() as tape:
             tape.watch(everyones)
-            value = loss(context.all_gather(labels, axis=0), everyones)
+            value = loss(_gathered(context, labels), everyones)
         of_embeddings, *of_own = tape.gradient(value, [everyones, *own])
         size = tf.shape(embeddings)[0]
         start = context.replica_id_in_sync_group * size
@@ -80,3 +80,16 @@ def _make_gradients(state, config):
         return value, norm, [each / count for each in found] if count > 1 else found
 
     return gradients
+
+
+def _gathered(context, values):
+    """The rows of all replicas, in their order.
+
+    Each adds its rows to zeros in the places of the others': `all_gather` refuses tensors without
+    a device, which is what several workers have.
+    """
+    size = tf.shape(values)[0]
+    before = context.replica_id_in_sync_group * size
+    after = context.num_replicas_in_sync * size - before - size
+    padding = [[before, after], *([[0, 0]] * (len(values.shape) - 1))]
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, tf.pad(values, padding))

@@ -119,13 +119,12 @@ def start_workers(place, name, config, run_dir, *more):
     for index in range(2):
         task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
         arguments = command(place, name, config, run_dir, *more, out=index == 0)
-        log = (place / f"{name}-{index}.log").open("w")
         environment = os.environ | {"TF_CONFIG": json.dumps(task)}
-        workers.append(
-            subprocess.Popen(
+        with (place / f"{name}-{index}.log").open("w") as log:
+            worker = subprocess.Popen(
                 arguments, cwd=REPOSITORY, env=environment, stdout=log, stderr=subprocess.STDOUT
             )
-        )
+        workers.append(worker)
     return workers
 
 
