@@ -12,11 +12,6 @@ $(VENV)/.installed: requirements.lock
 	touch $@
 
 DEMO := runs/demo
-DEMO_TRAIN := --dataset=demo --data_dir=runs/landmarks --val_classes=50 --backbone=ResNet50V2 \
-	--backbone_weights=none --batch_norm=train --batch_norm_momentum=0.9 --image_size=64 \
-	--classes_per_batch=12 --images_per_class=2 --min_crop_area=0.9 --light=0.1 \
-	--rank=gaussian --transfer=logistic --learning_rate=1e-3 --warmup_steps=10 --steps=360 \
-	--val_every=90 --checkpoint_every=180
 UNTRAINED := ResNet50V2+spoc,ResNet50V2+rmac,ResNet50V2+ramac,ResNet50V2+darac
 TRAINED := $(DEMO)/run+spoc,$(DEMO)/run+rmac,$(DEMO)/run+ramac,$(DEMO)/run
 DEMO_RESOLUTIONS := 64,96
@@ -25,7 +20,7 @@ DEMO_RESOLUTIONS := 64,96
 # with the exported model in a fresh process. The drawn landmarks are kept between runs.
 demo: $(VENV)/.installed
 	rm -rf $(DEMO)
-	$(BIN)/python train.py $(DEMO_TRAIN) --run_dir=$(DEMO)/run
+	$(BIN)/python train.py --config=demo --data_dir=runs/landmarks --run_dir=$(DEMO)/run
 	$(BIN)/python eval.py --descriptors=$(UNTRAINED),$(TRAINED) --backbone_weights=none \
 		--dataset=csv --data_dir=$(DEMO)/run/val.csv --resolutions=64 \
 		--resolutions=$(DEMO_RESOLUTIONS) --whiten_dataset=csv \

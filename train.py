@@ -2,7 +2,8 @@
 
     python train.py --dataset=folder --data_dir=photos --val_classes=10 --run_dir=runs/photos
 
---system=NAME takes the settings of a paper's system (darac_tf/systems); flags that are given win.
+--config=NAME takes the settings of a whole run (darac_tf/training/configs), --system=NAME those of
+a paper's system (darac_tf/systems); flags that are given win. --dry_run only says what it takes.
 A run directory holds the settings, checkpoints, TensorBoard events, and the best and last model.
 An interrupted run goes on with --resume and the same flags.
 """
@@ -20,6 +21,8 @@ from darac_tf.models import POOLINGS
 from darac_tf.systems import load_system, system_names
 from darac_tf.training import TrainConfig, train
 from darac_tf.training.config_checks import MATCHINGS, MININGS
+from darac_tf.training.configs import load_config
+from darac_tf.training.dry_run import dry_run
 from darac_tf.training.optimizers import OPTIMIZERS
 from darac_tf.training.precision import PRECISIONS
 from darac_tf.training.replicas import STRATEGIES
@@ -29,6 +32,10 @@ FLAGS = flags.FLAGS
 
 flags.DEFINE_string("run_dir", None, "Where the run is written.", required=True)
 flags.DEFINE_enum("system", None, system_names(), "Preset: settings of a paper's system.")
+flags.DEFINE_string("config", None, "paper, small, demo, a .toml file, or a run's config.json.")
+flags.DEFINE_bool(
+    "dry_run", False, "Make a few steps, print sizes, memory and time; write nothing."
+)
 flags.DEFINE_bool("resume", False, "Go on from the last checkpoint in --run_dir.")
 
 
@@ -160,8 +167,13 @@ _define_optimizer_flags()
 def main():
     if FLAGS.system:
         cli.apply_preset(load_system(FLAGS.system).train)
+    if FLAGS.config:
+        cli.apply_preset(load_config(FLAGS.config))
     settings = {f.name: FLAGS[f.name].value for f in dataclasses.fields(TrainConfig)}
     config = TrainConfig(**settings)
+    if FLAGS.dry_run:
+        print(dry_run(config, FLAGS.run_dir))
+        return
     run = train_local_features if config.matching == "local" else train
     result = run(config, FLAGS.run_dir, FLAGS.resume)
     best = "" if result.best is None else f", best validation mAP (plain) {100 * result.best:.2f}"

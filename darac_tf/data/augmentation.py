@@ -9,6 +9,10 @@ import tensorflow as tf
 
 from darac_tf.data.images import resize
 
+# Weights of red, green and blue in the grey value (ITU-R BT.601).
+_GREY = (0.299, 0.587, 0.114)
+_SAMPLED = 8
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -59,10 +63,34 @@ class Augmentation:
         return tf.slice(image, offset, size)
 
     def _change_light(self, image, seeds):
+        low, high = 1 - self.light, 1 + self.light
         gain, contrast, saturation = (
-            tf.random.stateless_uniform([], s, 1 - self.light, 1 + self.light) for s in seeds
+            tf.random.stateless_uniform([], each, low, high) for each in seeds
         )
-        image = image * gain
-        image = tf.image.adjust_contrast(image, contrast)
-        image = tf.clip_by_value(image, 0.0, 255.0)
-        return tf.clip_by_value(tf.image.adjust_saturation(image, saturation), 0.0, 255.0)
+        return change_light(image, gain, contrast, saturation)
+
+
+def change_light(image, gain, contrast, saturation):
+    """Changes brightness, contrast and saturation, all at once.
+
+    All three are linear in the pixels, so that one pass over them does: with g the grey value of a
+    pixel x, and m the mean value in every eighth row and column,
+    `clip(gain * (contrast * (y - m) + m))` where `y = g + saturation * (x - g)`.
+
+    Args:
+        image: float32 `(height, width, 3)` in [0, 255].
+        gain: Scalar; 1 changes nothing, here and below.
+        contrast: Scalar.
+        saturation: Scalar; 0 makes it grey.
+
+    Returns:
+        float32 `(height, width, 3)` in [0, 255].
+    """
+    grey = tf.constant(_GREY)[:, tf.newaxis] * tf.ones([1, 3])
+    colour = gain * contrast * (saturation * tf.eye(3) + (1 - saturation) * grey)
+    # Of a sample: the mean of all pixels would cost as much as all the rest.
+    mean = tf.reduce_mean(image[::_SAMPLED, ::_SAMPLED])
+    shift = gain * mean - gain * contrast * mean
+    # As a convolution of one pixel, which is several times faster here than a product of matrices.
+    changed = tf.nn.conv2d(image[tf.newaxis], colour[tf.newaxis, tf.newaxis], 1, "VALID")[0]
+    return tf.clip_by_value(changed + shift, 0.0, 255.0)

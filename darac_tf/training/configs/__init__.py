@@ -1,0 +1,61 @@
+"""Settings of whole runs as readable files: what `train.py --config=NAME` takes.
+
+A file holds flags of train.py with their values; its first comment has the command and the score to
+expect. Flags that are given win over it.
+"""
+
+import dataclasses
+import json
+import tomllib
+from pathlib import Path
+
+from darac_tf.errors import UserError
+from darac_tf.training.config import TrainConfig
+
+_FOLDER = Path(__file__).parent
+
+
+def config_names():
+    """Names of the files that come with the project, sorted."""
+    return sorted(file.stem for file in _FOLDER.glob("*.toml"))
+
+
+def load_config(name):
+    """Reads the settings of a run.
+
+    Args:
+        name: One of `config_names`, a `.toml` file, or the `config.json` of an earlier run.
+
+    Returns:
+        Dictionary of setting to value, for some or all fields of `TrainConfig`.
+
+    Raises:
+        UserError: If there is no such file, or it holds anything else.
+    """
+    path = _FOLDER / f"{name}.toml" if name in config_names() else Path(name)
+    try:
+        text = path.read_text()
+        settings = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+    except OSError as error:
+        raise UserError(
+            f"--config={name}: no such file; give {', '.join(config_names())}, a .toml file or the "
+            "config.json of a run"
+        ) from error
+    except ValueError as error:  # Of both formats, and of text that is not UTF-8.
+        raise UserError(f"--config={name}: can't be read: {error}") from error
+    if not isinstance(settings, dict):
+        raise UserError(f"--config={name}: must hold names with values")
+    fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
+    for key, value in settings.items():
+        if key not in fields:
+            raise UserError(f"--config={name}: train.py has no flag --{key}")
+        if not _is_of_type(value, fields[key].type):
+            raise UserError(f"--config={name}: {key} = {value!r} is not of the kind of --{key}")
+    return settings
+
+
+def _is_of_type(value, kind):
+    if isinstance(value, bool):  # Which Python counts among the integers.
+        return kind is bool
+    is_whole_number = isinstance(value, int) and isinstance(0.0, kind)
+    return isinstance(value, kind) or is_whole_number

@@ -1,0 +1,76 @@
+"""A dry run: sizes from the model and the data, and no file left behind."""
+
+import re
+
+import pytest
+
+from darac_tf.errors import UserError
+from darac_tf.training import TrainConfig, train
+from darac_tf.training.dry_run import dry_run
+from tests.helpers import write_backbone, write_collection
+
+
+@pytest.fixture(scope="module")
+def settings(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("dry_run")
+    return {
+        "dataset": "folder",
+        "data_dir": str(write_collection(folder / "photos", classes=6, images=4)),
+        "val_classes": 2,
+        "backbone": write_backbone(folder / "small.keras"),
+        "image_size": 32,
+        "classes_per_batch": 3,
+        "images_per_class": 2,
+        "steps": 10,
+        "warmup_steps": 1,
+        "val_every": 4,
+    }
+
+
+def rows_of(table):
+    return dict(line.strip("| ").split(" | ") for line in table.splitlines()[2:])
+
+
+def test_it_says_what_the_run_takes_and_writes_nothing(settings, tmp_path):
+    run_dir = tmp_path / "run"
+    rows = rows_of(dry_run(TrainConfig(**settings), run_dir))
+    assert not run_dir.exists() and not list(tmp_path.iterdir())
+    assert rows["training images"] == "16 of 4 classes"
+    assert rows["validation images"] == "8 of 2 classes"
+    assert rows["batch"].startswith("6 x 32 x 32 x 3")
+    assert rows["feature maps"] == "6 x 4 x 4 x 16"
+    assert rows["descriptor"] == "6 x 16"
+    # Two convolutions with biases, batch normalisation at rest, 42 region weights.
+    trained = (4 * 4 * 3 * 16 + 16) + (3 * 3 * 16 * 16 + 16) + 42
+    assert rows["parameters"] == f"{trained + 4 * 16:,}, of which {trained:,} are trained"
+    assert int(re.match(r"[\d,]+", rows["memory, peak"])[0].replace(",", "")) > 100
+    assert rows["training"].endswith("for 10 steps")
+    assert rows["validation"].endswith("for 4 times")
+
+
+def test_a_run_of_one_step_with_mining_and_without_validation(settings, tmp_path):
+    changes = {
+        "val_classes": 0,
+        "steps": 1,
+        "warmup_steps": 0,
+        "loss": "contrastive",
+        "mining": "hard_negatives",
+        "mining_queries": 4,
+        "tuples_per_batch": 2,
+        "tuple_negatives": 1,
+    }
+    rows = rows_of(dry_run(TrainConfig(**settings | changes), tmp_path / "run"))
+    assert rows["batch"].startswith("6 x 32") and "mining" in rows
+    assert "validation" not in rows and rows["training"].endswith("for 1 steps")
+
+
+def test_what_stops_the_run_stops_the_dry_run(settings, tmp_path):
+    with pytest.raises(UserError, match="nowhere"):
+        dry_run(TrainConfig(**settings | {"data_dir": "nowhere"}), tmp_path / "run")
+    with pytest.raises(UserError, match="--dry_run"):
+        local = {"matching": "local", "loss": "softmax"}
+        dry_run(TrainConfig(**settings | local), tmp_path / "run")
+    short = TrainConfig(**settings | {"steps": 2})
+    train(short, tmp_path / "run")
+    with pytest.raises(UserError, match="holds a run already"):
+        dry_run(short, tmp_path / "run")
