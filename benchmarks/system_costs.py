@@ -54,7 +54,8 @@ def global_system(system, paths):
     extractor = Extractor(lambda x: {"": model(x, training=False)}, paths, progress=False)
 
     def describe():
-        parts = [np.asarray(extractor.extract(size)[""]) for size in sizes]
+        found = extractor.extract_all(sizes)
+        parts = [np.asarray(found[size][""]) for size in sizes]
         return np.asarray(combine_resolutions(parts))
 
     vectors = np.random.default_rng(0).random((1000, model.output_shape[-1]), np.float32)

@@ -2,7 +2,7 @@
 
 import sys
 
-from absl import app, flags
+from absl import app, flags, logging
 
 from darac_tf.errors import UserError
 
@@ -16,6 +16,8 @@ def run(main):
 
     def guarded(arguments):
         try:
+            if flags.FLAGS["verbosity"].using_default_value:
+                logging.set_verbosity(logging.WARNING)  # TensorFlow has much to tell of an export.
             if len(arguments) > 1:
                 raise UserError(f"unexpected argument {arguments[1]!r}; flags start with --")
             main()

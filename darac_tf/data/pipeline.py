@@ -9,6 +9,8 @@ from tqdm import tqdm
 from darac_tf.data.images import crop, decode_image, stored_size, turn
 from darac_tf.errors import UserError
 
+# Most images that are described together.
+MAX_BATCH = 64
 # Keeps the augmentation's random numbers apart from those of the sampler under the same seed.
 _STREAM = 2
 
@@ -102,29 +104,30 @@ def stored_sizes(paths, progress=True, failures=None):
     return sizes
 
 
-def batch_by_shape(shapes, batch_pixels, max_batch=64):
-    """Groups images by their shape after the resize, so that batches fill without padding.
+def batch_by_shape(shapes, batch_pixels):
+    """Groups images by their shapes after the resizes, so that batches fill without padding.
 
     Args:
-        shapes: int `(images, 2)` heights and widths after the resize.
-        batch_pixels: Most pixels in a batch; one image is always taken.
-        max_batch: Most images in a batch.
+        shapes: int `(images, sizes, 2)` heights and widths after the resize to each size.
+        batch_pixels: Most pixels in a batch, over all sizes; one image is always taken.
 
     Returns:
         `ShapeBatches`.
     """
-    order = np.lexsort((shapes[:, 1], shapes[:, 0]))
+    flat = shapes.reshape(len(shapes), -1)
+    order = np.lexsort(flat.T[::-1])
     ordered = shapes[order]
-    _, first, counts = np.unique(ordered, axis=0, return_index=True, return_counts=True)
-    capacity = np.clip(batch_pixels // ordered.prod(axis=1), 1, max_batch)
+    _, first, counts = np.unique(flat[order], axis=0, return_index=True, return_counts=True)
+    pixels = ordered.prod(axis=2).sum(axis=1)
+    capacity = np.clip(batch_pixels // pixels, 1, MAX_BATCH)
     place = np.arange(len(order)) - np.repeat(first, counts)
     starts = place % capacity == 0
     batch = np.cumsum(starts) - 1
     return ShapeBatches(order, batch, np.bincount(batch))
 
 
-def description_batches(paths, views, plan, resize):
-    """Decoded, cropped, turned and resized images, batched by shape.
+def description_batches(paths, views, plan, resizes):
+    """Images that are decoded once, cropped, turned, and resized to each size, batched by shape.
 
     No step holds more than a few batches.
 
@@ -132,11 +135,12 @@ def description_batches(paths, views, plan, resize):
         paths: String array `(images,)`.
         views: `Views` of them.
         plan: `ShapeBatches`, whose order may leave images out.
-        resize: Function of an image tensor `(height, width, 3)` to the resized float32 image.
+        resizes: For each size, a function of an image tensor `(height, width, 3)` to the resized
+            float32 image.
 
     Returns:
-        Dataset of `(indices (b,), float32 pixels (b, height, width, 3) in [0, 255])`, in the order
-        of the plan.
+        Dataset of `(indices (b,), pixels)` in the order of the plan, where pixels is a tuple of
+        float32 `(b, height, width, 3)` in [0, 255], one for each size.
     """
     all_paths, batch_sizes = tf.constant(paths), tf.constant(plan.sizes)
     boxes = None if views.boxes is None else tf.constant(views.boxes)
@@ -148,7 +152,7 @@ def description_batches(paths, views, plan, resize):
             image = crop(image, boxes[index])
         if turns is not None:
             image = turn(image, turns[index])
-        return batch, index, resize(image)
+        return batch, index, tuple(resize(image) for resize in resizes)
 
     def drop_key(batch, index, pixels):
         del batch

@@ -67,7 +67,7 @@ class Measured:
 def evaluate(sources, task, settings):
     """Yields a `Measured` for each descriptor, resolution setting and whitening.
 
-    Each image is described once at each resolution, however many settings use it.
+    Each image is decoded once, and described once at each resolution, however many settings use it.
 
     Args:
         sources: List of `sources.Source`.
@@ -113,11 +113,8 @@ class _Described:
         self._cache = None
         if settings.cache_dir:
             self._cache = FeatureCache(settings.cache_dir, source.fingerprints())
-        sizes = {size for setting in settings.resolutions for size in setting}
-        self._found = {
-            size: self.extractor.extract(size, self._cache)
-            for size in sorted(sizes, key=lambda size: (type(size).__name__, str(size)))
-        }
+        sizes = [size for setting in settings.resolutions for size in setting]
+        self._found = self.extractor.extract_all(sizes, self._cache)
 
     def vectors(self, name, sizes):
         """`Vectors` of one descriptor; arrays in memory are combined at once."""

@@ -6,7 +6,7 @@ from darac_tf.data.images import resize
 from darac_tf.errors import UserError
 from darac_tf.evaluation.combine import whitening_layer
 from darac_tf.export.decoding import decode_and_resize, read_headers
-from darac_tf.export.network import Describer, StoredNetwork
+from darac_tf.export.network import Describer, StoredNetwork, StoredWhitening
 from darac_tf.export.windows import (
     HELD_PIXELS,
     in_steps,
@@ -37,12 +37,12 @@ class ImageDescriber(tf.Module):
         super().__init__(name="image_describer")
         self._sizes = settings.resolutions
         self._max_pixels = settings.max_pixels
-        layer = None
+        stored = None
         if settings.whitening is not None:
             _check_resolutions(settings.whitening, self._sizes)
-            layer = whitening_layer(settings.whitening, model.output_shape[-1])
+            stored = StoredWhitening(whitening_layer(settings.whitening, model.output_shape[-1]))
         network = StoredNetwork(model, settings.precision)
-        self._describer = Describer(network, layer, settings.combination, settings.exponent)
+        self._describer = Describer(network, stored, settings.combination, settings.exponent)
         self.dimension = self._describer.dimension
 
     def signatures(self):
@@ -89,7 +89,7 @@ class ImageDescriber(tf.Module):
         problem = f"images must have between 1 and {self._max_pixels} pixels; they have the shape"
         checked = tf.debugging.Assert((is_image & is_small)[0], [problem, shape])
         with tf.control_dependencies([checked]):
-            weights = self._describer.network.weights()
+            weights = self._describer.weights()
         sides = [size.planned_size(shape[1], shape[2]) for size in self._sizes]
         held = tf.add_n([height * width for height, width in sides]) + shape[1] * shape[2]
         step = window_capacity(held, HELD_PIXELS)
@@ -115,7 +115,7 @@ class ImageDescriber(tf.Module):
     def _describe_rows(self, image_bytes, headers, rows, must_decode):
         """Vectors `(batch, dimension)` of some images, zeros for the rest, and bool `(batch,)`."""
         windows = plan_windows(resized_shapes(tf.gather(headers, rows), self._sizes))
-        weights = self._describer.network.weights()
+        weights = self._describer.weights()
 
         def one_window(window, vectors, valid):
             wanted = windows.order[windows.starts[window] : windows.stops[window]]

@@ -66,12 +66,36 @@ class StoredNetwork(tf.Module):
         return in_steps(count, step, one_pass, self.dimension)
 
 
+class StoredWhitening(tf.Module):
+    """A whitening whose weights are variables of the export's own.
+
+    The loader of TensorFlow Serving does not restore those of a Keras layer.
+
+    Args:
+        layer: Built `PCAWhitening`. It is not part of what is saved.
+    """
+
+    def __init__(self, layer):
+        super().__init__(name="whitening")
+        self.dimension = layer.units
+        self.fixed = [_stored(v, "float32") for v in layer.non_trainable_variables]
+        self._whiten = lambda vectors, fixed: layer.stateless_call([], fixed, vectors)[0]
+
+    def weights(self):
+        """As of `StoredNetwork`."""
+        return list(map(_widened, self.fixed))
+
+    def __call__(self, vectors, weights):
+        """float32 `(images, channels)` to unit vectors `(images, dimension)`."""
+        return self._whiten(vectors, weights)
+
+
 class Describer(tf.Module):
     """From pixels at each size to the vectors that are compared.
 
     Args:
         network: `StoredNetwork`.
-        whitening: Built `PCAWhitening` layer, or None.
+        whitening: `StoredWhitening`, or None.
         combination: See `combine_resolutions`.
         exponent: See `combine_resolutions`.
     """
@@ -81,21 +105,26 @@ class Describer(tf.Module):
         self.network = network
         self.whitening = whitening
         self._combination = (combination, exponent)
-        self.dimension = network.dimension if whitening is None else whitening.units
+        self.dimension = (whitening or network).dimension
+
+    def weights(self):
+        """All weights, to be read once a request."""
+        return self.network.weights(), self.whitening and self.whitening.weights()
 
     def __call__(self, sized_pixels, weights):
         """Describes images of one shape at each size.
 
         Args:
             sized_pixels: List of float32 `(images, height, width, 3)`, one for each size.
-            weights: What `network.weights` gave.
+            weights: What `weights` gave.
 
         Returns:
             float32 `(images, dimension)` unit vectors.
         """
-        described = [self.network(pixels, weights) for pixels in sized_pixels]
+        of_network, of_whitening = weights
+        described = [self.network(pixels, of_network) for pixels in sized_pixels]
         vectors = combine_resolutions(described, *self._combination)
-        return vectors if self.whitening is None else self.whitening(vectors)
+        return vectors if self.whitening is None else self.whitening(vectors, of_whitening)
 
 
 def _stored(weight, precision):

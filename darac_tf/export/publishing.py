@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from darac_tf.export.model_card import CardFacts, write_model_card
 from darac_tf.export.saved_model import write_saved_model
-from darac_tf.export.verification import Verification, verify_export
+from darac_tf.export.verification import THRESHOLDS, Verification, verify_export
 from darac_tf.export.versions import version_folder
 from darac_tf.export.warmup import write_warmup
 from darac_tf.files import atomic_path
@@ -24,7 +24,7 @@ class Published(NamedTuple):
     verification: Verification | None
 
 
-def publish(model, out, settings, facts=None, version=None, verify_paths=(), threshold=0.999):
+def publish(model, out, settings, facts=None, version=None, verify_paths=(), threshold=None):
     """Writes `OUT/<version>/`: the SavedModel, its warm-up requests and its model card.
 
     The folder appears when all is written and verified, so that a server which watches `out` never
@@ -37,7 +37,8 @@ def publish(model, out, settings, facts=None, version=None, verify_paths=(), thr
         facts: `CardFacts`; None takes the name of `out` and no more.
         version: Positive integer, or None for the next free one.
         verify_paths: Images to compare the export with the model on; none for no comparison.
-        threshold: Smallest cosine that the comparison accepts.
+        threshold: Smallest cosine that the comparison accepts; None for that of the precision,
+            `verification.THRESHOLDS`.
 
     Returns:
         `Published`.
@@ -48,6 +49,7 @@ def publish(model, out, settings, facts=None, version=None, verify_paths=(), thr
     folder = version_folder(out, version)
     facts = facts or CardFacts(name=folder.absolute().parent.name)
     verification = None
+    threshold = THRESHOLDS[settings.precision] if threshold is None else threshold
     with atomic_path(folder) as temporary:
         dimension, folding = write_saved_model(model, temporary, settings)
         if len(verify_paths):

@@ -71,7 +71,7 @@ def test_flip_mirrors_half_of_the_images():
 
 def _plan(images, long_side, batch_pixels):
     views = plan_views(images, stored_sizes(images.paths, progress=False))
-    shapes = np.array([scaled_size(*shape, long_side) for shape in views.shapes.tolist()])
+    shapes = np.array([[scaled_size(*shape, long_side)] for shape in views.shapes.tolist()])
     return views, batch_by_shape(shapes, batch_pixels)
 
 
@@ -79,7 +79,7 @@ def test_description_batches_hold_every_image_once(images):
     views, plan = _plan(ImageList(images.paths), 40, batch_pixels=3 * 40 * 40)
     seen = []
     resize = partial(resize_long_side, long_side=40)
-    for indices, pixels in description_batches(images.paths, views, plan, resize):
+    for indices, (pixels,) in description_batches(images.paths, views, plan, [resize]):
         assert max(pixels.shape[1:3]) == 40 and len(indices) == len(pixels)
         assert len(pixels) * pixels.shape[1] * pixels.shape[2] <= 3 * 40 * 40
         for index, image in zip(indices.numpy(), pixels.numpy(), strict=True):
@@ -97,7 +97,7 @@ def test_description_batches_crop_and_then_turn(images):
     chosen = ImageList(images.paths, boxes, turns)
     views, plan = _plan(chosen, 40, batch_pixels=3 * 40 * 40)
     resize = partial(resize_long_side, long_side=40)
-    for indices, pixels in description_batches(images.paths, views, plan, resize):
+    for indices, (pixels,) in description_batches(images.paths, views, plan, [resize]):
         for index, image in zip(indices.numpy(), pixels.numpy(), strict=True):
             data = decode_image(Path(images.paths[index]).read_bytes()).numpy()
             seen = data if index % 3 == 0 else data[3:21, 4:40]
@@ -106,11 +106,22 @@ def test_description_batches_crop_and_then_turn(images):
 
 
 def test_batches_fill():
-    shapes = np.array([(30, 40)] * 10 + [(40, 30)] * 3)
+    shapes = np.array([[(30, 40)]] * 10 + [[(40, 30)]] * 3)
     plan = batch_by_shape(shapes, batch_pixels=4 * 30 * 40)
     assert sorted(plan.sizes) == [2, 3, 4, 4]
     one_by_one = batch_by_shape(shapes, batch_pixels=1)
     assert list(one_by_one.sizes) == [1] * 13
+
+
+def test_batches_of_several_sizes_share_all_their_shapes():
+    rng = np.random.default_rng(0)
+    shapes = rng.integers(1, 3, (40, 2, 2)) * 10
+    plan = batch_by_shape(shapes, batch_pixels=1500)
+    assert sorted(plan.order) == list(range(40))
+    for number, count in enumerate(plan.sizes):
+        chosen = shapes[plan.order[plan.batch == number]]
+        assert len(chosen) == count and (chosen == chosen[0]).all()
+        assert count == 1 or chosen.prod(axis=2).sum() <= 1500
 
 
 def test_unreadable_headers_are_collected_on_request(images, tmp_path):

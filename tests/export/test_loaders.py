@@ -6,6 +6,8 @@ import sys
 import numpy as np
 import tensorflow as tf
 
+from darac_tf.evaluation.whitening import fit_pca_whitening
+from darac_tf.export import ExportSettings, publish
 from darac_tf.export.warmup import read_warmup
 from tests.export import kinds
 
@@ -54,6 +56,19 @@ def test_the_loader_of_tensorflow_serving_and_its_warm_up(exported, serve):
         if request.model_spec.signature_name == "serving_default":
             files = list(tf.make_ndarray(request.inputs["image_bytes"]))
             np.testing.assert_allclose(found["descriptor"], serve(files)["descriptor"], atol=1e-6)
+
+
+def test_the_loader_of_tensorflow_serving_has_the_whitening(model, tmp_path):
+    rng = np.random.default_rng(0)
+    whitening = fit_pca_whitening(rng.normal(size=(40, 16)).astype(np.float32), 5)
+    folder = publish(model, tmp_path / "white", ExportSettings((32,), whitening)).folder
+    requests = read_warmup(folder)
+    for request, found in zip(requests, replayed(folder, requests), strict=True):
+        call = tf.saved_model.load(str(folder)).signatures[request.model_spec.signature_name]
+        inputs = {name: tf.constant(tf.make_ndarray(v)) for name, v in request.inputs.items()}
+        expected = call(**inputs)["descriptor"]
+        assert expected.shape[1] == 5 and np.abs(expected).max() > 0.1
+        np.testing.assert_allclose(found["descriptor"], expected, atol=1e-6)
 
 
 def test_saved_model_cli(exported, serve, tmp_path):
