@@ -12,8 +12,8 @@ from darac_tf.errors import UserError
 from darac_tf.evaluation.combine import combine_resolutions, whitening_layer
 from darac_tf.evaluation.extraction import Extractor
 
-# Smallest cosines that are expected. bfloat16 keeps 8 bits of a weight, and whitening enlarges what is
-# lost.
+# Smallest cosines that are expected. bfloat16 keeps 8 bits of a weight, and whitening enlarges what
+# is lost.
 THRESHOLDS = {"float32": 0.99999, "float16": 0.999, "bfloat16": 0.98}
 _BATCH = 8
 
