@@ -16,7 +16,7 @@ def run(main):
 
     def guarded(arguments):
         try:
-            if flags.FLAGS["verbosity"].using_default_value:
+            if not flags.FLAGS["verbosity"].present:
                 logging.set_verbosity(logging.WARNING)  # TensorFlow has much to tell of an export.
             if len(arguments) > 1:
                 raise UserError(f"unexpected argument {arguments[1]!r}; flags start with --")

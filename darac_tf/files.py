@@ -1,12 +1,15 @@
 """Writing files so that a reader sees the whole of one or none of it."""
 
 import contextlib
+import errno
 import os
 import secrets
 import shutil
 from pathlib import Path
 
 from darac_tf.errors import UserError
+
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextlib.contextmanager
@@ -26,7 +29,8 @@ def atomic_path(path):
         `pathlib.Path` that does not exist yet: the block makes a file or a folder there.
 
     Raises:
-        UserError: If `path` can't be written there, or is a folder that holds something.
+        UserError: If `path` can't be written there, is a folder that holds something, or the disk
+            is full.
         ValueError: If the block made nothing.
     """
     path = Path(path)
@@ -42,6 +46,12 @@ def atomic_path(path):
             raise UserError(
                 f"can't write {path}: {error.strerror}; move what is there or name another path"
             ) from error
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        raise UserError(
+            f"can't write {path}: {error.strerror}; free space or name another path"
+        ) from error
     finally:
         # After a success nothing is left under the temporary name.
         _remove(temporary)

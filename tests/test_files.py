@@ -1,3 +1,4 @@
+import errno
 import os
 from pathlib import Path
 
@@ -114,3 +115,16 @@ def test_refuses_a_read_only_folder(tmp_path):
 def test_a_block_that_wrote_nothing_is_a_programming_error(tmp_path):
     with pytest.raises(ValueError, match="Nothing was written"), atomic_path(tmp_path / "x"):
         pass
+
+
+def test_a_full_disk_is_one_line(tmp_path):
+    def write(number):
+        with atomic_path(tmp_path / "a.txt") as path:
+            path.write_text("half")
+            raise OSError(number, os.strerror(number))
+
+    with pytest.raises(UserError, match="No space left on device; free space"):
+        write(errno.ENOSPC)
+    with pytest.raises(OSError, match="Input/output"):
+        write(errno.EIO)
+    assert not list(tmp_path.iterdir())

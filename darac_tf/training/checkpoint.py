@@ -1,5 +1,6 @@
 """Checkpoints of everything a run needs to go on: weights, optimiser, step, best score."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -8,6 +9,8 @@ import tensorflow as tf
 from darac_tf.errors import UserError
 
 _KEPT = 2
+# Written under another name, so that a killed process leaves no half of a checkpoint.
+_WRITING = "writing"
 
 
 class RunCheckpoint:
@@ -25,6 +28,7 @@ class RunCheckpoint:
 
     def __init__(self, run_dir, state):
         self._folder = Path(run_dir) / "checkpoints"
+        self._damaged = set()
         self._step = tf.Variable(0, dtype=tf.int64)
         self._best = tf.Variable(-1.0, dtype=tf.float64)
         self._best_step = tf.Variable(0, dtype=tf.int64)
@@ -55,16 +59,27 @@ class RunCheckpoint:
         self._best.assign(best)
         self._best_step.assign(best_step)
         try:
-            self._checkpoint.write(str(self._folder / f"ckpt-{step}"))
+            self._write(step)
         except (OSError, tf.errors.OpError) as error:
-            self._remove(step)
             raise UserError(
                 f"the checkpoint of step {step} can't be written to {self._folder}: "
-                f"{_first_line(error)}; free space or change its rights, and --resume goes on from "
+                f"{_reason(error)}; free space or change its rights, and --resume goes on from "
                 f"step {before}"
             ) from error
-        for old in self._steps()[_KEPT:]:
-            self._remove(old)
+        finally:
+            self._remove(_WRITING)
+        # Damaged ones were passed over, and those after this step are of the past.
+        self._damaged.discard(step)
+        steps = self._steps()
+        whole = [each for each in steps if each <= step and each not in self._damaged]
+        for other in set(steps) - set(whole[:_KEPT]):
+            self._remove(f"ckpt-{other}")
+
+    def _write(self, step):
+        self._checkpoint.write(str(self._folder / _WRITING))
+        # The data, and then the index, which makes them a checkpoint.
+        for file in sorted(self._folder.glob(f"{_WRITING}.*")):
+            file.replace(file.with_name(f"ckpt-{step}{file.suffix}"))
 
     def restore(self):
         """Restores the latest checkpoint that is whole.
@@ -89,8 +104,10 @@ class RunCheckpoint:
                     "another --run_dir"
                 ) from error
             except (IndexError, ValueError, tf.errors.OpError):
-                notes.append(f"{path} is damaged, and was passed over")
-        if notes:
+                notes.append(f"{path} is damaged or incomplete, and was passed over")
+                self._damaged.add(step)
+        # Data alone are left where a run was cut off while it wrote its first one.
+        if len(notes) > 1 or any(self._folder.glob("ckpt-*.index")):
             raise UserError(
                 f"--resume: every checkpoint in {self._folder} is damaged; start again in another "
                 "--run_dir"
@@ -99,16 +116,19 @@ class RunCheckpoint:
 
     def _steps(self):
         """Steps of the checkpoints that are there, the latest first."""
-        names = [file.stem.removeprefix("ckpt-") for file in self._folder.glob("ckpt-*.index")]
-        return sorted((int(name) for name in names if name.isdigit()), reverse=True)
+        names = {file.name.split(".")[0] for file in self._folder.glob("ckpt-*.*")}
+        numbers = (name.removeprefix("ckpt-") for name in names)
+        return sorted((int(number) for number in numbers if number.isdigit()), reverse=True)
 
-    def _remove(self, step):
+    def _remove(self, name):
         # The index first: without it, the rest is no checkpoint.
-        (self._folder / f"ckpt-{step}.index").unlink(missing_ok=True)
-        for file in self._folder.glob(f"ckpt-{step}.*"):
+        (self._folder / f"{name}.index").unlink(missing_ok=True)
+        for file in self._folder.glob(f"{name}.*"):
             file.unlink(missing_ok=True)
-        shutil.rmtree(self._folder / f"ckpt-{step}_temp", ignore_errors=True)
+        shutil.rmtree(self._folder / f"{name}_temp", ignore_errors=True)
 
 
-def _first_line(error):
-    return str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+def _reason(error):
+    """What TensorFlow or the system says, without names of its operations and files."""
+    text = re.sub(r"^{{.*?}} |\s*\[Op:\w+\]$", "", (str(error).splitlines() or [""])[0])
+    return text.rpartition("; ")[2][:200] or type(error).__name__

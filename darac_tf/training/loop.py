@@ -93,7 +93,7 @@ class Loop:
                     if termination.requested:
                         self._leave(step)
                     if self._is_exhausted(step):
-                        self._save_checkpoint(step)
+                        self._save_once(step)
                         break
         except (tf.errors.InvalidArgumentError, tf.errors.UnknownError):
             check_images_around(training, sampling, step)  # names the image, if it was one
@@ -114,7 +114,9 @@ class Loop:
         started = time.perf_counter()
         loss, gradient_norm = map(float, self._train_step(images, labels))
         # A gradient beyond float16 is left out, and its scale lowered; elsewhere it ends the run.
-        is_fatal = self._state.loss_scale is None and not np.isfinite(gradient_norm)
+        scale = self._state.loss_scale
+        is_last_straw = scale is None or float(scale.scale) < 1
+        is_fatal = is_last_straw and not np.isfinite(gradient_norm)
         if is_fatal or not np.isfinite(loss):
             names = ", ".join(names_of_step(training, sampling, step - 1))
             raise UserError(
@@ -130,8 +132,7 @@ class Loop:
         return loss
 
     def _leave(self, step):
-        if self._checkpoint.step != step:
-            self._save_checkpoint(step)
+        self._save_once(step)
         sys.exit(f"terminated after step {step}; go on with --resume")
 
     def _after_step(self, step):
@@ -145,6 +146,10 @@ class Loop:
         """Whether validation hasn't got better for long enough to stop."""
         patience = self._config.patience
         return patience is not None and step - self._best_step >= patience * self._config.val_every
+
+    def _save_once(self, step):
+        if self._checkpoint.step != step:
+            self._save_checkpoint(step)
 
     def _save_checkpoint(self, step):
         if self._replicas.is_chief:

@@ -84,10 +84,10 @@ class Monitor:
 
     def close(self):
         """Ends the bar and writes what is left."""
-        self._file.close()
         if self._bar is not None:
             self._bar.close()
         self._writer.close()
+        self._file.close()
 
     def _write(self, step, scalars):
         with self._writer.as_default(step):

@@ -1,0 +1,1 @@
+"""Peers side by side: what users would take instead, on the same photographs in one run."""
