@@ -20,6 +20,7 @@ _DISTRIBUTIONS = {
         "opencv-contrib-python-headless",
     ),
     "scikit_learn": ("scikit-learn",),
+    "openvino": ("openvino",),
     "faiss": ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu12"),
 }
 
@@ -29,10 +30,10 @@ def environment():
 
     Returns:
         Dict, ready for JSON: versions of "python", "tensorflow", "keras" and "numpy"; of "opencv",
-        "scikit_learn" and "faiss", None where they are not installed; "darac_git_revision", None
-        where this package is not a git checkout; "platform"; and the hardware: "cpu" (model name,
-        None where the system does not tell), "cpu_count", "memory_bytes" (None likewise) and "gpus"
-        (list of names).
+        "scikit_learn", "openvino" and "faiss", None where they are not installed;
+        "darac_git_revision", None where this package is not a git checkout; "platform"; and the
+        hardware: "cpu" (model name, None where the system does not tell), "cpu_count",
+        "memory_bytes" (None likewise) and "gpus" (list of names).
     """
     return {
         "python": platform.python_version(),

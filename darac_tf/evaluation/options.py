@@ -6,6 +6,7 @@ from pathlib import Path
 from darac_tf.data import BENCHMARKS, benchmarks, load_benchmark, load_dataset
 from darac_tf.data.images import IMAGE_SUFFIXES, images_below
 from darac_tf.data.training_sets import TRAINING_SETS, check_training_set
+from darac_tf.engines import DEFAULT_ENGINE, EngineSettings
 from darac_tf.errors import UserError
 from darac_tf.evaluation.compare import compare as compare_reports
 from darac_tf.evaluation.evaluator import Settings, evaluate
@@ -108,6 +109,8 @@ def measure(options):
         for name in ("expansion", "rerank"):
             if options[name] != "none":
                 raise UserError(f"--{name} is for --matching=global")
+        if EngineSettings(options["engine"], options["precision"]) != DEFAULT_ENGINE:
+            raise UserError("--engine and --precision are for --matching=global")
         allow = options["allow_whiten_on_test"]
         sources = [load_local(name, allow) for name in options["descriptors"]]
         return evaluate_local(sources, task, settings)
@@ -116,7 +119,12 @@ def measure(options):
     computed = [name for name in names if not name.endswith(SUFFIX)]
     if not computed and settings.resolutions != Settings.resolutions:
         raise UserError(f"--resolutions is for descriptors that are computed, not {SUFFIX} files")
-    sources = load_sources(computed, options["backbone_weights"], options["seed"])
+    engine = EngineSettings(options["engine"], options["precision"])
+    if not computed and engine != DEFAULT_ENGINE:
+        raise UserError(
+            f"--engine and --precision are for descriptors that are computed, not {SUFFIX} files"
+        )
+    sources = load_sources(computed, options["backbone_weights"], options["seed"], engine)
     return itertools.chain(
         evaluate(sources, task, settings), evaluate_features(files, task, settings)
     )

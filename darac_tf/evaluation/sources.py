@@ -5,6 +5,7 @@ from pathlib import Path
 
 import keras
 
+from darac_tf.engines import DEFAULT_ENGINE, EngineSettings, make_engine
 from darac_tf.errors import UserError
 from darac_tf.evaluation.fingerprint import model_fingerprint
 from darac_tf.models import POOLINGS, Preprocessing, build_backbone, load_descriptor
@@ -14,7 +15,6 @@ from darac_tf.models.descriptor import (
     backbone_of,
     is_descriptor,
     make_pooling,
-    share_backbone,
 )
 
 
@@ -24,20 +24,23 @@ class Source:
 
     Attributes:
         names: Their names, as given.
-        describe: Function of pixels to a dictionary of name to descriptors.
+        describe: Function of pixels to a dictionary of name to descriptors, or an engine.
         parts: For each name the layers that make it: backbone, preprocessing, pooling.
+        engine: `EngineSettings` of `describe`, None for the layers as they are.
     """
 
     names: tuple[str, ...]
     describe: object
     parts: dict[str, tuple]
+    engine: EngineSettings | None = None
 
     def fingerprints(self):
         """Dictionary of name to a hash of all that its descriptors depend on."""
-        return {name: model_fingerprint(*layers) for name, layers in self.parts.items()}
+        engine = () if self.engine is None else (self.engine.fingerprint(),)
+        return {name: model_fingerprint(*layers, *engine) for name, layers in self.parts.items()}
 
 
-def load_sources(specs, backbone_weights=None, seed=0):
+def load_sources(specs, backbone_weights=None, seed=0, engine=DEFAULT_ENGINE):
     """Loads descriptors by name.
 
     A name is a run directory or `.keras` descriptor, as trained; or `BACKBONE+POOLING`, where
@@ -48,12 +51,13 @@ def load_sources(specs, backbone_weights=None, seed=0):
         specs: The names.
         backbone_weights: For `keras.applications` names, see `build_backbone`.
         seed: Of random weights, where there are any.
+        engine: `EngineSettings`, what runs the backbones.
 
     Returns:
         List of `Source`, one for each backbone.
 
     Raises:
-        UserError: If a name is of neither kind or cannot be loaded.
+        UserError: If a name is of neither kind or cannot be loaded, or the engine isn't installed.
     """
     poolings_of = {}
     for spec in specs:
@@ -62,7 +66,7 @@ def load_sources(specs, backbone_weights=None, seed=0):
     if len(set(specs)) != len(specs):
         raise UserError("--descriptors names one descriptor twice")
     return [
-        _load(backbone, poolings, backbone_weights, seed)
+        _load(backbone, poolings, backbone_weights, seed, engine)
         for backbone, poolings in poolings_of.items()
     ]
 
@@ -84,7 +88,7 @@ def _parse(spec):
     return backbone, pooling
 
 
-def _load(backbone, poolings, backbone_weights, seed):
+def _load(backbone, poolings, backbone_weights, seed, engine):
     keras.utils.set_random_seed(seed)
     network, preprocessing, trained = _parts(backbone, poolings, backbone_weights)
     layers = {spec: trained if p is None else make_pooling(p) for spec, p in poolings.items()}
@@ -92,7 +96,8 @@ def _load(backbone, poolings, backbone_weights, seed):
         if not layer.built:
             layer.build((None, None, None, network.output_shape[-1]))
     parts = {spec: (network, preprocessing, layer) for spec, layer in layers.items()}
-    return Source(tuple(layers), share_backbone(network, preprocessing, layers), parts)
+    describe = make_engine(engine, network, preprocessing, layers)
+    return Source(tuple(layers), describe, parts, engine)
 
 
 def _parts(backbone, poolings, backbone_weights):

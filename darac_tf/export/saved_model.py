@@ -2,10 +2,10 @@
 
 import tensorflow as tf
 
-from darac_tf.export.folding import fold_batch_norm
 from darac_tf.export.image_describer import ImageDescriber
 from darac_tf.export.settings import ExportSettings
 from darac_tf.files import atomic_path
+from darac_tf.models.folding import fold_batch_norm
 
 
 def export_saved_model(

@@ -46,6 +46,8 @@ DEFAULTS = {
     "batch_pixels": 1000,
     "cache_dir": None,
     "skip_bad_images": False,
+    "engine": "tensorflow",
+    "precision": "float32",
 }
 
 

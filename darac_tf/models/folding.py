@@ -64,8 +64,18 @@ def fold_batch_norm(model):
         ) from error
     for layer, new in copies:
         norm = norm_of.get(id(layer))
-        new.set_weights(_folded_weights(layer, norm) if norm else layer.get_weights())
+        if norm:
+            new.set_weights(_folded_weights(layer, norm))
+        else:
+            copy_weights(layer, new)
     return folded, Folding(len(norms), len(removed))
+
+
+def copy_weights(layer, copy):
+    """Gives a layer that was made from another's settings its weights too."""
+    copy.set_weights(layer.get_weights())
+    if isinstance(copy, keras.layers.Normalization):
+        copy.finalize_state()  # it computes with values that are derived from its weights
 
 
 def _layers_of_type(model, kind):

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from keras import layers
 
-from darac_tf.export.folding import fold_batch_norm
 from darac_tf.models import build_descriptor
+from darac_tf.models.folding import fold_batch_norm
 from tests.helpers import write_backbone
 
 
@@ -72,6 +72,14 @@ def test_batch_statistics_are_not_folded():
     x = layers.BatchNormalization()(layers.Conv2D(4, 3)(inputs), training=True)
     _, folding = fold_batch_norm(keras.Model(inputs, x))
     assert folding == (1, 0)
+
+
+def test_statistics_of_a_normalisation_are_copied():
+    inputs = keras.Input((None, None, 3))
+    scaled = layers.Normalization()
+    scaled.adapt(np.random.default_rng(0).normal(5, 3, (4, 8, 8, 3)))
+    x = layers.BatchNormalization()(layers.Conv2D(8, 3)(scaled(inputs)))
+    check(randomise(keras.Model(inputs, x)), 1, 1)
 
 
 def test_a_descriptor_with_its_nested_backbone(tmp_path):
