@@ -9,6 +9,7 @@ seconds of the whole description as a ratio to float32.
 """
 
 import time
+from pathlib import Path
 
 import numpy as np
 from absl import flags
@@ -56,14 +57,8 @@ def calibration_images():
     if not files:
         raise UserError(f"--calibration={FLAGS.calibration}: holds no images")
     chosen = files[:: max(len(files) // FLAGS.calibration_images, 1)][: FLAGS.calibration_images]
-    sized = (resize_long_side(decode_image(open_file(path)), 299) for path in chosen)
+    sized = (resize_long_side(decode_image(Path(path).read_bytes()), 299) for path in chosen)
     return [np.asarray(image)[np.newaxis] for image in sized]
-
-
-def open_file(path):
-    """Its bytes."""
-    with open(path, "rb") as file:
-        return file.read()
 
 
 def described(engine, task, sizes):
