@@ -1,7 +1,7 @@
 """Measures OpenVINO's engine quantised to int8 after training: speed, vectors, mAP.
 
     pip install -r requirements-bench.txt
-    python -m benchmarks.int8 --calibration=photos --data_dir=photos.csv --backbone=my_backbone.keras
+    python -m benchmarks.int8 --calibration=objects --data_dir=photos.csv --backbone=mine.keras
 
 Calibrates on images of --calibration, which must not be those that are measured. Prints a Markdown
 table for --resolutions: mAP (plain, leave-one-out), cosine to the float32 vectors, and processor
