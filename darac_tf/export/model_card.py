@@ -11,8 +11,7 @@ from darac_tf.evaluation.environment import environment
 from darac_tf.evaluation.fingerprint import model_fingerprint
 from darac_tf.export.card_page import card_page
 from darac_tf.export.scores import scores_from_report
-from darac_tf.models.descriptor import POOLING_LAYER, backbone_of
-from darac_tf.training.config import CONFIG_FILE
+from darac_tf.models.descriptor import CONFIG_FILE, POOLING_LAYER, backbone_of
 
 EXTRA = "assets.extra"
 JSON_CARD = "model_card.json"

@@ -21,6 +21,7 @@ POOLINGS = {
 }
 POOLING_LAYER = "pooling"
 BEST_MODEL = "best.keras"
+CONFIG_FILE = "config.json"
 
 
 def make_pooling(name, **options):

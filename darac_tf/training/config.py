@@ -8,9 +8,8 @@ from pathlib import Path
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 from darac_tf.losses import make_loss
+from darac_tf.models.descriptor import CONFIG_FILE
 from darac_tf.training.config_checks import check_settings
-
-CONFIG_FILE = "config.json"
 
 # What a resumed run may change: the steps to come are those of the whole run, up to rounding.
 _FREE_ON_RESUME = {

@@ -8,9 +8,9 @@ from absl import logging
 from darac_tf.data import load_dataset
 from darac_tf.data.training_sets import PreparedImages
 from darac_tf.errors import UserError
+from darac_tf.models.descriptor import CONFIG_FILE
 from darac_tf.training.batches import step_batches
 from darac_tf.training.checkpoint import RunCheckpoint
-from darac_tf.training.config import CONFIG_FILE
 from darac_tf.training.loop import LAST_MODEL, Loop, RunResult
 from darac_tf.training.pooling_fit import fit_pooling
 from darac_tf.training.replicas import make_replicas

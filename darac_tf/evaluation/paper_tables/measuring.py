@@ -10,7 +10,7 @@ from darac_tf.evaluation import markdown, options
 from darac_tf.evaluation.paper_tables.rows import load_rows
 from darac_tf.evaluation.report import Result, write_report
 from darac_tf.files import atomic_path
-from darac_tf.training.config import CONFIG_FILE
+from darac_tf.models.descriptor import CONFIG_FILE
 
 # What the paper calls mAP, for its data sets and for any other.
 _METRICS = {"oxford5k": "mAP (Oxford)", "paris6k": "mAP (Oxford)", "holidays": "mAP (Holidays)"}
