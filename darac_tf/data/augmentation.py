@@ -5,12 +5,13 @@ The ranges are a reconstruction: the paper does not give its augmentation.
 
 from dataclasses import dataclass
 
+import numpy as np
 import tensorflow as tf
 
 from darac_tf.data.images import resize
 
 # Weights of red, green and blue in the grey value (ITU-R BT.601).
-_GREY = (0.299, 0.587, 0.114)
+_GREY_OF = np.repeat(np.array([[0.299], [0.587], [0.114]], np.float32), 3, axis=1)
 _SAMPLED = 8
 
 
@@ -41,12 +42,15 @@ class Augmentation:
         Returns:
             float32 `(size, size, 3)` in [0, 255].
         """
-        seeds = tf.unstack(tf.random.experimental.stateless_split(seed, 5))
-        image = resize(self._crop(image, seeds[0]), size, size)
+        of_crop, of_rest = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+        # Few operations: on small images, starting them takes as long as their work.
+        chances = tf.random.stateless_uniform([4], of_rest)
+        image = resize(self._crop(image, of_crop), size, size)
         if self.flip:
-            image = tf.image.stateless_random_flip_left_right(image, seeds[1])
+            is_mirrored = chances[0] < 0.5
+            image = tf.cond(is_mirrored, lambda: tf.reverse(image, [1]), lambda: image)
         if self.light:
-            image = self._change_light(image, seeds[2:])
+            image = change_light(image, *tf.unstack(1 + self.light * (2 * chances[1:] - 1)))
         return tf.ensure_shape(image, [size, size, 3])
 
     def _crop(self, image, seed):
@@ -61,13 +65,6 @@ class Augmentation:
             use_image_if_no_bounding_boxes=True,
         )
         return tf.slice(image, offset, size)
-
-    def _change_light(self, image, seeds):
-        low, high = 1 - self.light, 1 + self.light
-        gain, contrast, saturation = (
-            tf.random.stateless_uniform([], each, low, high) for each in seeds
-        )
-        return change_light(image, gain, contrast, saturation)
 
 
 def change_light(image, gain, contrast, saturation):
@@ -86,11 +83,10 @@ def change_light(image, gain, contrast, saturation):
     Returns:
         float32 `(height, width, 3)` in [0, 255].
     """
-    grey = tf.constant(_GREY)[:, tf.newaxis] * tf.ones([1, 3])
-    colour = gain * contrast * (saturation * tf.eye(3) + (1 - saturation) * grey)
+    strength = gain * contrast
+    colour = strength * (_GREY_OF + saturation * (np.eye(3, dtype=np.float32) - _GREY_OF))
     # Of a sample: the mean of all pixels would cost as much as all the rest.
-    mean = tf.reduce_mean(image[::_SAMPLED, ::_SAMPLED])
-    shift = gain * mean - gain * contrast * mean
+    shift = (gain - strength) * tf.reduce_mean(image[::_SAMPLED, ::_SAMPLED])
     # As a convolution of one pixel, which is several times faster here than a product of matrices.
     changed = tf.nn.conv2d(image[tf.newaxis], colour[tf.newaxis, tf.newaxis], 1, "VALID")[0]
-    return tf.clip_by_value(changed + shift, 0.0, 255.0)
+    return tf.minimum(tf.nn.relu(changed + shift), 255.0)
