@@ -28,7 +28,9 @@ flags.DEFINE_enum("dataset", "csv", ["folder", "csv"], "Kind of data set.")
 flags.DEFINE_string("backbone", "ResNet50V2", "keras.applications name or .keras file.")
 flags.DEFINE_string("backbone_weights", None, "none times random weights, which cost the same.")
 flags.DEFINE_list("sizes", ["299", "540", "1020"], "Long sides; the last table has all of them.")
-flags.DEFINE_integer("images", 16, "Images in each timing.", lower_bound=1)
+flags.DEFINE_integer(
+    "images", 8, "Images at the largest size; of smaller ones as many more as take its time."
+)
 flags.DEFINE_integer("repeats", 5, "Timings of each.", lower_bound=1)
 flags.DEFINE_integer("batch_pixels", 1_000_000, "Pixels a batch.", lower_bound=1)
 flags.DEFINE_list("only", [], "Take only contestants whose name holds one of these words.")
@@ -69,13 +71,13 @@ def photographs():
     chosen = [str(p) for p, own in zip(dataset.paths, shapes, strict=True) if own == shape]
     if len(chosen) < FLAGS.images:
         raise UserError(f"--images={FLAGS.images}: {len(chosen)} images have one shape")
-    return chosen[: FLAGS.images], shape
+    return chosen, shape
 
 
-def timed(running, sizes):
-    """Seconds `(contestants, repeats)`, after a round that is not counted."""
-    rounds = [[each.seconds(sizes) for each in running] for _ in range(1 + FLAGS.repeats)]
-    return np.array(rounds[1:]).T
+def timed(running, sizes, count):
+    """Seconds an image `(contestants, repeats)`, after a round that is not counted."""
+    rounds = [[each.seconds(sizes, count) for each in running] for _ in range(1 + FLAGS.repeats)]
+    return np.array(rounds[1:]).T / count
 
 
 def table(names, seconds, title):
@@ -83,7 +85,7 @@ def table(names, seconds, title):
     lines = [f"| {title} | s/image | to the bare backbone |", "| --- | ---: | ---: |"]
     for name, own in zip(names, seconds, strict=True):
         ratio = statistics.median(own / seconds[0])
-        lines.append(f"| {name} | {statistics.median(own) / FLAGS.images:.4f} | {ratio:.2f} |")
+        lines.append(f"| {name} | {statistics.median(own):.4f} | {ratio:.2f} |")
     return "\n".join(lines)
 
 
@@ -91,7 +93,7 @@ def main():
     paths, shape = photographs()
     about = environment()
     print(
-        f"{FLAGS.images} images of {shape[0]} x {shape[1]}, {FLAGS.backbone}, medians of "
+        f"images of {shape[0]} x {shape[1]}, {FLAGS.backbone}, medians of "
         f"{FLAGS.repeats}; {', '.join(f'{key} {value}' for key, value in about.items())}"
     )
     started = [Contestant(name, *how) for name, how in contestants(paths).items()]
@@ -102,8 +104,10 @@ def main():
     sizes = list(map(int, FLAGS.sizes))
     settings = [[size] for size in sizes] + ([sizes] if len(sizes) > 1 else [])
     for setting in settings:
-        seconds = timed(running, setting)
-        title = ", ".join(map(str, setting))
+        more = sum(size**2 for size in sizes) / sum(size**2 for size in setting)
+        count = min(round(FLAGS.images * more), len(paths))
+        seconds = timed(running, setting, count)
+        title = f"{', '.join(map(str, setting))}: {count} images"
         print(f"\n{table([each.name for each in running], seconds, title)}", flush=True)
     print("\n| peak memory | MiB |\n| --- | ---: |")
     for each in started:

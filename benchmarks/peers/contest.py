@@ -19,8 +19,8 @@ class Contestant:
     Args:
         name: For the table.
         factory: `MODULE:NAME` of a function of `settings` to an object whose method
-            `describe(sizes)` describes all images at long sides and combines them. It raises
-            `AbsentError` where something is not installed.
+            `describe(sizes, count)` describes the first images at long sides and combines them. It
+            raises `AbsentError` where something is not installed.
         settings: Dictionary for it.
 
     Attributes:
@@ -37,9 +37,9 @@ class Contestant:
         theirs.close()
         self.absent = self._answer()
 
-    def seconds(self, sizes):
-        """Seconds to describe all images once at all sizes."""
-        self._connection.send(list(sizes))
+    def seconds(self, sizes, count):
+        """Seconds to describe the first images once at all sizes."""
+        self._connection.send((list(sizes), count))
         return self._answer()
 
     def close(self):
@@ -67,8 +67,8 @@ def serve(connection, factory, settings):
     else:
         connection.send(None)
     with contextlib.suppress(EOFError):
-        while (sizes := connection.recv()) is not None:
+        while (what := connection.recv()) is not None:
             started = time.perf_counter()
-            contestant.describe(sizes)
+            contestant.describe(*what)
             connection.send(time.perf_counter() - started)
         connection.send(peak_mib())

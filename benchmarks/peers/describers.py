@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from benchmarks.peers.contest import AbsentError
 from darac_tf.data.images import decode_image, resize_long_side
-from darac_tf.engines import EngineSettings, make_engine
+from darac_tf.engines import EngineSettings, as_engine, make_engine
 from darac_tf.evaluation.combine import combine_resolutions
 from darac_tf.evaluation.extraction import Extractor
 from darac_tf.evaluation.sizes import as_size
@@ -28,14 +28,19 @@ class Extraction:
         network, preprocessing = backbone_of(model)
         poolings = {"": model.get_layer(POOLING_LAYER)}
         describe = make_engine(EngineSettings(engine, precision), network, preprocessing, poolings)
-        self._extractor = Extractor(describe, np.array(paths), batch_pixels, progress=False)
+        self._extractors = {}
+        self._make = lambda count: Extractor(
+            as_engine(describe), np.array(paths[:count]), batch_pixels, progress=False
+        )
         channels = model.output_shape[-1]
         rng = np.random.default_rng(0)
         projection = rng.normal(size=(min(_WHITENED, channels), channels)).astype(np.float32)
         self._whitening = PCAWhitening.from_arrays(np.zeros(channels, np.float32), projection)
 
-    def describe(self, sizes):
-        found = self._extractor.extract_all(sizes)
+    def describe(self, sizes, count):
+        if count not in self._extractors:
+            self._extractors[count] = self._make(count)
+        found = self._extractors[count].extract_all(sizes)
         vectors = combine_resolutions([found[as_size(size)][""] for size in sizes])
         return np.asarray(self._whitening(vectors))
 
@@ -54,17 +59,19 @@ class Bare:
         run = tf.function(lambda x: network(preprocessing(x), training=False), pixels)
         return lambda x: run(x).numpy()
 
-    def describe(self, sizes):
+    def describe(self, sizes, count):
         for size in sizes:
-            for batch in self._batched(size):
+            for batch in self._batched(size, count):
                 self._run(batch)
 
-    def _batched(self, size):
-        if size not in self._batches:
-            pixels = tf.stack([resize_long_side(image, size) for image in self._images])
-            step = max(self._batch_pixels // (pixels.shape[1] * pixels.shape[2]), 1)
-            self._batches[size] = [pixels[at : at + step] for at in range(0, len(pixels), step)]
-        return self._batches[size]
+    def _batched(self, size, count):
+        if (size, count) not in self._batches:
+            images = [resize_long_side(image, size) for image in self._images[:count]]
+            step = max(self._batch_pixels // (images[0].shape[0] * images[0].shape[1]), 1)
+            self._batches[size, count] = [
+                tf.stack(images[at : at + step]) for at in range(0, count, step)
+            ]
+        return self._batches[size, count]
 
 
 class BareOpenVINO(Bare):

@@ -22,12 +22,16 @@ class TorchvisionGeM:
         self._network = torch.nn.Sequential(*layers).eval().to(memory_format=torch.channels_last)
         self._paths = paths
 
-    def describe(self, sizes):
+    def describe(self, sizes, count):
         from torch.utils.data import DataLoader
 
         scales = [1.0] if len(sizes) == 1 else [1.0, 2**-0.5, 0.5]
         images = DataLoader(
-            _Files(self._paths, max(sizes)), batch_size=None, num_workers=2, prefetch_factor=4
+            _Files(self._paths[:count], max(sizes)),
+            batch_size=None,
+            num_workers=2,
+            prefetch_factor=4,
+            multiprocessing_context="fork",
         )
         with self._torch.inference_mode():
             return [self._vector(image[None], scales) for image in images]

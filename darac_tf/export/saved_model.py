@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from darac_tf.engines.inference_copy import inference_copy
 from darac_tf.export.image_describer import ImageDescriber
 from darac_tf.export.settings import ExportSettings
 from darac_tf.files import atomic_path
@@ -46,7 +47,7 @@ def write_saved_model(model, folder, settings):
     """Writes the SavedModel of `export_saved_model` to a folder that does not exist.
 
     Args:
-        model: Descriptor. Its batch normalisation is folded in the export.
+        model: Descriptor. In the export its batch normalisation is folded, and what is left fused.
         folder: Where to write.
         settings: `ExportSettings`.
 
@@ -57,6 +58,6 @@ def write_saved_model(model, folder, settings):
         UserError: If whitening or precision do not fit.
     """
     folded, folding = fold_batch_norm(model)
-    describer = ImageDescriber(folded, settings)
+    describer = ImageDescriber(inference_copy(folded), settings)
     tf.saved_model.save(describer, str(folder), signatures=describer.signatures())
     return describer.dimension, folding
