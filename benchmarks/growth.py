@@ -99,10 +99,11 @@ def slope(found):
     return np.polyfit(*np.log([list(found), list(found.values())]), 1)[0]
 
 
-def table(name, found):
-    """A Markdown table of one growth."""
-    rows = [[f"{count:,}", f"{s:.4g}", f"{1000 * s / count:.4g}"] for count, s in found.items()]
-    return markdown.table([name, "s", "ms each"], rows, [True] * 3)
+def table(name, found, ideal):
+    """A Markdown table of one growth; the last column is level where it is ideal."""
+    rows = [[f"{n:,}", f"{s:.4g}", f"{1e6 * s / n**ideal:.4g}"] for n, s in found.items()]
+    unit = f"µs, by {name}" if ideal == 1 else f"µs, by {name}^{ideal}"
+    return markdown.table([name, "s", unit], rows, [True] * 3)
 
 
 def draw(path, growths):
@@ -134,7 +135,7 @@ def main():
         ("database", by_database, 1),
     ):
         growths[name] = measure(), ideal
-        print(table(name, growths[name][0]))
+        print(table(name, *growths[name]))
         print(f"\nslope {slope(growths[name][0]):.2f}, ideal {ideal}\n", flush=True)
     path = Path(FLAGS.out) / "growth.png"
     path.parent.mkdir(parents=True, exist_ok=True)
