@@ -7,16 +7,14 @@ memory of a process that has built the run. With a chunk, it must not grow with 
 """
 
 import json
-import subprocess
-import sys
 import time
 
 import numpy as np
 from absl import flags
 
 from benchmarks.process_memory import peak_mib, resident_mib
+from benchmarks.worker import figures_of
 from darac_tf import cli
-from darac_tf.errors import UserError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("backbone", "ResNet50V2", "keras.applications name or .keras file.")
@@ -60,15 +58,11 @@ def work(images, chunk):
 
 def measure(images, chunk):
     """The figures of one process."""
-    command = [sys.executable, "-m", "benchmarks.chunk_memory", f"--backbone={FLAGS.backbone}"]
-    command += [f"--image_size={FLAGS.image_size}", f"--steps={FLAGS.steps}"]
-    command += [f"--worker={json.dumps([images, chunk])}"]
+    command = [f"--backbone={FLAGS.backbone}", f"--image_size={FLAGS.image_size}"]
+    command += [f"--steps={FLAGS.steps}", f"--worker={json.dumps([images, chunk])}"]
     if FLAGS.backbone_weights:
         command.append(f"--backbone_weights={FLAGS.backbone_weights}")
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise UserError(done.stderr.strip().splitlines()[-1].removeprefix("error: "))
-    return json.loads(done.stdout.splitlines()[-1])
+    return figures_of("benchmarks.chunk_memory", *command)
 
 
 def main():

@@ -8,15 +8,14 @@ so that what grows with the number of images is not hidden behind it.
 """
 
 import json
-import resource
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
 import keras
 from absl import flags
 
+from benchmarks.process_memory import peak_mib, resident_mib
+from benchmarks.worker import figures_of
 from darac_tf import cli
 from darac_tf.errors import UserError
 
@@ -35,12 +34,6 @@ def network(dim):
     x = keras.layers.Conv2D(16, 8, strides=8, activation="relu")(inputs)
     x = keras.layers.Conv2D(32, 3, activation="relu")(x)
     return keras.Model(inputs, keras.layers.Dense(dim)(keras.layers.GlobalAveragePooling2D()(x)))
-
-
-def resident_mib():
-    """Resident memory now, in MiB."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize() / 2**20
 
 
 def work(count, cache_folder):
@@ -66,20 +59,15 @@ def work(count, cache_folder):
     before = resident_mib()
     rows = extractor.extract(FLAGS.size, cache)["d"]
     total = sum(float(rows[start : start + 256].sum()) for start in range(0, count, 256))
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
-    print(json.dumps({"before": before, "peak": peak, "sum": total}))
+    print(json.dumps({"before": before, "peak": peak_mib(), "sum": total}))
 
 
 def measure(count, cache_folder):
     """The figures of one process."""
-    command = [sys.executable, "-m", "benchmarks.extraction_memory"]
-    command += [f"--data_dir={FLAGS.data_dir}", f"--size={FLAGS.size}", f"--dim={FLAGS.dim}"]
+    command = [f"--data_dir={FLAGS.data_dir}", f"--size={FLAGS.size}", f"--dim={FLAGS.dim}"]
     command += [f"--batch_pixels={FLAGS.batch_pixels}"]
     command += [f"--worker={json.dumps([count, cache_folder])}"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise UserError(done.stderr.strip().splitlines()[-1].removeprefix("error: "))
-    return json.loads(done.stdout.splitlines()[-1])
+    return figures_of("benchmarks.extraction_memory", *command)
 
 
 def main():

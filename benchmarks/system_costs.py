@@ -10,13 +10,12 @@ rounds over all images after a first one; matching is the mean time to compare t
 
 import json
 import statistics
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 from absl import flags
 
+from benchmarks.worker import figures_of
 from darac_tf import cli
 from darac_tf.errors import UserError
 
@@ -113,13 +112,10 @@ def _timed(function):
 
 def measure(name):
     """The figures of one system, from a process of its own."""
-    command = [sys.executable, "-m", "benchmarks.system_costs", f"--worker={name}"]
+    command = [f"--worker={name}"]
     passed_on = ("data_dir", "backbone", "backbone_weights", "images", "repeats")
     command += [f"--{flag}={FLAGS[flag].value}" for flag in passed_on]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise UserError(done.stderr.strip().splitlines()[-1].removeprefix("error: "))
-    return json.loads(done.stdout.splitlines()[-1])
+    return figures_of("benchmarks.system_costs", *command)
 
 
 def main():

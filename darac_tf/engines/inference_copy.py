@@ -33,6 +33,11 @@ def inference_copy(network, precision="float32"):
     # A sequential model becomes a functional one of the same layers.
     graph = keras.Model(network.inputs[0], network.outputs[0], name=network.name)
     folded, _ = fold_batch_norm(graph)
+    return fused_copy(folded, precision)
+
+
+def fused_copy(folded, precision="float32"):
+    """The same of a model whose batch normalisation is folded already (`fold_batch_norm`)."""
     exact = _first_layers(folded)
     copies = []
 

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from darac_tf.engines.inference_copy import inference_copy
+from darac_tf.engines.inference_copy import fused_copy
 from darac_tf.export.image_describer import ImageDescriber
 from darac_tf.export.settings import ExportSettings
 from darac_tf.files import atomic_path
@@ -58,6 +58,6 @@ def write_saved_model(model, folder, settings):
         UserError: If whitening or precision do not fit.
     """
     folded, folding = fold_batch_norm(model)
-    describer = ImageDescriber(inference_copy(folded), settings)
+    describer = ImageDescriber(fused_copy(folded), settings)
     tf.saved_model.save(describer, str(folder), signatures=describer.signatures())
     return describer.dimension, folding

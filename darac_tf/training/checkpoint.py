@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from darac_tf.errors import UserError
 
-_KEPT = 2
+KEPT = 2
 # Written under another name, so that a killed process leaves no half of a checkpoint.
 _WRITING = "writing"
 
@@ -72,7 +72,7 @@ class RunCheckpoint:
         self._damaged.discard(step)
         steps = self._steps()
         whole = [each for each in steps if each <= step and each not in self._damaged]
-        for other in set(steps) - set(whole[:_KEPT]):
+        for other in set(steps) - set(whole[:KEPT]):
             self._remove(f"ckpt-{other}")
 
     def _write(self, step):

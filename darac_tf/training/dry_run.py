@@ -15,15 +15,15 @@ from darac_tf.errors import UserError
 from darac_tf.evaluation import markdown
 from darac_tf.models.descriptor import backbone_of
 from darac_tf.training.batches import step_batches
+from darac_tf.training.checkpoint import KEPT
 from darac_tf.training.replicas import make_replicas
 from darac_tf.training.run import check_run_dir, training_images
 from darac_tf.training.sampling import OneSampler, make_sampling
 from darac_tf.training.state import build_state
 from darac_tf.training.step import make_train_step
+from darac_tf.training.summary import trained_weights
 
 _TIMED_STEPS = 3
-# A run keeps the last two.
-_CHECKPOINTS = 2
 
 
 @dataclass(frozen=True)
@@ -128,14 +128,16 @@ def _rows_of_images(training, validation):
 
 def _rows_of_shapes(config, model, replicas):
     network, _ = backbone_of(model)
-    size, trained = config.image_size, model.trainable_variables
+    size = config.image_size
     maps = network.compute_output_shape((config.batch_size, size, size, 3))
-    weights = sum(math.prod(variable.shape) for variable in trained)
     return [
         ("batch", f"{config.batch_size} x {size} x {size} x 3 on {replicas.count} device(s)"),
         ("feature maps", " x ".join(map(str, maps))),
         ("descriptor", f"{config.batch_size} x {model.output_shape[-1]}"),
-        ("parameters", f"{model.count_params():,}, of which {weights:,} are trained"),
+        (
+            "parameters",
+            f"{model.count_params():,}, of which {trained_weights(model):,} are trained",
+        ),
     ]
 
 
@@ -154,9 +156,7 @@ def _rows_of_cost(config, state, measured, validation_images):
     ]
     if validation_images:
         rows.append(("validation", f"{_duration(validating)} for {times} times"))
-    rows.append(
-        ("disk, checkpoints", f"{_CHECKPOINTS * _checkpoint_bytes(state) / 2**20:,.0f} MiB")
-    )
+    rows.append(("disk, checkpoints", f"{KEPT * _checkpoint_bytes(state) / 2**20:,.0f} MiB"))
     if config.mining != "none":
         rows.append(("mining", "comes on top: not measured"))
     return rows

@@ -18,7 +18,7 @@ def write_summary(run_dir, config, model, result):
         model: The descriptor.
         result: `RunResult`.
     """
-    trained = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    trained = trained_weights(model)
     facts = [
         ("steps", f"{result.steps} of {config.steps}"),
         ("images a step", str(config.batch_size)),
@@ -46,6 +46,11 @@ def write_summary(run_dir, config, model, result):
     )
     with atomic_path(run_dir / SUMMARY_FILE) as path:
         path.write_text(text)
+
+
+def trained_weights(model):
+    """How many numbers of a model are trained."""
+    return sum(math.prod(variable.shape) for variable in model.trainable_variables)
 
 
 def _last_loss(result):
