@@ -45,9 +45,7 @@ def batches(labels, classes_per_batch, images_per_class, steps, seed):
         UserError: If there are fewer than P classes.
     """
     sampler = ClassBalancedSampler(labels, classes_per_batch, images_per_class, seed)
-    positions = tf.data.Dataset.range(steps * sampler.batch_size)
-    found = list(positions.map(sampler.image_at).batch(sampler.batch_size).as_numpy_iterator())
-    return np.stack(found)
+    return np.stack([sampler.batch(step) for step in range(steps)])
 
 
 def train(network, loss, images, labels, batch_indices, learning_rate):

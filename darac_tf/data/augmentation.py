@@ -4,15 +4,18 @@ The ranges are a reconstruction: the paper does not give its augmentation.
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.data.images import resize
+from darac_tf.data.images import decode_window, resize
 
 # Weights of red, green and blue in the grey value (ITU-R BT.601).
 _GREY_OF = np.repeat(np.array([[0.299], [0.587], [0.114]], np.float32), 3, axis=1)
 _SAMPLED = 8
+# Makes the seed of flip and light another one than that of the crop.
+_OF_REST = [1, 0]
 
 
 @dataclass(frozen=True)
@@ -31,21 +34,20 @@ class Augmentation:
     flip: bool = True
     light: float = 0.3
 
-    def __call__(self, image, size, seed):
-        """Augments one image.
+    def __call__(self, data, size, seed):
+        """Decodes and augments one image.
 
         Args:
-            image: uint8 `(height, width, 3)`.
+            data: Its file, a scalar string.
             size: Side of the square result, in pixels.
             seed: int tensor `(2,)`.
 
         Returns:
             float32 `(size, size, 3)` in [0, 255].
         """
-        of_crop, of_rest = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
         # Few operations: on small images, starting them takes as long as their work.
-        chances = tf.random.stateless_uniform([4], of_rest)
-        image = resize(self._crop(image, of_crop), size, size)
+        image = resize(decode_window(data, partial(self._window, seed)), size, size)
+        chances = tf.random.stateless_uniform([4], tf.add(seed, _OF_REST))
         if self.flip:
             is_mirrored = chances[0] < 0.5
             image = tf.cond(is_mirrored, lambda: tf.reverse(image, [1]), lambda: image)
@@ -53,9 +55,10 @@ class Augmentation:
             image = change_light(image, *tf.unstack(1 + self.light * (2 * chances[1:] - 1)))
         return tf.ensure_shape(image, [size, size, 3])
 
-    def _crop(self, image, seed):
+    def _window(self, seed, shape):
+        """`(offset, size)` of a random crop, as `tf.slice` takes them."""
         offset, size, _ = tf.image.stateless_sample_distorted_bounding_box(
-            tf.shape(image),
+            shape,
             bounding_boxes=tf.zeros([1, 0, 4]),
             seed=seed,
             min_object_covered=0.0,
@@ -64,7 +67,7 @@ class Augmentation:
             max_attempts=20,
             use_image_if_no_bounding_boxes=True,
         )
-        return tf.slice(image, offset, size)
+        return offset, size
 
 
 def change_light(image, gain, contrast, saturation):

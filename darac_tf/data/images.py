@@ -27,6 +27,33 @@ def decode_image(data):
     return tf.ensure_shape(image, [None, None, 3])
 
 
+def decode_window(data, window):
+    """Decodes a part of an image; of a JPEG no more than that, which saves most of the rest.
+
+    The pixels are those that `decode_image` gives, but for the first and the last column of a
+    JPEG with reduced colours, where colours aren't interpolated with those beyond.
+
+    Args:
+        data: JPEG, PNG, GIF or BMP bytes, a scalar string.
+        window: Called with the shape `(3,)` of the image, returns `(offset, size)`, int32 `(3,)`
+            each, as `tf.slice` takes them.
+
+    Returns:
+        uint8 `(height, width, 3)`.
+    """
+
+    def of_jpeg():
+        offset, size = window(tf.image.extract_jpeg_shape(data))
+        box = tf.concat([offset[:2], size[:2]], 0)
+        return tf.image.decode_and_crop_jpeg(data, box, channels=3)
+
+    def of_others():
+        image = decode_image(data)
+        return tf.slice(image, *window(tf.shape(image)))
+
+    return tf.cond(tf.io.is_jpeg(data), of_jpeg, of_others)
+
+
 def resize(image, height, width):
     """Antialiased bilinear resize: `(..., h, w, 3)` of any dtype to float32, same value range."""
     return tf.image.resize(image, [height, width], method="bilinear", antialias=True)

@@ -48,21 +48,22 @@ def training_batches(
         Dataset of `(float32 (n, size, size, 3) in [0, 255], int32 (n,))`, n = P * K / parts.
     """
     labels = tf.constant(images.labels, tf.int32)
+    part = sampler.batch_size // parts
+    places = tf.range(first_part * part, (first_part + parts_here) * part, dtype=tf.int64)
+    stream = tf.random.experimental.stateless_fold_in([seed, _STREAM], 0)[0]
 
-    def load(position):
-        index = sampler.image_at(position)
-        image = decode_image(images.read(index))
-        key = tf.random.experimental.stateless_fold_in(tf.constant([seed, _STREAM]), position)
-        return augmentation(image, size, key), labels[index]
+    def choose(step):
+        # All of a step at once: the choice of one image at a time took as long as its crop.
+        chosen = tf.numpy_function(sampler.batch, [step], tf.int64, stateful=False)
+        chosen = tf.gather(tf.ensure_shape(chosen, [sampler.batch_size]), places)
+        return chosen, tf.gather(labels, chosen), step * sampler.batch_size + places
 
-    batch, part = sampler.batch_size, sampler.batch_size // parts
-    start, stop = first_part * part, (first_part + parts_here) * part
+    def load(index, label, position):
+        key = tf.stack([stream, tf.cast(position, tf.int32)])
+        return augmentation(images.read(index), size, key), label
 
-    def positions_of(step):
-        return tf.data.Dataset.range(step * batch + start, step * batch + stop)
-
-    positions = tf.data.Dataset.range(first_step, last_step).flat_map(positions_of)
-    loaded = positions.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    chosen = tf.data.Dataset.range(first_step, last_step).map(choose).unbatch()
+    loaded = chosen.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     return loaded.batch(part, drop_remainder=True).prefetch(2)
 
 

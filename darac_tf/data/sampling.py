@@ -1,16 +1,16 @@
-"""P x K batches as a pure function of (seed, position): nothing to store, nothing to lose.
+"""P x K batches as a pure function of (seed, step): nothing to store, nothing to lose.
 
-Position `n` of the endless training sequence is slot `n % (P * K)` of step `n // (P * K)`. Which
-image that is, is worked out from the seed and `n` alone, so that a resumed run continues with the
-very next image.
+A resumed run continues with the very next batch, since nothing but the seed and the number of the
+step decides about it.
 """
 
+from functools import lru_cache
+
 import numpy as np
-import tensorflow as tf
 
 from darac_tf.errors import UserError
 
-# Keeps the sampler's random numbers apart from those of the augmentation under the same seed.
+# Keeps the sampler's random numbers apart from those of others under the same seed.
 _STREAM = 1
 
 
@@ -27,6 +27,10 @@ class ClassBalancedSampler:
         classes_per_batch: P.
         images_per_class: K.
         seed: Integer.
+
+    Attributes:
+        batch_size: P * K.
+        steps_per_epoch: Steps in which every class comes once, but for the rest beyond P.
 
     Raises:
         UserError: If there are fewer than P classes.
@@ -45,36 +49,34 @@ class ClassBalancedSampler:
         self._classes_per_batch = classes_per_batch
         self._images_per_class = images_per_class
         self._seed = seed
-        self._by_class = tf.constant(np.argsort(labels, kind="stable"), tf.int64)
-        self._counts = tf.constant(counts, tf.int64)
-        self._first = tf.constant(np.cumsum(counts) - counts, tf.int64)
+        self._by_class = np.argsort(labels, kind="stable")
+        self._counts = counts
+        self._first = np.cumsum(counts) - counts
+        # One epoch's permutation is asked for by all of its steps.
+        self._classes_of_epoch = lru_cache(maxsize=2)(self._permuted_classes)
 
-    def image_at(self, position):
-        """The index of the image at a position.
+    def batch(self, step):
+        """The images of a step.
 
         Args:
-            position: Scalar int64 tensor, from 0 on.
+            step: Integer, from 0 on.
 
         Returns:
-            Scalar int64 tensor.
+            int64 `(P * K,)`, the K images of a class one after another.
         """
-        step, slot = position // self.batch_size, position % self.batch_size
-        epoch, step_of_epoch = step // self.steps_per_epoch, step % self.steps_per_epoch
-        place = step_of_epoch * self._classes_per_batch + slot // self._images_per_class
-        label = self._shuffled(place, len(self._counts), tf.stack([epoch, -1]))
-        return tf.gather(self._by_class, self._image_of_class(label, epoch, slot))
+        epoch, place = divmod(int(step), self.steps_per_epoch)
+        start = place * self._classes_per_batch
+        classes = self._classes_of_epoch(epoch)[start : start + self._classes_per_batch]
+        return np.concatenate([self._images_of_class(label, epoch) for label in classes])
 
-    def _image_of_class(self, label, epoch, slot):
-        count = self._counts[label]
+    def _permuted_classes(self, epoch):
+        random = np.random.default_rng([self._seed, _STREAM, epoch])
+        return random.permutation(len(self._counts))
+
+    def _images_of_class(self, label, epoch):
+        count, wanted = self._counts[label], self._images_per_class
         # A class comes at most once an epoch, so that the epoch numbers its groups of K.
-        groups = tf.maximum(count // self._images_per_class, 1)
-        cycle, group = epoch // groups, epoch % groups
-        place = (group * self._images_per_class + slot % self._images_per_class) % count
-        return self._first[label] + self._shuffled(place, count, tf.stack([cycle, label]))
-
-    def _shuffled(self, index, count, key):
-        """Where a permutation of `count` that depends on the key takes `index`."""
-        fold_in = tf.random.experimental.stateless_fold_in
-        seed = fold_in(fold_in(tf.constant([self._seed, _STREAM]), key[0]), key[1])
-        last = tf.cast(count, tf.int64) - 1
-        return tf.random.experimental.index_shuffle(index, seed, last)
+        cycle, group = divmod(epoch, max(count // wanted, 1))
+        random = np.random.default_rng([self._seed, _STREAM, cycle, label])
+        places = (group * wanted + np.arange(wanted)) % count
+        return self._by_class[self._first[label] + random.permutation(count)[places]]

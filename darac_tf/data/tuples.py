@@ -1,7 +1,6 @@
 """Tuples of a query, a positive and hard negatives, as GeM trains on."""
 
 import numpy as np
-import tensorflow as tf
 
 from darac_tf.errors import UserError
 
@@ -82,9 +81,9 @@ class TupleSampler:
 
     def __init__(self, tuples, tuples_per_batch, first_step):
         self.batch_size = tuples_per_batch * tuples.shape[1]
-        self._images = tf.constant(tuples.reshape(-1), tf.int64)
-        self._first = first_step * self.batch_size
+        self._images = tuples.reshape(-1, self.batch_size).astype(np.int64)
+        self._first = first_step
 
-    def image_at(self, position):
-        """The image at a position of the run; scalar int64 tensors both."""
-        return self._images[position - self._first]
+    def batch(self, step):
+        """The images of a step of the run: int64 `(tuples * images of a tuple,)`."""
+        return self._images[step - self._first]

@@ -1,7 +1,6 @@
 """The batches of a run's steps, and which images are in them."""
 
 import numpy as np
-import tensorflow as tf
 
 from darac_tf.data.augmentation import Augmentation
 from darac_tf.data.images import check_images
@@ -54,8 +53,7 @@ def step_batches(config, training, sampling, first, replicas=None):
 def names_of_step(training, sampling, step):
     """Paths of the images of a step, counted from 0."""
     sampler, _, _ = next(sampling.stretches(step, step + 1))
-    positions = range(step * sampler.batch_size, (step + 1) * sampler.batch_size)
-    return [str(training.paths[int(sampler.image_at(tf.constant(p, tf.int64)))]) for p in positions]
+    return [str(training.paths[index]) for index in sampler.batch(step)]
 
 
 def check_images_around(training, sampling, step):
@@ -65,10 +63,9 @@ def check_images_around(training, sampling, step):
         UserError: If there is one.
     """
     sampler, _, stop = next(sampling.stretches(step, step + _BATCHES_AHEAD))
-    positions = np.arange(step * sampler.batch_size, stop * sampler.batch_size)
-    indices = {int(sampler.image_at(tf.constant(p, tf.int64))) for p in positions}
+    indices = np.unique([sampler.batch(each) for each in range(step, stop)])
     if isinstance(training, PreparedImages):
         # They could be decoded when they were prepared, but the records may be damaged.
-        training.examples(np.array(sorted(indices)))
+        training.examples(indices)
     else:
-        check_images(training.paths[sorted(indices)])
+        check_images(training.paths[indices])

@@ -94,6 +94,57 @@ def test_same_in_tf_data(tmp_path):
     np.testing.assert_allclose(in_graph, load(data), atol=1e-4)
 
 
+_KINDS = {
+    "JPEG": {},
+    "JPEG 4:2:0": {"subsampling": 2, "quality": 90},
+    "JPEG progressive": {"progressive": True},
+    "JPEG 4:4:4 with restarts": {"subsampling": 0, "restart_marker_blocks": 4},
+    "PNG": {},
+    "BMP": {},
+}
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_a_window_has_the_pixels_of_the_whole(kind, mode):
+    rng = np.random.default_rng(0)
+    array = rng.integers(0, 256, (12, 16, 3)).astype(np.uint8)
+    array = np.asarray(Image.fromarray(array).resize((117, 93), Image.BICUBIC).convert(mode))
+    data = _bytes(array, kind.split()[0], **_KINDS[kind])
+    whole = images.decode_image(data).numpy()
+    for _ in range(25):
+        top, bottom = np.sort(rng.choice(94, 2, replace=False))
+        left, right = np.sort(rng.choice(118, 2, replace=False))
+        part = ([top, left, 0], [bottom - top, right - left, -1])
+        found = images.decode_window(data, lambda shape, part=part: tf.constant(part, tf.int32))
+        inner = slice(1, -1) if "JPEG" in kind else slice(None)
+        np.testing.assert_array_equal(found[:, inner], whole[top:bottom, left:right][:, inner])
+
+
+def test_a_window_in_tf_data_sees_the_shape():
+    array = np.random.default_rng(0).integers(0, 256, (20, 30, 3)).astype(np.uint8)
+    files = [_bytes(array, "PNG"), _bytes(array, "JPEG")]
+
+    def lower_right(shape):
+        offset = shape // 2 * [1, 1, 0]
+        return offset, shape - offset
+
+    def load(data):
+        return images.decode_window(data, lower_right)
+
+    found = tf.data.Dataset.from_tensor_slices(files).map(load)
+    for data, part in zip(files, found.as_numpy_iterator(), strict=True):
+        expected = images.decode_image(data)[10:, 15:]
+        np.testing.assert_array_equal(part[:, 1:], expected[:, 1:])
+
+
+def test_a_window_of_a_damaged_image_is_an_error():
+    data = _bytes(np.zeros((64, 64, 3), np.uint8), "JPEG")
+    for damaged in (data[: len(data) * 9 // 10], b"text"):
+        with pytest.raises(tf.errors.InvalidArgumentError):
+            images.decode_window(damaged, lambda shape: (tf.zeros(3, tf.int32), shape))
+
+
 def test_stored_size(tmp_path):
     assert images.stored_size(write_image(tmp_path / "a.jpg", 40, 56)) == (40, 56)
 

@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -63,5 +62,6 @@ def test_the_sampler_walks_through_the_table():
     table = np.array([[5, 6, 7], [1, 2, 3], [9, 8, 4]])
     sampler = TupleSampler(table, tuples_per_batch=1, first_step=10)
     assert sampler.batch_size == 3
-    positions = tf.range(30, 39, dtype=tf.int64)
-    assert [int(sampler.image_at(p)) for p in positions] == [5, 6, 7, 1, 2, 3, 9, 8, 4]
+    assert [list(sampler.batch(step)) for step in (10, 11, 12)] == table.tolist()
+    in_pairs = TupleSampler(np.repeat(table, 2, axis=0), tuples_per_batch=2, first_step=10)
+    assert list(in_pairs.batch(11)) == [1, 2, 3, 1, 2, 3]
