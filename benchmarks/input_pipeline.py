@@ -4,10 +4,10 @@
 
 The bare pipeline reads, decodes, resizes and batches the images that the training batches have, on
 the same cores. What training adds are the choice of the images, crops, mirroring and light. Runs
-alternate. Prints a Markdown table of images/s and their ratio.
+alternate; the first batches of each, in which the maps find their pace, aren't counted. Prints a
+Markdown table of images/s and milliseconds of a core for an image, and their ratios.
 """
 
-import statistics
 import time
 
 import numpy as np
@@ -27,8 +27,10 @@ flags.DEFINE_enum("dataset", "folder", list(DATASETS), "Kind of data set.")
 flags.DEFINE_string("data_dir", None, "Folder or CSV of the data set.", required=True)
 flags.DEFINE_integer("image_size", 299, "Side of the images.")
 flags.DEFINE_float("class_power", None, "As of train.py.")
-flags.DEFINE_integer("steps", 20, "Batches of 12 x 4 images in each timing.", lower_bound=1)
-flags.DEFINE_integer("repeats", 5, "Timings of each.", lower_bound=1)
+# Batches before the parallel maps have found their pace.
+_WARM_UP = 10
+flags.DEFINE_integer("steps", 60, "Batches of 12 x 4 images in each run.", lower_bound=_WARM_UP + 1)
+flags.DEFINE_integer("repeats", 9, "Runs of each.", lower_bound=1)
 
 
 def bare_batches(images, order, size, batch):
@@ -41,12 +43,14 @@ def bare_batches(images, order, size, batch):
     return loaded.batch(batch, drop_remainder=True).prefetch(2)
 
 
-def images_per_second(batches, images):
-    """Of one pass through a data set."""
-    started = time.perf_counter()
-    for _ in batches:
-        pass
-    return images / (time.perf_counter() - started)
+def time_per_image(batches, batch):
+    """Seconds and seconds of a core, once the pipeline has found its pace."""
+    batches = iter(batches)
+    for _ in range(_WARM_UP):
+        next(batches)
+    wall, core = time.perf_counter(), time.process_time()
+    images = batch * sum(1 for _ in batches)
+    return (time.perf_counter() - wall) / images, (time.process_time() - core) / images
 
 
 def main():
@@ -55,7 +59,6 @@ def main():
         sampler = ClassBalancedSampler(images.labels, 12, 4, 0)
     else:
         sampler = TemperedSampler(images.labels, 12, 4, FLAGS.class_power, 0)
-    count = FLAGS.steps * sampler.batch_size
     order = np.concatenate([sampler.batch(step) for step in range(FLAGS.steps)])
     size, steps = FLAGS.image_size, FLAGS.steps
     pipelines = {
@@ -67,16 +70,19 @@ def main():
             images, sampler, Augmentation(light=0.0), size, 0, steps, seed=0
         ),
     }
-    rates = {name: [] for name in pipelines}
+    times = {name: [] for name in pipelines}
     for _ in range(1 + FLAGS.repeats):
         for name, make in pipelines.items():
-            rates[name].append(images_per_second(make(), count))
-    print(f"{count} images of {FLAGS.data_dir}, {size} pixels")
-    print("| batches | images/s | ratio |\n| --- | ---: | ---: |")
-    bare = rates["decode and resize"][1:]
-    for name, found in rates.items():
-        ratios = [own / other for own, other in zip(found[1:], bare, strict=True)]
-        print(f"| {name} | {statistics.median(found[1:]):.0f} | {statistics.median(ratios):.3f} |")
+            times[name].append(time_per_image(make(), sampler.batch_size))
+    print(f"{FLAGS.data_dir}, {size} pixels, {FLAGS.repeats} runs of {steps - _WARM_UP} batches")
+    print("| batches | images/s | ratio | ms of a core | ratio |")
+    print("| --- | ---: | ---: | ---: | ---: |")
+    bare = np.array(times["decode and resize"][1:])
+    for name, found in times.items():
+        found = np.array(found[1:])
+        wall, core = np.median(found, axis=0)
+        of_wall, of_core = np.median(bare / found, axis=0)
+        print(f"| {name} | {1 / wall:.0f} | {of_wall:.3f} | {1000 * core:.2f} | {of_core:.3f} |")
 
 
 if __name__ == "__main__":

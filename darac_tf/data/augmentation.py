@@ -5,6 +5,7 @@ The ranges are a reconstruction: the paper does not give its augmentation.
 
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -14,8 +15,22 @@ from darac_tf.data.images import decode_window, resize
 # Weights of red, green and blue in the grey value (ITU-R BT.601).
 _GREY_OF = np.repeat(np.array([[0.299], [0.587], [0.114]], np.float32), 3, axis=1)
 _SAMPLED = 8
-# Makes the seed of flip and light another one than that of the crop.
-_OF_REST = [1, 0]
+
+
+class Draws(NamedTuple):
+    """What chance decides about images, one row each.
+
+    Attributes:
+        crop: int32 `(images, 2)`, seeds of the crops.
+        is_mirrored: bool `(images,)`.
+        colours: float32 `(images, 3, 3)`, of `light_matrix`.
+        lifts: float32 `(images,)`, of `light_matrix`.
+    """
+
+    crop: tf.Tensor
+    is_mirrored: tf.Tensor
+    colours: tf.Tensor
+    lifts: tf.Tensor
 
 
 @dataclass(frozen=True)
@@ -34,26 +49,42 @@ class Augmentation:
     flip: bool = True
     light: float = 0.3
 
-    def __call__(self, data, size, seed):
+    def draw(self, count, seed):
+        """The random numbers of several images at once.
+
+        On small images, drawing them one by one takes as long as the pixels.
+
+        Args:
+            count: Images.
+            seed: int tensor `(2,)`.
+
+        Returns:
+            `Draws`.
+        """
+        of_crop, of_rest = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
+        crop = tf.random.stateless_uniform([count, 2], of_crop, None, None, tf.int32)
+        mirror, *light = tf.unstack(tf.random.stateless_uniform([4, count], of_rest))
+        factors = (1 + self.light * (2 * chances - 1) for chances in light)
+        return Draws(crop, mirror < 0.5, *light_matrix(*factors))
+
+    def __call__(self, data, size, draws):
         """Decodes and augments one image.
 
         Args:
             data: Its file, a scalar string.
             size: Side of the square result, in pixels.
-            seed: int tensor `(2,)`.
+            draws: Its row of `Draws`.
 
         Returns:
             float32 `(size, size, 3)` in [0, 255].
         """
-        # Few operations: on small images, starting them takes as long as their work.
-        image = resize(decode_window(data, partial(self._window, seed)), size, size)
-        chances = tf.random.stateless_uniform([4], tf.add(seed, _OF_REST))
+        image = resize(decode_window(data, partial(self._window, draws.crop)), size, size)
+        image = tf.ensure_shape(image, [size, size, 3])
         if self.flip:
-            is_mirrored = chances[0] < 0.5
-            image = tf.cond(is_mirrored, lambda: tf.reverse(image, [1]), lambda: image)
+            image = tf.cond(draws.is_mirrored, lambda: tf.reverse(image, [1]), lambda: image)
         if self.light:
-            image = change_light(image, *tf.unstack(1 + self.light * (2 * chances[1:] - 1)))
-        return tf.ensure_shape(image, [size, size, 3])
+            image = change_light(image, draws.colours, draws.lifts)
+        return image
 
     def _window(self, seed, shape):
         """`(offset, size)` of a random crop, as `tf.slice` takes them."""
@@ -70,26 +101,42 @@ class Augmentation:
         return offset, size
 
 
-def change_light(image, gain, contrast, saturation):
-    """Changes brightness, contrast and saturation, all at once.
+def light_matrix(gain, contrast, saturation):
+    """Brightness, contrast and saturation as what `change_light` takes.
 
     All three are linear in the pixels, so that one pass over them does: with g the grey value of a
-    pixel x, and m the mean value in every eighth row and column,
-    `clip(gain * (contrast * (y - m) + m))` where `y = g + saturation * (x - g)`.
+    pixel x, m the mean value, and `y = g + saturation * (x - g)`,
+    `gain * (contrast * (y - m) + m)` is `x @ colour + lift * m`.
+
+    Args:
+        gain: float `(...)`; 1 changes nothing, here and below.
+        contrast: float `(...)`.
+        saturation: float `(...)`; 0 makes it grey.
+
+    Returns:
+        `(colour (..., 3, 3), lift (...))`, float32.
+    """
+    gain, contrast, saturation = (
+        tf.cast(factor, tf.float32) for factor in (gain, contrast, saturation)
+    )
+    strength = gain * contrast
+    kept = saturation[..., tf.newaxis, tf.newaxis]
+    mixed = _GREY_OF + kept * (np.eye(3, dtype=np.float32) - _GREY_OF)
+    return strength[..., tf.newaxis, tf.newaxis] * mixed, gain - strength
+
+
+def change_light(image, colour, lift):
+    """Changes brightness, contrast and saturation, all at once.
 
     Args:
         image: float32 `(height, width, 3)` in [0, 255].
-        gain: Scalar; 1 changes nothing, here and below.
-        contrast: Scalar.
-        saturation: Scalar; 0 makes it grey.
+        colour: float32 `(3, 3)`, of `light_matrix`.
+        lift: float32 scalar, of `light_matrix`.
 
     Returns:
-        float32 `(height, width, 3)` in [0, 255].
+        float32 `(height, width, 3)`, clipped to [0, 255].
     """
-    strength = gain * contrast
-    colour = strength * (_GREY_OF + saturation * (np.eye(3, dtype=np.float32) - _GREY_OF))
     # Of a sample: the mean of all pixels would cost as much as all the rest.
-    shift = (gain - strength) * tf.reduce_mean(image[::_SAMPLED, ::_SAMPLED])
-    # As a convolution of one pixel, which is several times faster here than a product of matrices.
-    changed = tf.nn.conv2d(image[tf.newaxis], colour[tf.newaxis, tf.newaxis], 1, "VALID")[0]
-    return tf.minimum(tf.nn.relu(changed + shift), 255.0)
+    mean = tf.reduce_mean(image[::_SAMPLED, ::_SAMPLED])
+    changed = tf.reshape(tf.matmul(tf.reshape(image, [-1, 3]), colour), tf.shape(image))
+    return tf.clip_by_value(changed + lift * mean, 0.0, 255.0)

@@ -49,18 +49,18 @@ def training_batches(
     """
     labels = tf.constant(images.labels, tf.int32)
     part = sampler.batch_size // parts
-    places = tf.range(first_part * part, (first_part + parts_here) * part, dtype=tf.int64)
+    mine = slice(first_part * part, (first_part + parts_here) * part)
     stream = tf.random.experimental.stateless_fold_in([seed, _STREAM], 0)[0]
 
     def choose(step):
-        # All of a step at once: the choice of one image at a time took as long as its crop.
+        # All of a step at once: one image at a time, it took as long as the crop.
         chosen = tf.numpy_function(sampler.batch, [step], tf.int64, stateful=False)
-        chosen = tf.gather(tf.ensure_shape(chosen, [sampler.batch_size]), places)
-        return chosen, tf.gather(labels, chosen), step * sampler.batch_size + places
+        chosen = tf.ensure_shape(chosen, [sampler.batch_size])
+        draws = augmentation.draw(sampler.batch_size, tf.stack([stream, tf.cast(step, tf.int32)]))
+        return tf.nest.map_structure(lambda rows: rows[mine], (chosen, draws))
 
-    def load(index, label, position):
-        key = tf.stack([stream, tf.cast(position, tf.int32)])
-        return augmentation(images.read(index), size, key), label
+    def load(index, draws):
+        return augmentation(images.read(index), size, draws), labels[index]
 
     chosen = tf.data.Dataset.range(first_step, last_step).map(choose).unbatch()
     loaded = chosen.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from darac_tf.data.augmentation import Augmentation
+from darac_tf.data.augmentation import Augmentation, Draws
 from darac_tf.data.image_list import ImageList
 from darac_tf.data.images import decode_image, resize_long_side, scaled_size
 from darac_tf.data.labelled import read_folder
@@ -50,26 +50,54 @@ def test_batches(images):
     assert labels.dtype == np.int32 and sorted(np.bincount(labels)[np.unique(labels)]) == [2, 2, 2]
 
 
-def test_without_augmentation_it_is_the_resized_image(images):
+def _augmented(augmentation, image, seed, count=1):
+    data = tf.io.encode_png(image)
+    draws = augmentation.draw(count, [0, seed])
+    each = [Draws(*(rows[place] for rows in draws)) for place in range(count)]
+    return np.stack([augmentation(data, 32, own) for own in each])
+
+
+def test_without_augmentation_it_is_the_resized_image():
     plain = Augmentation(min_area=1.0, aspect=1.0, flip=False, light=0.0)
     image = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
-    np.testing.assert_allclose(plain(tf.io.encode_png(image), 32, [1, 2]), image, atol=1e-3)
+    np.testing.assert_allclose(_augmented(plain, image, 2)[0], image, atol=1e-3)
 
 
 def test_augmentation_follows_its_seed():
     image = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
-    data = tf.io.encode_png(image)
-    one, same, other = (Augmentation()(data, 32, [1, s]).numpy() for s in (2, 2, 3))
+    one, same, other = (_augmented(Augmentation(), image, seed, 2) for seed in (2, 2, 3))
     np.testing.assert_array_equal(one, same)
-    assert np.abs(one - other).mean() > 5
+    assert np.abs(one - other).mean() > 5 and np.abs(one[0] - one[1]).mean() > 5
 
 
 def test_flip_mirrors_half_of_the_images():
     flip = Augmentation(min_area=1.0, aspect=1.0, flip=True, light=0.0)
     image = np.tile(np.arange(32, dtype=np.uint8)[None, :, None], (32, 1, 3))
-    data = tf.io.encode_png(image)
-    mirrored = [flip(data, 32, [0, s]).numpy()[0, 0, 0] > 16 for s in range(60)]
+    mirrored = _augmented(flip, image, 0, 60)[:, 0, 0, 0] > 16
     assert 15 < sum(mirrored) < 45
+
+
+def test_crops_differ_and_keep_to_their_share():
+    part = Augmentation(min_area=0.4, flip=False, light=0.0)
+    # Brightness grows to the right, so that it tells the width of the window.
+    across = np.tile(np.arange(200, dtype=np.uint8)[None, :, None], (150, 1, 3))
+    found = _augmented(part, across, 1, 40)[:, 16, :, 0]
+    widths = (found[:, -1] - found[:, 0]) * 32 / 31
+    assert widths.max() <= 201 and widths.std() > 10
+    # At least 0.4 of 150 x 200 pixels, no higher than 150.
+    assert widths.min() > 0.4 * 200 - 2
+
+
+def test_parts_are_those_of_the_whole(images):
+    sampler = ClassBalancedSampler(images.labels, 3, 2, 0)
+    make = partial(training_batches, images, sampler, Augmentation(), 32, 2, 4, 0)
+    whole = list(make().as_numpy_iterator())
+    for first_part in range(3):
+        parts = list(make(parts=3, first_part=first_part).as_numpy_iterator())
+        for (pixels, labels), (own_pixels, own_labels) in zip(whole, parts, strict=True):
+            own = slice(2 * first_part, 2 * first_part + 2)
+            np.testing.assert_array_equal(pixels[own], own_pixels)
+            np.testing.assert_array_equal(labels[own], own_labels)
 
 
 def _plan(images, long_side, batch_pixels):
