@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from darac_tf.data.images import crop, decode_image, stored_size, turn
+from darac_tf.data.images import crop, decode_image, resize, stored_size, turn
+from darac_tf.data.scaled_decoding import decode_scaled
 from darac_tf.errors import UserError
 
 # Most images that are described together.
@@ -74,11 +75,13 @@ class ShapeBatches(NamedTuple):
         order: int64 `(images,)`, image indices in that order.
         batch: int64 `(images,)`, number of the batch that each place of the order belongs to.
         sizes: int64 `(batches,)`, images in each batch.
+        shapes: int `(images, sizes, 2)`, heights and widths after the resizes, in that order.
     """
 
     order: np.ndarray
     batch: np.ndarray
     sizes: np.ndarray
+    shapes: np.ndarray
 
 
 def stored_sizes(paths, progress=True, failures=None):
@@ -124,10 +127,10 @@ def batch_by_shape(shapes, batch_pixels):
     place = np.arange(len(order)) - np.repeat(first, counts)
     starts = place % capacity == 0
     batch = np.cumsum(starts) - 1
-    return ShapeBatches(order, batch, np.bincount(batch))
+    return ShapeBatches(order, batch, np.bincount(batch), ordered)
 
 
-def description_batches(paths, views, plan, resizes):
+def description_batches(paths, views, plan):
     """Images that are decoded once, cropped, turned, and resized to each size, batched by shape.
 
     No step holds more than a few batches.
@@ -136,30 +139,39 @@ def description_batches(paths, views, plan, resizes):
         paths: String array `(images,)`.
         views: `Views` of them.
         plan: `ShapeBatches`, whose order may leave images out.
-        resizes: For each size, a function of an image tensor `(height, width, 3)` to the resized
-            float32 image.
 
     Returns:
         Dataset of `(indices (b,), pixels)` in the order of the plan, where pixels is a tuple of
-        float32 `(b, height, width, 3)` in [0, 255], one for each size.
+        float32 `(b, height, width, 3)` in [0, 255], one for each size. An image that decodes to
+        another size than its header has is an error of its batch.
     """
+    boxes, shapes = views.decoded()
     all_paths, batch_sizes = tf.constant(paths), tf.constant(plan.sizes)
-    boxes = None if views.boxes is None else tf.constant(views.boxes)
+    boxes = None if boxes is None else tf.constant(boxes)
+    shapes = tf.constant(shapes, tf.int32)
     turns = None if views.turns is None else tf.constant(views.turns, tf.int32)
+    ratios = None if views.ratios is None else tf.constant(views.ratios, tf.int32)
 
-    def load(index, batch):
-        image = decode_image(tf.io.read_file(all_paths[index]))
+    def load(index, batch, targets):
+        data = tf.io.read_file(all_paths[index])
+        image = decode_image(data) if ratios is None else decode_scaled(data, ratios[index])
         if boxes is not None:
             image = crop(image, boxes[index])
         if turns is not None:
             image = turn(image, turns[index])
-        return batch, index, tuple(resize(image) for resize in resizes)
+        as_announced = tf.debugging.assert_equal(tf.shape(image)[:2], shapes[index])
+        with tf.control_dependencies([as_announced]):
+            image = tf.identity(image)
+        targets = tf.unstack(targets, plan.shapes.shape[1])
+        return batch, index, tuple(resize(image, *tf.unstack(each)) for each in targets)
 
     def drop_key(batch, index, pixels):
         del batch
         return index, pixels
 
-    in_order = tf.data.Dataset.from_tensor_slices((plan.order, plan.batch))
+    in_order = tf.data.Dataset.from_tensor_slices(
+        (plan.order, plan.batch, plan.shapes.astype(np.int32))
+    )
     loaded = in_order.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     # Images of one batch follow one another, so that only one window is open at a time.
     return loaded.group_by_window(

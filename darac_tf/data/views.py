@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from darac_tf.data.scaled_decoding import scaled_side
 from darac_tf.errors import UserError
 
 # Boxes may overshoot the image by a few pixels; a box that lies further outside was drawn on an
@@ -20,11 +21,22 @@ class Views(NamedTuple):
         turns: int64 `(images,)`, quarter turns counter-clockwise after the crop, 0..3; None where
             none is turned.
         shapes: int64 `(images, 2)`, heights and widths after crop and turn.
+        ratios: int64 `(images,)`, what sides are divided by when the image is decoded
+            (`scaled_decoding`), 1 for those with a box; None where all are decoded as they are.
     """
 
     boxes: np.ndarray | None
     turns: np.ndarray | None
     shapes: np.ndarray
+    ratios: np.ndarray | None = None
+
+    def decoded(self):
+        """`(boxes, shapes)` in the pixels of the images as they are decoded."""
+        if self.ratios is None:
+            return self.boxes, self.shapes
+        ratios = self.ratios[:, np.newaxis]
+        boxes = None if self.boxes is None else scaled_side(self.boxes, ratios)
+        return boxes, scaled_side(self.shapes, ratios)
 
 
 def plan_views(images, sizes):

@@ -16,6 +16,10 @@ from darac_tf.evaluation.vectors import Vectors
 from darac_tf.evaluation.whitening import Whitening
 from darac_tf.evaluation.whitening_source import WhiteningSource
 
+_SCALED = (
+    "JPEG images were decoded at a part of their size where all sizes need less than half of it"
+)
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -30,6 +34,7 @@ class Settings:
         batch_pixels: Most pixels in a batch.
         cache_dir: Folder of kept descriptors (`FeatureCache`), or None for none.
         skip_bad: Rank images that can't be read last instead of refusing them.
+        scaled_decoding: See `extraction.Extractor`.
         local: `local.LocalSource` that re-ranks, where `ranking.rerank` is `"local"`.
     """
 
@@ -41,6 +46,7 @@ class Settings:
     batch_pixels: int = DEFAULT_BATCH_PIXELS
     cache_dir: str | None = None
     skip_bad: bool = False
+    scaled_decoding: bool = False
     local: LocalSource | None = None
 
 
@@ -86,6 +92,8 @@ def evaluate(sources, task, settings):
 
 
 def _evaluate(sources, task, settings, note):
+    notes = (_SCALED,) if settings.scaled_decoding else ()
+    of_whitened = (*notes, note) if note else notes
     for source in sources:
         tested = _Described(source, task.images, settings)
         fitted = None
@@ -94,12 +102,13 @@ def _evaluate(sources, task, settings, note):
         for name in source.names:
             for sizes in settings.resolutions:
                 vectors = tested.vectors(name, sizes)
-                yield _measure(name, sizes, vectors, None, tested, task, settings, ())
+                yield _measure(name, sizes, vectors, None, tested, task, settings, notes)
                 if settings.whitening:
                     whitening = _whitening(name, sizes, fitted, settings)
                     whitened = vectors.whitened(whitening)
-                    notes = (note,) if note else ()
-                    yield _measure(name, sizes, whitened, whitening, tested, task, settings, notes)
+                    yield _measure(
+                        name, sizes, whitened, whitening, tested, task, settings, of_whitened
+                    )
 
 
 class _Described:
@@ -108,7 +117,11 @@ class _Described:
     def __init__(self, source, images, settings):
         self._settings = settings
         self.extractor = Extractor(
-            source.describe, images, settings.batch_pixels, skip_bad=settings.skip_bad
+            source.describe,
+            images,
+            settings.batch_pixels,
+            skip_bad=settings.skip_bad,
+            scaled_decoding=settings.scaled_decoding,
         )
         self._cache = None
         if settings.cache_dir:

@@ -9,6 +9,7 @@ import numpy as np
 from darac_tf.data.image_list import ImageList
 from darac_tf.data.images import PIXELS_VERSION
 from darac_tf.data.pipeline import stored_sizes
+from darac_tf.data.scaled_decoding import are_jpeg, decoding_ratios
 from darac_tf.data.views import plan_views
 from darac_tf.engines import as_engine
 from darac_tf.errors import UserError
@@ -52,6 +53,8 @@ class Extractor:
         batch_pixels: Most pixels in a batch.
         progress: Whether to show a progress bar.
         skip_bad: Whether images that cannot be read are left out, see `skipped`.
+        scaled_decoding: Whether JPEGs without a box are decoded at a part of their size where all
+            sizes that are asked for at once need less than half of it (`data.scaled_decoding`).
 
     Raises:
         UserError: If there are no images, a box lies outside its image, or without `skip_bad` for
@@ -65,6 +68,7 @@ class Extractor:
         batch_pixels=DEFAULT_BATCH_PIXELS,
         progress=True,
         skip_bad=False,
+        scaled_decoding=False,
     ):
         if not isinstance(images, ImageList):
             images = ImageList(np.asarray(images))
@@ -76,13 +80,13 @@ class Extractor:
         self._sizes = stored_sizes(self._paths, progress, failures)
         self._views = plan_views(images, self._sizes)
         self._progress = progress
+        self._scaled_decoding = scaled_decoding
         self._known_keys = None
         self._describe = as_engine(describe)
         self._passes = Passes(
             self._describe,
             self._paths,
             self._sizes,
-            self._views,
             batch_pixels,
             self._reasons,
             progress,
@@ -137,7 +141,8 @@ class Extractor:
 
     def _in_memory(self, sizes):
         found = {size: {} for size in sizes}
-        for indices, batch in self._passes.described(np.flatnonzero(self.usable), sizes):
+        views, _ = self._decoded(sizes)
+        for indices, batch in self._passes.described(np.flatnonzero(self.usable), sizes, views):
             for size, vectors_of in batch.items():
                 for name, vectors in vectors_of.items():
                     if name not in found[size]:
@@ -148,13 +153,14 @@ class Extractor:
 
     def _cached(self, sizes, cache):
         keys = self._keys()
-        tables = {size: cache.tables(size, PIXELS_VERSION) for size in sizes}
+        views, pixels = self._decoded(sizes)
+        tables = {size: cache.tables(size, pixels) for size in sizes}
         # More than one round only where an image was bad and another file has the same content.
         while self._lacking(tables, keys).any():
             with contextlib.ExitStack() as stack:
                 for of_size in tables.values():
                     stack.enter_context(writing(of_size))
-                self._fill(tables, keys)
+                self._fill(tables, keys, views)
         usable = self.usable
         return {
             size: {
@@ -164,16 +170,29 @@ class Extractor:
             for size, of_size in tables.items()
         }
 
-    def _fill(self, tables, keys):
+    def _fill(self, tables, keys, views):
         # Asked again, now that nobody else writes.
         lacking = self._lacking(tables, keys)
         # Those that lack the same sizes are described together.
         for pattern in np.unique(lacking[lacking.any(axis=1)], axis=0):
             todo = np.flatnonzero((lacking == pattern).all(axis=1))
             sizes = list(itertools.compress(tables, pattern))
-            for indices, batch in self._passes.described(todo, sizes):
+            for indices, batch in self._passes.described(todo, sizes, views):
                 for size, vectors_of in batch.items():
                     _append(tables[size], keys[indices], vectors_of)
+
+    def _decoded(self, sizes):
+        """`Views` as images are decoded for all of these sizes, and what tells such pixels."""
+        if not self._scaled_decoding:
+            return self._views, PIXELS_VERSION
+        ratios = decoding_ratios(np.maximum(self._sizes, 1), sizes)
+        ratios[~are_jpeg(self._paths)] = 1
+        if self._views.boxes is not None:
+            whole = np.pad(self._sizes[:, ::-1], [(0, 0), (2, 0)])
+            ratios[(self._views.boxes != whole).any(axis=1)] = 1
+        return self._views._replace(
+            ratios=ratios
+        ), f"{PIXELS_VERSION} for {','.join(map(str, sizes))}"
 
     def _keys(self):
         """Of unreadable images the keys are zeros."""

@@ -53,7 +53,7 @@ class FeatureCache:
 
         Args:
             size: `sizes.LongSide` or `sizes.Factor`.
-            pixels_version: `data.images.PIXELS_VERSION`.
+            pixels_version: `data.images.PIXELS_VERSION`, or a text that tells other pixels.
 
         Returns:
             Dictionary of descriptor name to `FeatureTable`; names of one fingerprint share it.

@@ -86,6 +86,7 @@ def read_settings(options):
         batch_pixels=options["batch_pixels"],
         cache_dir=options["cache_dir"],
         skip_bad=options["skip_bad_images"],
+        scaled_decoding=options["scaled_decoding"],
         local=_local_reranker(options),
     )
 
@@ -111,6 +112,7 @@ def measure(options):
                 raise UserError(f"--{name} is for --matching=global")
         if EngineSettings(options["engine"], options["precision"]) != DEFAULT_ENGINE:
             raise UserError("--engine and --precision are for --matching=global")
+        _refuse(options, "scaled_decoding", "is for --matching=global")
         allow = options["allow_whiten_on_test"]
         sources = [load_local(name, allow) for name in options["descriptors"]]
         return evaluate_local(sources, task, settings)
@@ -120,6 +122,10 @@ def measure(options):
     if not computed and settings.resolutions != Settings.resolutions:
         raise UserError(f"--resolutions is for descriptors that are computed, not {SUFFIX} files")
     engine = EngineSettings(options["engine"], options["precision"])
+    if not computed:
+        _refuse(
+            options, "scaled_decoding", f"is for descriptors that are computed, not {SUFFIX} files"
+        )
     if not computed and engine != DEFAULT_ENGINE:
         raise UserError(
             f"--engine and --precision are for descriptors that are computed, not {SUFFIX} files"

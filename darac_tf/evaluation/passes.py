@@ -23,29 +23,28 @@ class Passes:
             to descriptors `(batch, channels)`.
         paths: String array `(images,)`.
         stored: int `(images, 2)`, heights and widths that the headers give.
-        views: `Views`.
         batch_pixels: Most pixels that are described together.
         failures: Dictionary of place to reason, of images that can't be read; more are added.
         progress: Whether to show a progress bar.
         skip_bad: Whether images that can't be read are left out, instead of ending the pass.
     """
 
-    def __init__(self, describe, paths, stored, views, batch_pixels, failures, progress, skip_bad):
+    def __init__(self, describe, paths, stored, batch_pixels, failures, progress, skip_bad):
         self._describe = describe
         self._paths = paths
         self._stored = stored
-        self._views = views
         self._batch_pixels = batch_pixels
         self._failures = failures
         self._progress = progress
         self._skip_bad = skip_bad
 
-    def described(self, todo, sizes):
+    def described(self, todo, sizes, views):
         """Describes images at several sizes.
 
         Args:
             todo: int `(n,)`, places of the images.
             sizes: Non-empty sequence of `sizes.LongSide` and `sizes.Factor`.
+            views: `Views` of all images.
 
         Yields:
             `(places (b,), {size: {name: float32 (b, channels)}})`, without images that were left
@@ -63,9 +62,8 @@ class Passes:
             mininterval=1.0,
         ) as bar:
             while len(todo):
-                plan = self._plan(todo, sizes)
-                resizes = [size.resize for size in sizes]
-                batches = iter(description_batches(self._paths, self._views, plan, resizes))
+                plan = self._plan(todo, sizes, views)
+                batches = iter(description_batches(self._paths, views, plan))
                 starts = np.cumsum(plan.sizes) - plan.sizes
                 todo = todo[:0]
                 for start, count in zip(starts, plan.sizes, strict=True):
@@ -84,9 +82,9 @@ class Passes:
                     if start // _TRIM_IMAGES != (start + count) // _TRIM_IMAGES:
                         trim_heap()
 
-    def _plan(self, todo, sizes):
-        views = self._views.shapes[todo].T
-        shapes = [np.stack(size.planned_size(*views), axis=1) for size in sizes]
+    def _plan(self, todo, sizes, views):
+        sides = views.shapes[todo].T
+        shapes = [np.stack(size.planned_size(*sides), axis=1) for size in sizes]
         held = self._batch_pixels * (1 if len(sizes) == 1 else _HELD_BATCHES)
         plan = batch_by_shape(np.stack(shapes, axis=1), held)
         return plan._replace(order=todo[plan.order])

@@ -109,8 +109,7 @@ def _plan(images, long_side, batch_pixels):
 def test_description_batches_hold_every_image_once(images):
     views, plan = _plan(ImageList(images.paths), 40, batch_pixels=3 * 40 * 40)
     seen = []
-    resize = partial(resize_long_side, long_side=40)
-    for indices, (pixels,) in description_batches(images.paths, views, plan, [resize]):
+    for indices, (pixels,) in description_batches(images.paths, views, plan):
         assert max(pixels.shape[1:3]) == 40 and len(indices) == len(pixels)
         assert len(pixels) * pixels.shape[1] * pixels.shape[2] <= 3 * 40 * 40
         for index, image in zip(indices.numpy(), pixels.numpy(), strict=True):
@@ -127,8 +126,7 @@ def test_description_batches_crop_and_then_turn(images):
     turns = np.arange(len(images)) % 4
     chosen = ImageList(images.paths, boxes, turns)
     views, plan = _plan(chosen, 40, batch_pixels=3 * 40 * 40)
-    resize = partial(resize_long_side, long_side=40)
-    for indices, (pixels,) in description_batches(images.paths, views, plan, [resize]):
+    for indices, (pixels,) in description_batches(images.paths, views, plan):
         for index, image in zip(indices.numpy(), pixels.numpy(), strict=True):
             data = decode_image(Path(images.paths[index]).read_bytes()).numpy()
             seen = data if index % 3 == 0 else data[3:21, 4:40]

@@ -46,6 +46,7 @@ DEFAULTS = {
     "batch_pixels": 1000,
     "cache_dir": None,
     "skip_bad_images": False,
+    "scaled_decoding": False,
     "engine": "tensorflow",
     "precision": "float32",
 }
