@@ -3,6 +3,7 @@
 import keras
 
 from darac_tf.errors import UserError
+from darac_tf.models.backbones import up_to
 
 STRIDE = 16
 # Shapes at two sizes that every usual stride divides: padding drops out of their difference.
@@ -50,14 +51,7 @@ def inner_model(backbone, layer=None):
     Raises:
         UserError: If it has no such layer, or the layer does not give feature maps.
     """
-    name = layer or inner_layer(backbone)
-    if name not in {known.name for known in backbone.layers}:
-        last = ", ".join(known.name for known in backbone.layers[-5:])
-        raise UserError(f"backbone {backbone.name} has no layer {name!r}; its last are {last}")
-    output = backbone.get_layer(name).output
-    if not keras.utils.is_keras_tensor(output) or len(output.shape) != 4:
-        raise UserError(f"layer {name!r} of {backbone.name} gives no feature maps; name another")
-    return keras.Model(backbone.inputs[0], output, name=f"{backbone.name}_to_{name}")
+    return up_to(backbone, layer or inner_layer(backbone), backbone.name)
 
 
 def strides_of(backbone, names):

@@ -25,6 +25,7 @@ def build_backbone(name="ResNet50V2", weights=None, layer=None):
         weights: `"imagenet"` (downloaded by Keras once, then cached), `"none"` (random), or the
             path of a weight file for `name`. None stands for `"imagenet"` with an application, and
             for the file's own weights with a saved model.
+        layer: Name of the layer to stop at; None for all of it.
 
     Returns:
         `(model, mode)`: the Keras model and the mode of `preprocessing.Preprocessing`.
@@ -35,7 +36,7 @@ def build_backbone(name="ResNet50V2", weights=None, layer=None):
     """
     if name in APPLICATIONS:
         network = _application(name, weights or "imagenet")
-        return _up_to(network, layer, name), mode_of_application(name)
+        return up_to(network, layer, name), mode_of_application(name)
     if not Path(name).exists():
         raise UserError(
             f"--backbone: {name!r} is neither a file nor one of keras.applications "
@@ -43,7 +44,7 @@ def build_backbone(name="ResNet50V2", weights=None, layer=None):
         )
     backbone = load_keras_model(name)
     _check_feature_maps(backbone, name)
-    return _up_to(_with_weights(backbone, name, weights), layer, name), "tf"
+    return up_to(_with_weights(backbone, name, weights), layer, name), "tf"
 
 
 def load_keras_model(path):
@@ -72,7 +73,17 @@ def _application(name, weights):
     return _with_weights(make(weights=None, **settings), name, weights, is_fresh=True)
 
 
-def _up_to(backbone, layer, name):
+def up_to(backbone, layer, name):
+    """A backbone up to one of its layers; weights are shared with it.
+
+    Args:
+        backbone: Keras model.
+        layer: Name of the layer; None for all of it.
+        name: What messages call the backbone.
+
+    Raises:
+        UserError: If it has no such layer, or the layer gives no feature maps.
+    """
     if layer is None:
         return backbone
     known = [each.name for each in backbone.layers]
@@ -80,7 +91,7 @@ def _up_to(backbone, layer, name):
         raise UserError(
             f"--layer: {name} has no layer {layer!r}; its last ones are {', '.join(known[-8:])}"
         )
-    inner = keras.Model(backbone.inputs, backbone.get_layer(layer).output, name=backbone.name)
+    inner = keras.Model(backbone.inputs[0], backbone.get_layer(layer).output, name=backbone.name)
     _check_feature_maps(inner, f"{name} up to {layer}")
     return inner
 

@@ -67,8 +67,8 @@ def test_refuses_what_is_not_there():
     backbone = network()
     with pytest.raises(UserError, match=r"no layer of stride 7 \(strides there: 16, 32, 4\)"):
         inner_layer(backbone, stride=7)
-    with pytest.raises(UserError, match=r"no layer 'fourth'; its last are .*last"):
+    with pytest.raises(UserError, match=r"no layer 'fourth'; its last ones are .*last"):
         inner_model(backbone, "fourth")
     pooled = layers.GlobalAveragePooling2D(name="mean")(backbone.output)
-    with pytest.raises(UserError, match=r"'mean' .* gives no feature maps"):
+    with pytest.raises(UserError, match=r"up to mean must map images .* to feature maps"):
         inner_model(keras.Model(backbone.input, pooled), "mean")
