@@ -9,7 +9,6 @@ pages of the file, RssAnon what the process allocated. The first --check queries
 ranking by float64 products. Needs Linux: memory is read from /proc.
 """
 
-import shutil
 import statistics
 import threading
 import time
@@ -19,6 +18,7 @@ import numpy as np
 from absl import flags
 
 from benchmarks.process_memory import status_mib
+from benchmarks.unit_vectors import write_unit_vectors
 from darac_tf import cli
 from darac_tf.errors import UserError
 from darac_tf.evaluation.search import search
@@ -35,8 +35,6 @@ flags.DEFINE_integer("block_rows", 4096, "Rows of a block, for both.", lower_bou
 flags.DEFINE_integer("repeats", 5, "Timings of each.", lower_bound=1)
 flags.DEFINE_integer("check", 2, "Queries that are checked.", lower_bound=0)
 
-_CHUNK_ROWS = 8192
-
 
 def make_file(path):
     """Writes the database, chunk by chunk, unless it is there."""
@@ -45,13 +43,8 @@ def make_file(path):
         if path.stat().st_size != n_bytes:
             raise UserError(f"{path} has not {FLAGS.rows} x {FLAGS.dim} float32: name another file")
         return
-    with atomic_path(path) as temporary, temporary.open("wb") as file:
-        if shutil.disk_usage(path.parent).free < n_bytes:
-            raise UserError(f"no {n_bytes / 1e9:.1f} GB free for {path}: name another disk's file")
-        rng = np.random.default_rng(0)
-        for start in range(0, FLAGS.rows, _CHUNK_ROWS):
-            n = min(_CHUNK_ROWS, FLAGS.rows - start)
-            unit_rows(rng.standard_normal((n, FLAGS.dim), np.float32)).tofile(file)
+    with atomic_path(path) as temporary:
+        write_unit_vectors(temporary, FLAGS.rows, FLAGS.dim)
 
 
 def open_map():
@@ -98,8 +91,8 @@ def check(queries, rows, scores):
     for query, own_rows, own_scores in zip(queries[: FLAGS.check], rows, scores, strict=False):
         exact = np.concatenate(
             [
-                database[s : s + _CHUNK_ROWS].astype(np.float64) @ query.astype(np.float64)
-                for s in range(0, FLAGS.rows, _CHUNK_ROWS)
+                database[s : s + FLAGS.block_rows].astype(np.float64) @ query.astype(np.float64)
+                for s in range(0, FLAGS.rows, FLAGS.block_rows)
             ]
         ).astype(np.float32)
         expected = np.argsort(-exact, kind="stable")[: FLAGS.top_k]

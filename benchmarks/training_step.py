@@ -10,19 +10,15 @@ what else the machine does falls on both. Prints a Markdown table of medians and
 import statistics
 import time
 
-import keras
 import numpy as np
-import tensorflow as tf
 from absl import flags
 
+from benchmarks.random_batch import random_batch
+from benchmarks.step_calls import bare_call, make_state, train_call
 from darac_tf import cli
 from darac_tf.losses import LOSSES
-from darac_tf.models.descriptor import backbone_of
 from darac_tf.training import TrainConfig
-from darac_tf.training.precision import PRECISIONS, computing_in
-from darac_tf.training.replicas import make_replicas
-from darac_tf.training.state import build_state
-from darac_tf.training.step import make_train_step
+from darac_tf.training.precision import PRECISIONS
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("backbone", "ResNet50V2", "keras.applications name or .keras file.")
@@ -32,34 +28,6 @@ flags.DEFINE_integer("image_size", 128, "Side of the images.", lower_bound=32)
 flags.DEFINE_integer("images", 24, "Images in a batch, four of a class.", lower_bound=8)
 flags.DEFINE_enum("precision", "float32", list(PRECISIONS), "What the backbone computes in.")
 flags.DEFINE_integer("repeats", 10, "Timings of each step.", lower_bound=1)
-
-
-def bare_step(model, optimizer, precision):
-    """Forward, backward and optimiser of a descriptor's backbone alone."""
-    network, preprocessing = backbone_of(model)
-    variables = network.trainable_variables
-
-    @tf.function
-    def step(images):
-        with tf.GradientTape() as tape, computing_in(network, precision):
-            value = tf.reduce_mean(
-                tf.cast(network(preprocessing(images), training=True), "float32")
-            )
-        gradients = tape.gradient(value, [variable.value for variable in variables])
-        optimizer.apply(gradients, variables)
-        return value
-
-    optimizer.build(variables)
-    return step
-
-
-def make_steps(config, images, labels):
-    """The bare step and the training step, as functions without arguments."""
-    replicas = make_replicas()
-    state = build_state(config, len(set(labels.numpy())), replicas)
-    train = make_train_step(state, config, replicas)
-    bare = bare_step(state.model, keras.optimizers.AdamW(1e-5), config.precision)
-    return [lambda: float(bare(images)), lambda: float(train(images, labels)[0])]
 
 
 def paired_seconds(calls, repeats):
@@ -75,12 +43,9 @@ def paired_seconds(calls, repeats):
 
 
 def main():
-    shape = FLAGS.images, FLAGS.image_size, FLAGS.image_size, 3
-    images = tf.constant(np.random.default_rng(0).uniform(0, 255, shape), tf.float32)
-    labels = tf.constant(np.arange(FLAGS.images) // 4, tf.int32)
+    images, labels = random_batch(FLAGS.images, FLAGS.image_size)
     print("| loss | bare backbone, s | training step, s | ratio |\n| --- | ---: | ---: | ---: |")
     for loss in FLAGS.losses:
-        keras.utils.set_random_seed(0)
         config = TrainConfig(
             backbone=FLAGS.backbone,
             backbone_weights=FLAGS.backbone_weights,
@@ -89,7 +54,11 @@ def main():
             classes_per_batch=FLAGS.images // 4,
             precision=FLAGS.precision,
         )
-        calls = make_steps(config, images, labels)
+        state, replicas = make_state(config, labels)
+        calls = [
+            bare_call(state.model, config, images),
+            train_call(state, config, replicas, images, labels),
+        ]
         seconds = paired_seconds(calls, FLAGS.repeats)
         ratio = statistics.median(seconds[1] / seconds[0])
         medians = " | ".join(f"{statistics.median(each):.3f}" for each in seconds)

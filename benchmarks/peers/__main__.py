@@ -1,119 +1,96 @@
-"""Extraction from files to whitened descriptors, against what users would take instead.
+"""What users would take instead, side by side, in one run: extraction, training and search.
 
     pip install -r requirements-bench.txt
-    python -m benchmarks.peers --data_dir=photos.csv --backbone=ResNet50V2 --backbone_weights=none
+    python -m benchmarks.peers --data_dir=photos.csv --backbone_weights=none --out=runs/peers
 
-Each contestant is a process; they take turns, so that what else the machine does falls on all.
-Prints one Markdown table for each size and for all together: median seconds an image, the median
-ratio to the bare backbone in TensorFlow within a round, and the peak memory. Peers that are not
-installed are left out with a line.
+Each contestant is a process; those of one task take turns, so that what else the machine does falls
+on all. Prints one Markdown table: the median, the median ratio to the base of the task within a
+round, and the peak memory of the process (VmHWM, which counts mapped pages of files and not a GPU's
+memory). Peers that are not installed are left out with a line. TensorFlow and PyTorch take a GPU
+where there is one, OpenVINO and faiss the processor. --out keeps the table, and timings as JSON.
 """
 
-import collections
-import statistics
+import contextlib
+import itertools
+import os
+import sys
 
-import numpy as np
 from absl import flags
 
-from benchmarks.peers.contest import Contestant
+from benchmarks.peers.contest import compete
+from benchmarks.peers.extraction import extraction_tasks, photographs
+from benchmarks.peers.report import about_machine, page, write_report
+from benchmarks.peers.search import search_tasks
+from benchmarks.peers.training import training_tasks
 from darac_tf import cli
-from darac_tf.data import load_dataset
-from darac_tf.data.images import stored_size
 from darac_tf.errors import UserError
-from darac_tf.evaluation.environment import environment
+from darac_tf.files import atomic_path
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("data_dir", None, "CSV of images, or folder of class folders.", required=True)
-flags.DEFINE_enum("dataset", "csv", ["folder", "csv"], "Kind of data set.")
+flags.DEFINE_list("tasks", ["extraction", "training", "search"], "What is measured.")
+flags.DEFINE_list("only", [], "Take only contestants whose name holds one of these words.")
+flags.DEFINE_integer("repeats", 5, "Timings of each.", lower_bound=1)
+flags.DEFINE_string("out", None, "New folder for table.md and report.json.")
 flags.DEFINE_string("backbone", "ResNet50V2", "keras.applications name or .keras file.")
 flags.DEFINE_string("backbone_weights", None, "none times random weights, which cost the same.")
-flags.DEFINE_list("sizes", ["299", "540", "1020"], "Long sides; the last table has all of them.")
+flags.DEFINE_string("data_dir", None, "Extraction: CSV of images, or folder of class folders.")
+flags.DEFINE_enum("dataset", "csv", ["folder", "csv"], "Extraction: kind of data set.")
+flags.DEFINE_list("sizes", ["299", "540", "1020"], "Extraction: long sides, also all together.")
 flags.DEFINE_integer(
-    "images", 8, "Images at the largest size; of smaller ones as many more as take its time."
+    "images", 8, "Extraction: images at all sizes; of fewer sizes as many more as take its time."
 )
-flags.DEFINE_integer("repeats", 5, "Timings of each.", lower_bound=1)
-flags.DEFINE_integer("batch_pixels", 1_000_000, "Pixels a batch.", lower_bound=1)
-flags.DEFINE_list("only", [], "Take only contestants whose name holds one of these words.")
-
-BASE = "bare backbone, TensorFlow"
-_DESCRIBERS = "benchmarks.peers.describers"
-
-
-def contestants(paths):
-    """`{name: (factory, settings)}` of all of them."""
-    bare = {"backbone": FLAGS.backbone, "weights": FLAGS.backbone_weights, "paths": paths}
-    bare["batch_pixels"] = FLAGS.batch_pixels
-    found = {BASE: (f"{_DESCRIBERS}:Bare", bare)}
-    for precision in ("float32", "bfloat16"):
-        own = bare | {"precision": precision}
-        found[f"darac_tf, {precision}"] = (
-            f"{_DESCRIBERS}:Extraction",
-            own | {"engine": "tensorflow"},
-        )
-        found[f"darac_tf on OpenVINO, {precision}"] = (
-            f"{_DESCRIBERS}:Extraction",
-            own | {"engine": "openvino"},
-        )
-        found[f"bare backbone, OpenVINO, {precision}"] = (f"{_DESCRIBERS}:BareOpenVINO", own)
-        found[f"torchvision ResNet50 + GeM, {precision}"] = (
-            "benchmarks.peers.torchvision_gem:TorchvisionGeM",
-            {"paths": paths, "precision": precision},
-        )
-    chosen = [name for name in found if not FLAGS.only or any(w in name for w in FLAGS.only)]
-    return {name: found[name] for name in dict.fromkeys([BASE, *chosen])}
+flags.DEFINE_integer("batch_pixels", 1_000_000, "Extraction: pixels a batch.", lower_bound=1)
+flags.DEFINE_integer("batch", 24, "Training: images a step, four of a class.", lower_bound=8)
+flags.DEFINE_integer("image_size", 128, "Training: side of the images.", lower_bound=32)
+flags.DEFINE_integer("rows", 200_000, "Search: vectors.", lower_bound=1)
+flags.DEFINE_integer("dim", 2048, "Search: numbers of each.", lower_bound=1)
+flags.DEFINE_integer("queries", 70, "Search: queries.", lower_bound=1)
+flags.DEFINE_integer("top_k", 1000, "Search: ranks.", lower_bound=1)
 
 
-def photographs():
-    """Paths of images of one stored shape, so that all contestants have the same batches."""
-    dataset = load_dataset(FLAGS.dataset, FLAGS.data_dir)
-    shapes = [stored_size(path) for path in dataset.paths]
-    (shape, _), *_ = collections.Counter(shapes).most_common(1)
-    chosen = [str(p) for p, own in zip(dataset.paths, shapes, strict=True) if own == shape]
-    if len(chosen) < FLAGS.images:
-        raise UserError(f"--images={FLAGS.images}: {len(chosen)} images have one shape")
-    return chosen, shape
+def is_wanted(name):
+    """Whether a contestant takes part."""
+    return not FLAGS.only or any(word in name for word in FLAGS.only)
 
 
-def timed(running, sizes, count):
-    """Seconds an image `(contestants, repeats)`, after a round that is not counted."""
-    rounds = [[each.seconds(sizes, count) for each in running] for _ in range(1 + FLAGS.repeats)]
-    return np.array(rounds[1:]).T / count
+def chosen_tasks():
+    """Iterator of the tasks; mistakes in flags are found before the first."""
+    network = {"backbone": FLAGS.backbone, "weights": FLAGS.backbone_weights}
+    tasks = {"extraction": _extraction, "training": _training, "search": _search}
+    unknown = set(FLAGS.tasks) - set(tasks)
+    if unknown or not FLAGS.tasks:
+        raise UserError(f"--tasks={','.join(FLAGS.tasks)}: choose from {', '.join(tasks)}")
+    return itertools.chain.from_iterable([tasks[name](network) for name in FLAGS.tasks])
 
 
-def table(names, seconds, title):
-    """A Markdown table of one setting."""
-    lines = [f"| {title} | s/image | to the bare backbone |", "| --- | ---: | ---: |"]
-    for name, own in zip(names, seconds, strict=True):
-        ratio = statistics.median(own / seconds[0])
-        lines.append(f"| {name} | {statistics.median(own):.4f} | {ratio:.2f} |")
-    return "\n".join(lines)
+def _extraction(network):
+    if FLAGS.data_dir is None:
+        raise UserError("the task extraction needs images: give --data_dir, or other --tasks")
+    sizes = list(map(int, FLAGS.sizes))
+    paths = photographs(FLAGS.dataset, FLAGS.data_dir, FLAGS.images)
+    return extraction_tasks(network, paths, sizes, FLAGS.images, FLAGS.batch_pixels, is_wanted)
+
+
+def _training(network):
+    if FLAGS.batch % 4:
+        raise UserError(f"--batch={FLAGS.batch}: four images are of a class, give a multiple of 4")
+    return training_tasks(network, FLAGS.batch, FLAGS.image_size, is_wanted)
+
+
+def _search(_):
+    return search_tasks(FLAGS.rows, FLAGS.dim, FLAGS.queries, FLAGS.top_k, is_wanted)
 
 
 def main():
-    paths, shape = photographs()
-    about = environment()
-    print(
-        f"images of {shape[0]} x {shape[1]}, {FLAGS.backbone}, medians of "
-        f"{FLAGS.repeats}; {', '.join(f'{key} {value}' for key, value in about.items())}"
-    )
-    started = [Contestant(name, *how) for name, how in contestants(paths).items()]
-    running = [each for each in started if each.absent is None]
-    for each in started:
-        if each.absent is not None:
-            print(f"left out: {each.name} ({each.absent})")
-    sizes = list(map(int, FLAGS.sizes))
-    settings = [[size] for size in sizes] + ([sizes] if len(sizes) > 1 else [])
-    for setting in settings:
-        more = sum(size**2 for size in sizes) / sum(size**2 for size in setting)
-        count = min(round(FLAGS.images * more), len(paths))
-        seconds = timed(running, setting, count)
-        title = f"{', '.join(map(str, setting))}: {count} images"
-        print(f"\n{table([each.name for each in running], seconds, title)}", flush=True)
-    print("\n| peak memory | MiB |\n| --- | ---: |")
-    for each in started:
-        peak = each.close()
-        if each.absent is None:
-            print(f"| {each.name} | {peak:.0f} |")
+    # Or the first process to touch a GPU takes all of its memory.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    settings = {flag.name: flag.value for flag in FLAGS.get_flags_for_module(sys.argv[0])}
+    with atomic_path(FLAGS.out) if FLAGS.out else contextlib.nullcontext() as folder:
+        about = about_machine()
+        results = [compete(task, FLAGS.repeats) for task in chosen_tasks()]
+        print(page(results, about, settings))
+        if folder is not None:
+            write_report(folder, results, about, settings)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """torchvision's ResNet50 with GeM, as the code that most papers build on describes images."""
 
-from benchmarks.peers.contest import AbsentError
+from benchmarks.peers.contest import needed
+from benchmarks.peers.torchvision_parts import best_device, gem, resnet50_maps
 
 
 class TorchvisionGeM:
@@ -11,18 +12,11 @@ class TorchvisionGeM:
     """
 
     def __init__(self, paths, precision):
-        try:
-            import torch
-            import torchvision
-        except ImportError as error:
-            raise AbsentError("pip install torch torchvision") from error
-        self._torch, self._precision = torch, precision
-        network = torchvision.models.resnet50(weights=None)
-        layers = list(network.children())[:-2]
-        self._network = torch.nn.Sequential(*layers).eval().to(memory_format=torch.channels_last)
+        self._torch, self._precision, self._device = needed("torch"), precision, best_device()
+        self._network = resnet50_maps(self._device).eval()
         self._paths = paths
 
-    def describe(self, sizes, count):
+    def run(self, sizes, count):
         from torch.utils.data import DataLoader
 
         scales = [1.0] if len(sizes) == 1 else [1.0, 2**-0.5, 0.5]
@@ -34,7 +28,8 @@ class TorchvisionGeM:
             multiprocessing_context="fork",
         )
         with self._torch.inference_mode():
-            return [self._vector(image[None], scales) for image in images]
+            vectors = [self._vector(image[None].to(self._device), scales) for image in images]
+            return self._torch.cat(vectors).cpu().numpy()
 
     def _vector(self, image, scales):
         torch, functional = self._torch, self._torch.nn.functional
@@ -46,10 +41,10 @@ class TorchvisionGeM:
                     image, scale_factor=scale, mode="bilinear", align_corners=False
                 )
             scaled = scaled.contiguous(memory_format=torch.channels_last)
-            with torch.autocast("cpu", torch.bfloat16, enabled=self._precision == "bfloat16"):
+            is_narrow = self._precision == "bfloat16"
+            with torch.autocast(self._device, torch.bfloat16, enabled=is_narrow):
                 maps = self._network(scaled).float()
-            pooled = maps.clamp(min=1e-6).pow(3).mean(dim=(-2, -1)).pow(1 / 3)
-            total = total + functional.normalize(pooled)
+            total = total + functional.normalize(gem(maps, 3))
         return functional.normalize(total)
 
 

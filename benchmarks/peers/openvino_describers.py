@@ -1,0 +1,93 @@
+"""OpenVINO without this project's extraction: the bare backbone, and the exported SavedModel."""
+
+import re
+
+import numpy as np
+import tensorflow as tf
+
+from benchmarks.peers.contest import AbsentError, needed
+from benchmarks.peers.describers import Bare
+from darac_tf.data.images import decode_image, scaled_size, stored_size
+from darac_tf.engines.openvino_engine import convert_backbone
+
+_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+
+
+class BareOpenVINO(Bare):
+    """The same network as `Bare`, converted by OpenVINO."""
+
+    def __init__(self, backbone, weights, paths, batch_pixels, precision):
+        self._openvino, self._precision = needed("openvino"), precision
+        super().__init__(backbone, weights, paths, batch_pixels)
+
+    def _backbone(self, network, preprocessing):
+        converted = convert_backbone(self._openvino, network, preprocessing)
+        model = _compiled(self._openvino, converted, self._precision)
+        return lambda pixels: model(pixels.numpy())[0]
+
+
+class ExportedOpenVINO:
+    """An exported SavedModel, frozen, from files to descriptors; decoding runs beside it.
+
+    Args:
+        graph: `.pb` of `frozen_export`.
+        paths: Files of images of one shape.
+        batch_pixels: Most pixels of a batch, at the largest size.
+        precision: What is computed in.
+
+    Raises:
+        AbsentError: If OpenVINO is not installed, or can't convert the graph; it says what in it.
+    """
+
+    def __init__(self, graph, paths, batch_pixels, precision):
+        openvino = needed("openvino")
+        core = openvino.Core()
+        core.add_extension(_resize_rule(openvino))
+        try:
+            # Never `openvino.convert_model`, which reports its use to the makers.
+            model = core.read_model(graph)
+        except RuntimeError as error:
+            raise AbsentError(_what_failed(openvino, error)) from error
+        self._model = _compiled(openvino, model, precision)
+        self._paths, self._batch_pixels = paths, batch_pixels
+
+    def run(self, sizes, count):
+        height, width = scaled_size(*stored_size(self._paths[0]), max(sizes))
+        step = max(self._batch_pixels // (height * width), 1)
+        batches = (
+            tf.data.Dataset.from_tensor_slices(self._paths[:count])
+            .map(lambda path: decode_image(tf.io.read_file(path)), tf.data.AUTOTUNE)
+            .batch(step)
+            .prefetch(2)
+        )
+        # Copied, since the next call writes to the same place.
+        return np.concatenate([self._model(b)[0].copy() for b in batches.as_numpy_iterator()])
+
+
+def _resize_rule(openvino):
+    """How to convert what an antialiased `tf.image.resize` becomes, which OpenVINO doesn't know."""
+    from openvino import opset13
+    from openvino.frontend.tensorflow import ConversionExtension
+
+    def convert(node):
+        images = opset13.convert(node.get_input(0), "f32")
+        axes = opset13.constant(np.array([1, 2], np.int64))
+        # The scales follow from the size, and nothing is shifted. Of its modes only Pillow's
+        # widens the kernel as TensorFlow does.
+        mode = {"mode": "bilinear_pillow", "shape_calculation_mode": "sizes"}
+        return opset13.interpolate(images, node.get_input(1), axes=axes, **mode).outputs()
+
+    return ConversionExtension("ScaleAndTranslate", convert)
+
+
+def _compiled(openvino, model, precision):
+    return openvino.Core().compile_model(
+        model, "CPU", {"INFERENCE_PRECISION_HINT": _HINTS[precision]}
+    )
+
+
+def _what_failed(openvino, error):
+    text = " ".join(str(error).split())
+    found = re.search(r"No conversion rule found for operations: (.*?)(?: To facilitate|$)", text)
+    what = f"has no conversion rule for {found[1]}" if found else f"can't convert it: {text}"
+    return f"OpenVINO {openvino.__version__.partition('-')[0]} {what}"

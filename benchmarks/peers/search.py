@@ -1,0 +1,106 @@
+"""The task of search: queries in a large memory-mapped file, and who does it without torch."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.peers.contest import Task, needed
+from benchmarks.unit_vectors import write_unit_vectors
+from darac_tf.evaluation.search import search
+from darac_tf.evaluation.unit import unit_rows
+
+_BASE = "bare blocked product, NumPy"
+_BLOCK_ROWS = 4096
+
+
+def search_tasks(rows, dim, queries, top_k, wanted):
+    """The task, whose file exists until the next one is asked for.
+
+    Args:
+        rows: Vectors in the file, float32 of unit length.
+        dim: Numbers of each.
+        queries: Queries of a search.
+        top_k: Ranks of each.
+        wanted: Function of a contestant's name to whether it takes part; the base always does.
+
+    Yields:
+        `Task`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "vectors.f32"
+        write_unit_vectors(file, rows, dim)
+        settings = {"file": str(file), "dim": dim, "queries": queries, "top_k": top_k}
+        found = {
+            _BASE: "benchmarks.peers.search:BareProduct",
+            "darac_tf, exact search": "benchmarks.peers.search:ExactSearch",
+            "faiss IndexFlatIP": "benchmarks.peers.search:FaissFlat",
+            "torch matmul + topk": "benchmarks.peers.torch_search:TorchSearch",
+        }
+        yield Task(
+            f"search: {queries} queries in {rows} x {dim}, first {top_k}, s",
+            {
+                name: (factory, settings)
+                for name, factory in found.items()
+                if name == _BASE or wanted(name)
+            },
+        )
+
+
+class Search:
+    """What the contestants share: the file and the queries.
+
+    Args:
+        file: Raw float32 vectors.
+        dim: Numbers of each.
+        queries: How many; they are random.
+        top_k: Ranks of each.
+    """
+
+    def __init__(self, file, dim, queries, top_k):
+        self._file, self._dim, self._top_k = file, dim, top_k
+        self._queries = unit_rows(np.random.default_rng(1).standard_normal((queries, dim)))
+
+    def _database(self, mode="r"):
+        """A new memory map `(rows, dim)`."""
+        return np.memmap(self._file, np.float32, mode).reshape(-1, self._dim)
+
+    def _blocks(self):
+        database = self._database()
+        for start in range(0, len(database), _BLOCK_ROWS):
+            yield database[start : start + _BLOCK_ROWS]
+
+
+class BareProduct(Search):
+    """The blocked float32 product alone, without ranks."""
+
+    def products(self):
+        """Products of all queries with a block of the file at a time, `(queries, rows)`."""
+        for block in self._blocks():
+            yield self._queries @ block.T
+
+    def run(self):
+        for _ in self.products():
+            pass
+
+
+class ExactSearch(Search):
+    """This project's search over the memory map."""
+
+    def run(self):
+        return search(self._queries, self._database(), self._top_k, _BLOCK_ROWS)
+
+
+class FaissFlat(Search):
+    """faiss with the vectors in memory, which it has copied before the clock runs."""
+
+    def __init__(self, **settings):
+        faiss = needed("faiss", "faiss-cpu")
+        super().__init__(**settings)
+        self._index = faiss.IndexFlatIP(self._dim)
+        for block in self._blocks():
+            self._index.add(np.array(block))
+
+    def run(self):
+        scores, rows = self._index.search(self._queries, self._top_k)
+        return rows, scores

@@ -1,0 +1,209 @@
+"""The benchmark of peers: that each does the task it is timed on, and the table's arithmetic."""
+
+import importlib.util
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from benchmarks.peers.contest import AbsentError, Contestant, Result, Task, compete
+from benchmarks.peers.describers import Extraction
+from benchmarks.peers.extraction import extraction_tasks
+from benchmarks.peers.frozen_export import export_frozen, freeze
+from benchmarks.peers.openvino_describers import ExportedOpenVINO
+from benchmarks.peers.search import BareProduct, ExactSearch, FaissFlat, search_tasks
+from benchmarks.peers.table import left_out, ratio_to_base, table
+from benchmarks.peers.training import BareStep, Step
+from darac_tf.errors import UserError
+from tests.conftest import REPOSITORY
+from tests.helpers import write_backbone, write_image
+
+_MISSING = ("benchmarks.peers.contest:needed", {"module": "no_such_module", "package": "nowhere"})
+
+
+@pytest.fixture
+def search_task():
+    """A small task of search, whose file lies there during the test."""
+    yield from search_tasks(rows=300, dim=16, queries=4, top_k=20, wanted=lambda name: True)
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    return [write_image(tmp_path / f"{seed}.jpg", 48, 64, seed) for seed in range(3)]
+
+
+def test_ratios_are_of_rounds():
+    seconds = {"base": [1.0, 10.0, 2.0], "other": [3.0, 20.0, 8.0]}
+    result = Result("a task, s", seconds, {"base": 10.4, "other": 20.6}, {"third": "pip install x"})
+    # 3, 2 and 4 times as long; the ratio of the medians would be 4.
+    assert ratio_to_base(result, "other") == 3
+    assert table([result]).splitlines() == [
+        "| task | contestant | median | ratio to the base | peak MiB |",
+        "| --- | --- | ---: | ---: | ---: |",
+        "| a task, s | base | 2.0000 | 1.00 | 10 |",
+        "| a task, s | other | 8.0000 | 3.00 | 21 |",
+    ]
+    assert left_out([result, result]) == ["left out: third (pip install x)"]
+
+
+def test_contestants_take_turns(search_task):
+    base, how = next(iter(search_task.contestants.items()))
+    task = Task("two", {base: how, "missing": _MISSING, "again": how}, (), count=2)
+    result = compete(task, repeats=3)
+    assert result.absent == {"missing": "pip install nowhere"}
+    assert list(result.seconds) == list(result.peaks) == [base, "again"]
+    assert all(len(own) == 3 and min(own) > 0 for own in result.seconds.values())
+    assert all(10 < peak < 1000 for peak in result.peaks.values())
+
+
+def test_a_base_must_be_there():
+    with pytest.raises(UserError, match="the base: pip install nowhere"):
+        compete(Task("one", {"the base": _MISSING}), repeats=1)
+
+
+def test_a_process_that_ends_is_named(search_task):
+    factory, settings = next(iter(search_task.contestants.values()))
+    with Contestant("broken", factory, settings | {"file": "no such file"}) as broken:
+        assert broken.absent() is None
+        with pytest.raises(UserError, match="broken: its process ended"):
+            broken.seconds()
+    assert not broken._process.is_alive()
+
+
+def test_all_find_the_same(search_task):
+    settings = next(iter(search_task.contestants.values()))[1]
+    products = np.concatenate(list(BareProduct(**settings).products()), axis=1)
+    expected = np.argsort(-products, axis=1, kind="stable")[:, :20]
+    rows, scores = ExactSearch(**settings).run()
+    np.testing.assert_array_equal(rows, expected)
+    np.testing.assert_allclose(scores, np.take_along_axis(products, expected, 1), atol=1e-6)
+
+
+# After TensorFlow has looked for a GPU's driver in vain, torch wonders why it fails.
+@pytest.mark.filterwarnings("ignore:CUDA initialization")
+@pytest.mark.parametrize("peer", ["faiss", "torch"])
+def test_peers_find_the_same(search_task, peer):
+    pytest.importorskip(peer, reason=f"{peer} is not installed")
+    from benchmarks.peers.torch_search import TorchSearch
+
+    settings = next(iter(search_task.contestants.values()))[1]
+    contestant = {"faiss": FaissFlat, "torch": TorchSearch}[peer](**settings)
+    np.testing.assert_array_equal(contestant.run()[0], ExactSearch(**settings).run()[0])
+
+
+def test_the_export_describes_as_the_extraction(tmp_path, photographs):
+    network = {"backbone": write_backbone(tmp_path / "small.keras"), "weights": None}
+    sizes = [32, 48]
+    own = Extraction(
+        **network, paths=photographs, batch_pixels=5000, engine="tensorflow", precision="float32"
+    ).run(sizes, 3)
+    export_frozen(tmp_path / "frozen.pb", **network, sizes=sizes)
+    images = tf.stack([tf.io.decode_image(tf.io.read_file(path)) for path in photographs])
+    frozen = _run_frozen(tmp_path / "frozen.pb", images)
+    assert own.shape == (3, 16)
+    np.testing.assert_allclose(frozen, own, atol=1e-4)
+    if importlib.util.find_spec("openvino") is not None:
+        graph = str(tmp_path / "frozen.pb")
+        on_openvino = ExportedOpenVINO(graph, photographs, 5000, "float32").run(sizes, 3)
+        np.testing.assert_allclose(on_openvino, own, atol=1e-4)
+
+
+def _run_frozen(file, images):
+    """Runs a frozen graph in TensorFlow, from pixels to the descriptors."""
+    definition = tf.compat.v1.GraphDef.FromString(file.read_bytes())
+    graph = tf.compat.v1.wrap_function(
+        lambda: tf.compat.v1.import_graph_def(definition, name=""), []
+    ).prune("pixels:0", "Identity:0")
+    return graph(images).numpy()
+
+
+class Pixels(tf.Module):
+    """Something with a signature `pixels`, as exports have it."""
+
+    def __init__(self, describe):
+        super().__init__()
+        self._weight = tf.Variable(2.0)
+        spec = tf.TensorSpec([None, None, None, 3], tf.uint8, name="pixels")
+        call = tf.function(lambda pixels: describe(pixels) * self._weight, [spec])
+        self.signatures = {"pixels": call.get_concrete_function()}
+
+
+def test_openvino_describes_files(tmp_path, photographs):
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    freeze(
+        Pixels(lambda pixels: tf.reduce_mean(tf.cast(pixels, tf.float32), [1, 2])), tmp_path / "x"
+    )
+    contestant = ExportedOpenVINO(str(tmp_path / "x"), photographs, 64 * 48 * 2, "float32")
+    expected = [
+        2 * tf.io.decode_image(tf.io.read_file(path)).numpy().mean((0, 1)) for path in photographs
+    ]
+    np.testing.assert_allclose(contestant.run([64], 3), expected, rtol=1e-4)
+
+
+def test_openvino_says_what_it_cannot_convert(tmp_path, photographs):
+    pytest.importorskip("openvino", reason="openvino is not installed")
+    freeze(
+        Pixels(lambda pixels: tf.linalg.det(tf.cast(pixels[:, :3, :3, 0], tf.float32))),
+        tmp_path / "x",
+    )
+    with pytest.raises(AbsentError, match=r"^OpenVINO \S+ has no conversion rule for MatrixDet"):
+        ExportedOpenVINO(str(tmp_path / "x"), photographs, 10_000, "float32")
+
+
+def test_tasks_of_extraction(photographs):
+    tasks = extraction_tasks({}, photographs, [30, 60], 1, 100, wanted=lambda name: False)
+    # 1 image at both sizes has 4500 squares: as many as 5 images at 30, of which there are 3.
+    assert [(task.request, task.count) for task in tasks] == [
+        (([30], 3), 3),
+        (([60], 1), 1),
+        (([30, 60], 1), 1),
+    ]
+
+
+def test_training_steps(tmp_path):
+    backbone = write_backbone(tmp_path / "small.keras")
+    for contestant in (Step, BareStep):
+        made = contestant(backbone, None, count=8, side=32)
+        losses = [made._call() for _ in range(4)]
+        assert losses[3] != losses[0]  # after the warm-up's first steps weights have changed
+        made.run()
+
+
+def test_triplets_of_torch():
+    torch = pytest.importorskip("torch", reason="torch is not installed")
+    from benchmarks.peers.torchvision_training import hard_triplets
+
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(6, 5))
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    labels = [0, 0, 1, 1, 2, 2]
+    lacking = []
+    for one, own in enumerate(labels):
+        cosines = vectors @ vectors[one]
+        positive = min(c for c, other in zip(cosines, labels, strict=True) if other == own)
+        negative = max(c for c, other in zip(cosines, labels, strict=True) if other != own)
+        lacking.append(max(0.2 + negative - positive, 0))
+    found = hard_triplets(torch.from_numpy(vectors), torch.tensor(labels))
+    assert float(found) == pytest.approx(np.mean(lacking))
+
+
+def test_the_command(tmp_path):
+    command = "-m benchmarks.peers --tasks=search --rows=300 --dim=16 --queries=4 --top_k=20"
+    done = subprocess.run(
+        [sys.executable, *command.split(), "--only=darac_tf", f"--out={tmp_path / 'out'}"],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert (tmp_path / "out" / "table.md").read_text() == done.stdout
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["settings"]["rows"] == 300 and report["environment"]["numpy"] == np.__version__
+    (task,) = report["tasks"]
+    assert list(task["seconds"]) == ["bare blocked product, NumPy", "darac_tf, exact search"]
+    assert task["ratios"]["bare blocked product, NumPy"] == 1
+    rows = [line for line in done.stdout.splitlines() if line.startswith("| search")]
+    assert len(rows) == 2
