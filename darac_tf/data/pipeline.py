@@ -6,6 +6,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from darac_tf.cores import CORES
 from darac_tf.data.images import crop, decode_image, resize, stored_size, turn
 from darac_tf.data.scaled_decoding import decode_scaled
 from darac_tf.errors import UserError
@@ -64,8 +65,8 @@ def training_batches(
         return augmentation(images.read(index), size, draws), labels[index]
 
     chosen = tf.data.Dataset.range(first_step, last_step).map(choose).unbatch()
-    loaded = chosen.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    return loaded.batch(part, drop_remainder=True).prefetch(2)
+    loaded = chosen.map(load, num_parallel_calls=CORES, deterministic=True)
+    return _untuned(loaded.batch(part, drop_remainder=True).prefetch(2))
 
 
 class ShapeBatches(NamedTuple):
@@ -172,10 +173,22 @@ def description_batches(paths, views, plan):
     in_order = tf.data.Dataset.from_tensor_slices(
         (plan.order, plan.batch, plan.shapes.astype(np.int32))
     )
-    loaded = in_order.map(load, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    loaded = in_order.map(load, num_parallel_calls=CORES, deterministic=True)
     # Images of one batch follow one another, so that only one window is open at a time.
-    return loaded.group_by_window(
+    batches = loaded.group_by_window(
         key_func=lambda batch, *_: batch,
         reduce_func=lambda _, window: window.map(drop_key).batch(int(plan.sizes.max())),
         window_size_func=lambda batch: batch_sizes[batch],
-    ).prefetch(2)
+    )
+    return _untuned(batches.prefetch(2))
+
+
+def _untuned(dataset):
+    """Without TensorFlow's tuner of parallelism.
+
+    Whoever drops an iterator waits for the tuner's thread, which at times misses that it is told to
+    end, and sleeps on: seconds in a short pass, up to a minute in a long one.
+    """
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    return dataset.with_options(options)

@@ -1,17 +1,15 @@
 """Work on many blocks at once, each on one thread."""
 
-import os
 import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 
 from threadpoolctl import ThreadpoolController
 
+from darac_tf.cores import CORES
+
 # More would only wait for the memory.
-_USABLE = (
-    os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-)
-THREADS = min(16, len(_USABLE))
+THREADS = min(16, CORES)
 # The limit is one for the whole process: what two callers set and reset in turns could stay.
 _ONE_CALLER = threading.Lock()
 _BLAS = ThreadpoolController().select(user_api="blas")
