@@ -103,7 +103,7 @@ def test_parts_are_those_of_the_whole(images):
 def test_no_tuner_holds_up_the_end(images):
     sampler = ClassBalancedSampler(images.labels, 3, 2, 0)
     training = training_batches(images, sampler, Augmentation(), 32, 0, 2, 0)
-    views, plan = _plan(images, 40, batch_pixels=10**6)
+    views, plan = _plan(ImageList(images.paths), 40, batch_pixels=10**6)
     for dataset in (training, description_batches(images.paths, views, plan)):
         assert dataset.options().autotune.enabled is False
 
