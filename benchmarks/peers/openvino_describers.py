@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from benchmarks.peers.contest import AbsentError, needed
 from benchmarks.peers.describers import Bare
+from darac_tf.cores import CORES
 from darac_tf.data.images import decode_image, scaled_size, stored_size
 from darac_tf.engines.openvino_engine import convert_backbone
 
@@ -56,10 +57,14 @@ class ExportedOpenVINO:
         step = max(self._batch_pixels // (height * width), 1)
         batches = (
             tf.data.Dataset.from_tensor_slices(self._paths[:count])
-            .map(lambda path: decode_image(tf.io.read_file(path)), tf.data.AUTOTUNE)
+            .map(lambda path: decode_image(tf.io.read_file(path)), CORES)
             .batch(step)
             .prefetch(2)
         )
+        # As `data.pipeline` has it: the tuner would hold up the end.
+        options = tf.data.Options()
+        options.autotune.enabled = False
+        batches = batches.with_options(options)
         # Copied, since the next call writes to the same place.
         return np.concatenate([self._model(b)[0].copy() for b in batches.as_numpy_iterator()])
 
