@@ -61,6 +61,7 @@ def make_index(folder):
         shards=shards,
         offsets=place * _RECORD_BYTES + 12,
         lengths=np.full(FLAGS.images, _RECORD_BYTES - 16),
+        checksums=np.zeros(FLAGS.images, np.uint32),
         sources=np.char.mod(b"/data/gldv2/train/0/1/2/%016x.jpg", records),
         name="made up",
         class_names=[str(number) for number in range(FLAGS.classes)],
