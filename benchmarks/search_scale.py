@@ -17,12 +17,11 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
+from benchmarks.peers.search import BareProduct, ExactSearch
 from benchmarks.process_memory import status_mib
 from benchmarks.unit_vectors import write_unit_vectors
 from darac_tf import cli
 from darac_tf.errors import UserError
-from darac_tf.evaluation.search import search
-from darac_tf.evaluation.unit import unit_rows
 from darac_tf.files import atomic_path
 
 FLAGS = flags.FLAGS
@@ -45,17 +44,6 @@ def make_file(path):
         return
     with atomic_path(path) as temporary:
         write_unit_vectors(temporary, FLAGS.rows, FLAGS.dim)
-
-
-def open_map():
-    return np.memmap(FLAGS.file, np.float32, "r", shape=(FLAGS.rows, FLAGS.dim))
-
-
-def bare_product(queries):
-    """The blocked float32 product alone; what it gives is thrown away."""
-    database = open_map()
-    for start in range(0, FLAGS.rows, FLAGS.block_rows):
-        queries @ database[start : start + FLAGS.block_rows].T
 
 
 def seconds(call):
@@ -85,16 +73,12 @@ class PeakMemory:
             self.anonymous = max(self.anonymous, status_mib("RssAnon"))
 
 
-def check(queries, rows, scores):
+def check(own, rows, scores):
     """Compares with products in float64 and a stable sort, query by query."""
-    database = open_map()
-    for query, own_rows, own_scores in zip(queries[: FLAGS.check], rows, scores, strict=False):
-        exact = np.concatenate(
-            [
-                database[s : s + FLAGS.block_rows].astype(np.float64) @ query.astype(np.float64)
-                for s in range(0, FLAGS.rows, FLAGS.block_rows)
-            ]
-        ).astype(np.float32)
+    queries = own.queries[: FLAGS.check].astype(np.float64)
+    for query, own_rows, own_scores in zip(queries, rows, scores, strict=False):
+        exact = np.concatenate([block.astype(np.float64) @ query for block in own.blocks()])
+        exact = exact.astype(np.float32)
         expected = np.argsort(-exact, kind="stable")[: FLAGS.top_k]
         if not np.array_equal(expected, own_rows) or not np.array_equal(
             exact[expected], own_scores
@@ -107,16 +91,15 @@ def main():
     if not Path("/proc/self/clear_refs").exists():
         raise UserError("this benchmark reads memory from /proc: run it on Linux")
     make_file(Path(FLAGS.file))
-    random = np.random.default_rng(1).standard_normal((FLAGS.queries, FLAGS.dim))
-    queries = unit_rows(random)
-    find = lambda: search(queries, open_map(), FLAGS.top_k, FLAGS.block_rows)  # noqa: E731
-    bare_product(queries)  # brings the file into the cache
+    settings = FLAGS.file, FLAGS.dim, FLAGS.queries, FLAGS.top_k, FLAGS.block_rows
+    bare, own = BareProduct(*settings), ExactSearch(*settings)
+    bare.run()  # brings the file into the cache
     with PeakMemory() as peak:
-        rows, scores = find()
+        rows, scores = own.run()
     timings = {"bare product": [], "search": []}
     for _ in range(FLAGS.repeats):
-        timings["bare product"].append(seconds(lambda: bare_product(queries)))
-        timings["search"].append(seconds(find))
+        timings["bare product"].append(seconds(bare.run))
+        timings["search"].append(seconds(own.run))
     print(
         f"{FLAGS.rows} x {FLAGS.dim} float32, {FLAGS.queries} queries, top {FLAGS.top_k}, "
         f"blocks of {FLAGS.block_rows} rows"
@@ -124,11 +107,11 @@ def main():
     for name, each in timings.items():
         spread = ", ".join(f"{t:.2f}" for t in each)
         print(f"{name}: median {statistics.median(each):.2f} s ({spread})")
-    bare, own = (statistics.median(each) for each in timings.values())
-    print(f"ratio of the medians: {own / bare:.2f}")
+    of_bare, of_own = map(statistics.median, timings.values())
+    print(f"ratio of the medians: {of_own / of_bare:.2f}")
     print(f"peak memory of search: VmHWM {peak.resident:.0f} MiB, RssAnon {peak.anonymous:.0f} MiB")
     if FLAGS.check:
-        print(f"float64 ranking of {FLAGS.check} queries: {check(queries, rows, scores)}")
+        print(f"float64 ranking of {FLAGS.check} queries: {check(own, rows, scores)}")
 
 
 if __name__ == "__main__":

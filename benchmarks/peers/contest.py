@@ -36,6 +36,17 @@ class Task(NamedTuple):
     count: int = 1
 
 
+def taking_part(contestants, wanted):
+    """The base, which is the first, and those that are wanted.
+
+    Args:
+        contestants: Dictionary of name to `(factory, settings)`.
+        wanted: Function of a name to whether it takes part.
+    """
+    base = next(iter(contestants))
+    return {name: how for name, how in contestants.items() if name == base or wanted(name)}
+
+
 class Result(NamedTuple):
     """What came of a task.
 

@@ -6,12 +6,11 @@ import multiprocessing
 import tempfile
 from pathlib import Path
 
-from benchmarks.peers.contest import Task
+from benchmarks.peers.contest import Task, taking_part
 from darac_tf.data import load_dataset
 from darac_tf.data.images import stored_size
 from darac_tf.errors import UserError
 
-_BASE = "bare backbone, TensorFlow"
 _EXPORTED = "OpenVINO on the exported SavedModel"
 _PRECISIONS = ("float32", "bfloat16")
 
@@ -60,8 +59,7 @@ def extraction_tasks(network, paths, sizes, images, batch_pixels, wanted):
         with tempfile.TemporaryDirectory() as folder:
             graph = str(Path(folder) / "exported.pb")
             files = {"paths": paths[:count], "batch_pixels": batch_pixels}
-            found = _contestants(network, files, graph)
-            chosen = {name: how for name, how in found.items() if name == _BASE or wanted(name)}
+            chosen = taking_part(_contestants(network, files, graph), wanted)
             is_exported = any(name.startswith(_EXPORTED) for name in chosen)
             if is_exported and importlib.util.find_spec("openvino") is not None:
                 _export(graph, network, setting)
@@ -71,7 +69,7 @@ def extraction_tasks(network, paths, sizes, images, batch_pixels, wanted):
 def _contestants(network, files, graph):
     """`{name: (factory, settings)}` of all of them."""
     bare = network | files
-    found = {_BASE: ("benchmarks.peers.describers:Bare", bare)}
+    found = {"bare backbone, TensorFlow": ("benchmarks.peers.describers:Bare", bare)}
     for precision in _PRECISIONS:
         in_precision = {"precision": precision}
         own = bare | in_precision

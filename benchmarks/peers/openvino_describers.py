@@ -9,9 +9,8 @@ from benchmarks.peers.contest import AbsentError, needed
 from benchmarks.peers.describers import Bare
 from darac_tf.cores import CORES
 from darac_tf.data.images import decode_image, scaled_size, stored_size
-from darac_tf.engines.openvino_engine import convert_backbone
-
-_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+from darac_tf.data.pipeline import untuned
+from darac_tf.engines.openvino_engine import HINTS, convert_backbone
 
 
 class BareOpenVINO(Bare):
@@ -61,12 +60,9 @@ class ExportedOpenVINO:
             .batch(step)
             .prefetch(2)
         )
-        # As `data.pipeline` has it: the tuner would hold up the end.
-        options = tf.data.Options()
-        options.autotune.enabled = False
-        batches = batches.with_options(options)
+        batches = untuned(batches).as_numpy_iterator()
         # Copied, since the next call writes to the same place.
-        return np.concatenate([self._model(b)[0].copy() for b in batches.as_numpy_iterator()])
+        return np.concatenate([self._model(batch)[0].copy() for batch in batches])
 
 
 def _resize_rule(openvino):
@@ -87,7 +83,7 @@ def _resize_rule(openvino):
 
 def _compiled(openvino, model, precision):
     return openvino.Core().compile_model(
-        model, "CPU", {"INFERENCE_PRECISION_HINT": _HINTS[precision]}
+        model, "CPU", {"INFERENCE_PRECISION_HINT": HINTS[precision]}
     )
 
 

@@ -5,13 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.peers.contest import Task, needed
+from benchmarks.peers.contest import Task, needed, taking_part
 from benchmarks.unit_vectors import write_unit_vectors
 from darac_tf.evaluation.search import search
 from darac_tf.evaluation.unit import unit_rows
-
-_BASE = "bare blocked product, NumPy"
-_BLOCK_ROWS = 4096
 
 
 def search_tasks(rows, dim, queries, top_k, wanted):
@@ -32,18 +29,14 @@ def search_tasks(rows, dim, queries, top_k, wanted):
         write_unit_vectors(file, rows, dim)
         settings = {"file": str(file), "dim": dim, "queries": queries, "top_k": top_k}
         found = {
-            _BASE: "benchmarks.peers.search:BareProduct",
+            "bare blocked product, NumPy": "benchmarks.peers.search:BareProduct",
             "darac_tf, exact search": "benchmarks.peers.search:ExactSearch",
             "faiss IndexFlatIP": "benchmarks.peers.search:FaissFlat",
             "torch matmul + topk": "benchmarks.peers.torch_search:TorchSearch",
         }
         yield Task(
             f"search: {queries} queries in {rows} x {dim}, first {top_k}, s",
-            {
-                name: (factory, settings)
-                for name, factory in found.items()
-                if name == _BASE or wanted(name)
-            },
+            taking_part({name: (factory, settings) for name, factory in found.items()}, wanted),
         )
 
 
@@ -55,20 +48,25 @@ class Search:
         dim: Numbers of each.
         queries: How many; they are random.
         top_k: Ranks of each.
+        block_rows: Vectors that are multiplied at once.
+
+    Attributes:
+        queries: `(queries, dim)`.
     """
 
-    def __init__(self, file, dim, queries, top_k):
-        self._file, self._dim, self._top_k = file, dim, top_k
-        self._queries = unit_rows(np.random.default_rng(1).standard_normal((queries, dim)))
+    def __init__(self, file, dim, queries, top_k, block_rows=4096):
+        self._file, self._dim, self._top_k, self._block_rows = file, dim, top_k, block_rows
+        self.queries = unit_rows(np.random.default_rng(1).standard_normal((queries, dim)))
 
     def _database(self, mode="r"):
         """A new memory map `(rows, dim)`."""
         return np.memmap(self._file, np.float32, mode).reshape(-1, self._dim)
 
-    def _blocks(self):
+    def blocks(self):
+        """Parts of a new memory map, `(block_rows, dim)`."""
         database = self._database()
-        for start in range(0, len(database), _BLOCK_ROWS):
-            yield database[start : start + _BLOCK_ROWS]
+        for start in range(0, len(database), self._block_rows):
+            yield database[start : start + self._block_rows]
 
 
 class BareProduct(Search):
@@ -76,8 +74,8 @@ class BareProduct(Search):
 
     def products(self):
         """Products of all queries with a block of the file at a time, `(queries, rows)`."""
-        for block in self._blocks():
-            yield self._queries @ block.T
+        for block in self.blocks():
+            yield self.queries @ block.T
 
     def run(self):
         for _ in self.products():
@@ -88,7 +86,7 @@ class ExactSearch(Search):
     """This project's search over the memory map."""
 
     def run(self):
-        return search(self._queries, self._database(), self._top_k, _BLOCK_ROWS)
+        return search(self.queries, self._database(), self._top_k, self._block_rows)
 
 
 class FaissFlat(Search):
@@ -98,9 +96,9 @@ class FaissFlat(Search):
         faiss = needed("faiss", "faiss-cpu")
         super().__init__(**settings)
         self._index = faiss.IndexFlatIP(self._dim)
-        for block in self._blocks():
+        for block in self.blocks():
             self._index.add(np.array(block))
 
     def run(self):
-        scores, rows = self._index.search(self._queries, self._top_k)
+        scores, rows = self._index.search(self.queries, self._top_k)
         return rows, scores

@@ -14,7 +14,7 @@ class TorchSearch(Search):
         device = best_device()
         # Copied on writing, which never happens: torch warns of maps that can't be written.
         self._vectors = torch.from_numpy(self._database("c")).to(device)
-        self._asked = torch.from_numpy(self._queries).to(device)
+        self._asked = torch.from_numpy(self.queries).to(device)
 
     def run(self):
         found = (self._asked @ self._vectors.T).topk(min(self._top_k, len(self._vectors)))

@@ -2,12 +2,11 @@
 
 import numpy as np
 
-from benchmarks.peers.contest import Task
+from benchmarks.peers.contest import Task, taking_part
 from benchmarks.random_batch import random_batch
 from benchmarks.step_calls import bare_call, make_state, train_call
 from darac_tf.training import TrainConfig
 
-_BASE = "bare backbone, TensorFlow"
 _LOSSES = ("nra", "triplet")
 
 
@@ -25,7 +24,7 @@ def training_tasks(network, count, side, wanted):
     """
     batch = {"count": count, "side": side}
     ours = network | batch
-    found = {_BASE: ("benchmarks.peers.training:BareStep", ours)}
+    found = {"bare backbone, TensorFlow": ("benchmarks.peers.training:BareStep", ours)}
     for loss in _LOSSES:
         found[f"darac_tf, {loss}"] = ("benchmarks.peers.training:Step", ours | {"loss": loss})
     found["torchvision ResNet50 + GeM, triplet"] = (
@@ -34,7 +33,7 @@ def training_tasks(network, count, side, wanted):
     )
     yield Task(
         f"training: {count} at {side} px, s/step",
-        {name: how for name, how in found.items() if name == _BASE or wanted(name)},
+        taking_part(found, wanted),
     )
 
 

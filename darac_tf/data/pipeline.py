@@ -66,7 +66,7 @@ def training_batches(
 
     chosen = tf.data.Dataset.range(first_step, last_step).map(choose).unbatch()
     loaded = chosen.map(load, num_parallel_calls=CORES, deterministic=True)
-    return _untuned(loaded.batch(part, drop_remainder=True).prefetch(2))
+    return untuned(loaded.batch(part, drop_remainder=True).prefetch(2))
 
 
 class ShapeBatches(NamedTuple):
@@ -180,10 +180,10 @@ def description_batches(paths, views, plan):
         reduce_func=lambda _, window: window.map(drop_key).batch(int(plan.sizes.max())),
         window_size_func=lambda batch: batch_sizes[batch],
     )
-    return _untuned(batches.prefetch(2))
+    return untuned(batches.prefetch(2))
 
 
-def _untuned(dataset):
+def untuned(dataset):
     """Without TensorFlow's tuner of parallelism.
 
     Whoever drops an iterator waits for the tuner's thread, which at times misses that it is told to

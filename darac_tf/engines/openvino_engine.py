@@ -12,7 +12,7 @@ from darac_tf.errors import UserError
 from darac_tf.models.descriptor import share_backbone
 from darac_tf.models.folding import fold_batch_norm
 
-_HINTS = {"float32": "f32", "bfloat16": "bf16"}
+HINTS = {"float32": "f32", "bfloat16": "bf16"}
 
 
 class OpenVINOEngine:
@@ -24,7 +24,7 @@ class OpenVINOEngine:
     def __init__(self, network, preprocessing, poolings, precision="float32"):
         openvino = _import_openvino()
         model = self._prepared(convert_backbone(openvino, network, preprocessing))
-        settings = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
+        settings = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
         self._backbone = openvino.Core().compile_model(model, "CPU", settings)
         # The maps are there already: what is left to share is the pooling.
         pool = share_backbone(lambda maps, training: maps, lambda maps: maps, poolings)

@@ -190,9 +190,8 @@ class Extractor:
         if self._views.boxes is not None:
             whole = np.pad(self._sizes[:, ::-1], [(0, 0), (2, 0)])
             ratios[(self._views.boxes != whole).any(axis=1)] = 1
-        return self._views._replace(
-            ratios=ratios
-        ), f"{PIXELS_VERSION} for {','.join(map(str, sizes))}"
+        pixels = f"{PIXELS_VERSION} for {','.join(map(str, sizes))}"
+        return self._views._replace(ratios=ratios), pixels
 
     def _keys(self):
         """Of unreadable images the keys are zeros."""

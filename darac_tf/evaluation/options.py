@@ -119,21 +119,23 @@ def measure(options):
     names = options["descriptors"]
     files = [load_feature_file(name) for name in names if name.endswith(SUFFIX)]
     computed = [name for name in names if not name.endswith(SUFFIX)]
-    if not computed and settings.resolutions != Settings.resolutions:
-        raise UserError(f"--resolutions is for descriptors that are computed, not {SUFFIX} files")
     engine = EngineSettings(options["engine"], options["precision"])
     if not computed:
-        _refuse(
-            options, "scaled_decoding", f"is for descriptors that are computed, not {SUFFIX} files"
-        )
-    if not computed and engine != DEFAULT_ENGINE:
-        raise UserError(
-            f"--engine and --precision are for descriptors that are computed, not {SUFFIX} files"
-        )
+        _check_nothing_to_compute(options, settings, engine)
     sources = load_sources(computed, options["backbone_weights"], options["seed"], engine)
     return itertools.chain(
         evaluate(sources, task, settings), evaluate_features(files, task, settings)
     )
+
+
+def _check_nothing_to_compute(options, settings, engine):
+    """Refuses what says how descriptors are computed, where all are read from files."""
+    why = f"for descriptors that are computed, not {SUFFIX} files"
+    if settings.resolutions != Settings.resolutions:
+        raise UserError(f"--resolutions is {why}")
+    _refuse(options, "scaled_decoding", f"is {why}")
+    if engine != DEFAULT_ENGINE:
+        raise UserError(f"--engine and --precision are {why}")
 
 
 def check_data(kind, data_dir):
