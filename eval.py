@@ -18,14 +18,15 @@ from absl import flags
 
 from darac_tf import cli
 from darac_tf.data import BENCHMARKS, DATASETS
+from darac_tf.describing.combination import COMBINATIONS
+from darac_tf.describing.extraction import DEFAULT_BATCH_PIXELS
 from darac_tf.engines import ENGINES, PRECISIONS
-from darac_tf.evaluation import paper_tables, ranking
-from darac_tf.evaluation.combine import COMBINATIONS
-from darac_tf.evaluation.extraction import DEFAULT_BATCH_PIXELS
+from darac_tf.evaluation import paper_tables
 from darac_tf.evaluation.options import check_data, compare, measure
-from darac_tf.evaluation.report import markdown_table
-from darac_tf.evaluation.report_files import write_all, write_row
 from darac_tf.evaluation.whitening_source import KINDS
+from darac_tf.ranking import rank as ranking
+from darac_tf.reports.report import markdown_table
+from darac_tf.reports.report_files import write_all, write_row
 from darac_tf.systems import load_system, system_names
 
 FLAGS = flags.FLAGS

@@ -14,13 +14,13 @@ from pathlib import Path
 from absl import flags
 
 from darac_tf import cli
-from darac_tf.evaluation.combine import COMBINATIONS
-from darac_tf.evaluation.sizes import parse_sizes
-from darac_tf.evaluation.whitening import load_whitening
+from darac_tf.describing.combination import COMBINATIONS
+from darac_tf.describing.sizes import parse_sizes
 from darac_tf.export import DEFAULT_MAX_PIXELS, PRECISIONS, ExportSettings, publish
 from darac_tf.export.model_card import CardFacts
 from darac_tf.export.verification import images_to_verify
 from darac_tf.models import load_descriptor
+from darac_tf.whitening import load_whitening
 
 FLAGS = flags.FLAGS
 

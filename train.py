@@ -14,7 +14,6 @@ from absl import flags
 
 from darac_tf import cli
 from darac_tf.data import DATASETS
-from darac_tf.local_features.run import train_local_features
 from darac_tf.losses import LOSSES
 from darac_tf.losses.nra import RANKS, STATISTICS, TRANSFERS
 from darac_tf.models import POOLINGS
@@ -23,6 +22,7 @@ from darac_tf.training import TrainConfig, train
 from darac_tf.training.config_checks import MATCHINGS, MININGS
 from darac_tf.training.configs import load_config
 from darac_tf.training.dry_run import dry_run
+from darac_tf.training.local_features import train_local_features
 from darac_tf.training.optimizers import OPTIMIZERS
 from darac_tf.training.precision import PRECISIONS
 from darac_tf.training.replicas import STRATEGIES

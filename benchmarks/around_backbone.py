@@ -17,7 +17,7 @@ from absl import flags
 from darac_tf import cli
 from darac_tf.data import load_dataset
 from darac_tf.data.images import decode_image, resize_long_side, stored_size
-from darac_tf.evaluation.extraction import Extractor
+from darac_tf.describing.extraction import Extractor
 from darac_tf.models import build_descriptor
 from darac_tf.models.descriptor import POOLING_LAYER, backbone_of
 

@@ -21,9 +21,9 @@ from absl import flags
 
 from darac_tf import cli
 from darac_tf.engines import ENGINES, PRECISIONS, EngineSettings, FunctionEngine, make_engine
-from darac_tf.evaluation.environment import cpu_name
 from darac_tf.models import Preprocessing, build_backbone
 from darac_tf.models.descriptor import make_pooling, share_backbone
+from darac_tf.reports.environment import cpu_name
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("backbone", "ResNet50V2", "keras.applications name or .keras file.")

@@ -40,9 +40,9 @@ def work(count, cache_folder):
     """Extracts in this process and prints the figures as JSON."""
     # Imported here: the process that starts the others needs none of it.
     from darac_tf.data.images import IMAGE_SUFFIXES
-    from darac_tf.evaluation.extraction import Extractor
-    from darac_tf.evaluation.feature_cache import FeatureCache
-    from darac_tf.evaluation.fingerprint import model_fingerprint
+    from darac_tf.describing.extraction import Extractor
+    from darac_tf.describing.feature_cache import FeatureCache
+    from darac_tf.describing.fingerprint import model_fingerprint
 
     found = sorted(p for p in Path(FLAGS.data_dir).rglob("*") if p.suffix in IMAGE_SUFFIXES)
     if len(found) < count:

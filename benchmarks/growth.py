@@ -18,14 +18,14 @@ from matplotlib.figure import Figure
 
 from darac_tf import cli
 from darac_tf.data.images import images_below
+from darac_tf.describing.extraction import Extractor
 from darac_tf.engines import EngineSettings, make_engine
 from darac_tf.errors import UserError
-from darac_tf.evaluation import markdown
-from darac_tf.evaluation.extraction import Extractor
-from darac_tf.evaluation.search import search
 from darac_tf.files import atomic_path
 from darac_tf.models import build_descriptor
 from darac_tf.models.descriptor import POOLING_LAYER, backbone_of
+from darac_tf.ranking.exact_search import search
+from darac_tf.reports import markdown
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data_dir", None, "Folder with images, searched to any depth.", required=True)

@@ -17,16 +17,16 @@ from absl import flags
 from darac_tf import cli
 from darac_tf.data import load_dataset
 from darac_tf.data.images import decode_image, images_below, resize_long_side
+from darac_tf.describing.combination import combine_resolutions
+from darac_tf.describing.extraction import Extractor
+from darac_tf.describing.sizes import parse_sizes
+from darac_tf.describing.vectors import Vectors
 from darac_tf.engines.openvino_engine import OpenVINOEngine
 from darac_tf.errors import UserError
-from darac_tf.evaluation.combine import combine_resolutions
-from darac_tf.evaluation.extraction import Extractor
-from darac_tf.evaluation.ranking import RankingSettings, rank
-from darac_tf.evaluation.sizes import parse_sizes
 from darac_tf.evaluation.task import labelled_task
-from darac_tf.evaluation.vectors import Vectors
 from darac_tf.models import Preprocessing, build_backbone
 from darac_tf.models.descriptor import make_pooling
+from darac_tf.ranking.rank import RankingSettings, rank
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("calibration", None, "Folder of images to calibrate on.", required=True)

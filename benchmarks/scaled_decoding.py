@@ -19,9 +19,9 @@ from PIL import Image
 
 from darac_tf import cli
 from darac_tf.data import load_dataset
+from darac_tf.describing.combination import combine_resolutions
+from darac_tf.describing.extraction import Extractor
 from darac_tf.engines import PRECISIONS, EngineSettings, make_engine
-from darac_tf.evaluation.combine import combine_resolutions
-from darac_tf.evaluation.extraction import Extractor
 from darac_tf.models import build_descriptor
 from darac_tf.models.descriptor import POOLING_LAYER, backbone_of
 

@@ -19,7 +19,7 @@ from absl import flags
 
 from darac_tf import cli
 from darac_tf.data.images import decode_image, resize_long_side
-from darac_tf.evaluation.sizes import parse_sizes
+from darac_tf.describing.sizes import parse_sizes
 from darac_tf.export import PRECISIONS, export_saved_model
 from darac_tf.models import build_descriptor
 from darac_tf.models.descriptor import backbone_of

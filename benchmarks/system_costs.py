@@ -43,9 +43,9 @@ def global_system(system, paths):
     """`(describe all, bytes an image, compare two)` of a global descriptor."""
     import numpy as np
 
-    from darac_tf.evaluation.combine import combine_resolutions
-    from darac_tf.evaluation.extraction import Extractor
-    from darac_tf.evaluation.sizes import parse_sizes
+    from darac_tf.describing.combination import combine_resolutions
+    from darac_tf.describing.extraction import Extractor
+    from darac_tf.describing.sizes import parse_sizes
     from darac_tf.models import build_descriptor
 
     model = build_descriptor(FLAGS.backbone, FLAGS.backbone_weights, system.train["pooling"])

@@ -5,7 +5,7 @@ import shutil
 import numpy as np
 
 from darac_tf.errors import UserError
-from darac_tf.evaluation.unit import unit_rows
+from darac_tf.rows import unit_rows
 
 _CHUNK_ROWS = 8192
 

@@ -1,5 +1,24 @@
 """DARAC: deep aggregation of regional convolutional activations, for TensorFlow and Keras.
 
-The layout follows the pipeline: `regions` and `layers` (pooling), `models` (backbone + pooling),
-`losses`, `data`, `training`, `evaluation`, `export`. Imports point one way only, in that order.
+The layout follows the pipeline. Imports point one way: what stands below imports from what stands
+above it, never the other way round (`tests/test_layout.py` holds this list against the code).
+
+    errors, files, archives, memory, threads, rows, cli, systems
+                      what everything else stands on, without TensorFlow
+    layers            regions, and the poolings over them, as Keras layers
+    models            backbones, preprocessing, descriptors
+    losses            one loss a file
+    engines           what runs a network when images are described
+    data              images, collections, samplers, augmentation, input pipelines
+    describing        from images to descriptors, and what is kept of them on disk
+    whitening         PCA and Lw: learning, files, the guard against test images
+    ranking           from descriptors to rankings: search, expansion, re-ranking
+    local_features    DELF: extraction, matching, ranking by inliers
+    metrics           from rankings to scores, one protocol a file
+    reports           what people get: table, JSON, comparison, page, pictures, plots
+    evaluation        what eval.py does: task, sources, one evaluator, the paper's tables
+    training          what train.py does: settings, batches, step, loop, checkpoints
+    export            from a descriptor to a SavedModel
+    serving           the client of a served descriptor
+    search            an index of a user's own images
 """

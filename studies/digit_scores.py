@@ -3,10 +3,10 @@
 import numpy as np
 from sklearn.neighbors import KNeighborsClassifier
 
-from darac_tf.evaluation import markdown
-from darac_tf.evaluation.metrics import mean_scores, retrieval_scores
-from darac_tf.evaluation.search import search
 from darac_tf.layers import l2_normalize
+from darac_tf.metrics import mean_scores, retrieval_scores
+from darac_tf.ranking.exact_search import search
+from darac_tf.reports import markdown
 from studies.digit_losses import CIRCLE
 
 # Of scores in the table: where it was measured.
@@ -45,7 +45,7 @@ def knn_accuracy(train, train_labels, test, test_labels, neighbours=5):
 
 
 def mean_ap(embeddings, labels):
-    """mAP of test embeddings on the circle, leave-one-out (`evaluation.metrics.plain`)."""
+    """mAP of test embeddings on the circle, leave-one-out (`metrics.plain`)."""
     vectors = placed(embeddings, CIRCLE)
     own = np.arange(len(vectors))
     rankings, _ = search(vectors, vectors, exclude=own)

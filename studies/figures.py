@@ -5,8 +5,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from scipy.optimize import isotonic_regression
 
-from darac_tf.evaluation.markdown import printable
 from darac_tf.files import atomic_path
+from darac_tf.reports.markdown import printable
 
 DPI = 120
 # Okabe and Ito's colours, told apart by colour-blind readers too.

@@ -14,12 +14,12 @@ from absl import flags
 
 from darac_tf import cli
 from darac_tf.data import BENCHMARKS, DATASETS
+from darac_tf.describing.extraction import DEFAULT_BATCH_PIXELS
+from darac_tf.describing.sizes import LongSide, parse_sizes
 from darac_tf.errors import UserError
 from darac_tf.evaluation.evaluator import Settings, evaluate
-from darac_tf.evaluation.extraction import DEFAULT_BATCH_PIXELS
-from darac_tf.evaluation.markdown import is_missing
 from darac_tf.evaluation.options import read_task
-from darac_tf.evaluation.sizes import LongSide, parse_sizes
+from darac_tf.reports.markdown import is_missing
 from studies.poolings import pooling_source
 from studies.size_plot import draw_by_size, main_metric, size_table
 from studies.study_files import write_study

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from darac_tf.evaluation.sources import Source
+from darac_tf.describing.sources import Source
 from darac_tf.layers import DARAC, MAC, RAMAC, GeM, SPoC
 from darac_tf.layers.regional import REGIONS_OF_GRID
 from darac_tf.models import Preprocessing, build_backbone

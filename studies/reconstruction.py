@@ -17,9 +17,9 @@ from absl import flags
 from darac_tf import cli
 from darac_tf.data import DATASETS, load_dataset
 from darac_tf.errors import UserError
-from darac_tf.evaluation.environment import environment
 from darac_tf.files import atomic_path
 from darac_tf.models import build_descriptor
+from darac_tf.reports.environment import environment
 from studies.sweep import TestSet, base_config, comparison_table, hold_out, measure, sweep
 from studies.variants import GROUPS
 

@@ -2,7 +2,7 @@
 
 from matplotlib.ticker import NullLocator
 
-from darac_tf.evaluation import markdown
+from darac_tf.reports import markdown
 from studies import poolings
 from studies.figures import BLUE, GREEN, GREY, PURPLE, VERMILION, label_ends, new_figure
 

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from darac_tf.evaluation.environment import environment
 from darac_tf.files import atomic_path
+from darac_tf.reports.environment import environment
 from studies.figures import save_png
 
 

@@ -5,10 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from darac_tf.errors import UserError
-from darac_tf.evaluation import markdown
 from darac_tf.layers import DARAC
+from darac_tf.layers.regions import PYRAMID_CELLS, fixed_regions, pyramid_regions
 from darac_tf.models.descriptor import POOLING_LAYER
-from darac_tf.regions import PYRAMID_CELLS, fixed_regions, pyramid_regions
+from darac_tf.reports import markdown
 
 _REGIONS_OF = {"fixed": fixed_regions, "pyramid": pyramid_regions}
 # Level names, and regions in each, in the order of the grid.

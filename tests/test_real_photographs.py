@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from darac_tf.data import load_dataset
-from darac_tf.evaluation.combine import combine_resolutions
+from darac_tf.describing.combination import combine_resolutions
+from darac_tf.describing.extraction import Extractor
+from darac_tf.describing.sources import load_sources
 from darac_tf.evaluation.evaluator import Settings, evaluate
-from darac_tf.evaluation.extraction import Extractor
-from darac_tf.evaluation.sources import load_sources
 from darac_tf.evaluation.task import labelled_task
 from darac_tf.export import export_saved_model
 from darac_tf.models import build_descriptor

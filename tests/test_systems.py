@@ -6,9 +6,9 @@ import pytest
 from absl import flags
 
 from darac_tf import cli
+from darac_tf.describing.sizes import parse_sizes
 from darac_tf.errors import UserError
 from darac_tf.evaluation.paper_tables import NAMES, load_rows
-from darac_tf.evaluation.sizes import parse_sizes
 from darac_tf.systems import load_system, system_names
 from darac_tf.training import TrainConfig
 from tests.conftest import REPOSITORY

@@ -6,10 +6,10 @@ import tensorflow as tf
 from benchmarks.peers.contest import needed
 from benchmarks.peers.whitening import random_whitening
 from darac_tf.data.images import decode_image, resize_long_side
+from darac_tf.describing.combination import combine_resolutions, whitening_layer
+from darac_tf.describing.extraction import Extractor
+from darac_tf.describing.sizes import as_size
 from darac_tf.engines import EngineSettings, as_engine, make_engine
-from darac_tf.evaluation.combine import combine_resolutions, whitening_layer
-from darac_tf.evaluation.extraction import Extractor
-from darac_tf.evaluation.sizes import as_size
 from darac_tf.models import build_descriptor
 from darac_tf.models.descriptor import POOLING_LAYER, backbone_of
 

@@ -7,10 +7,10 @@ import tensorflow as tf
 
 from benchmarks.peers.contest import AbsentError, needed
 from benchmarks.peers.describers import Bare
-from darac_tf.cores import CORES
 from darac_tf.data.images import decode_image, scaled_size, stored_size
 from darac_tf.data.pipeline import untuned
 from darac_tf.engines.openvino_engine import HINTS, convert_backbone
+from darac_tf.threads import CORES
 
 
 class BareOpenVINO(Bare):

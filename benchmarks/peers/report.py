@@ -10,7 +10,7 @@ from importlib import metadata
 import tensorflow as tf
 
 from benchmarks.peers.table import left_out, ratio_to_base, table
-from darac_tf.evaluation.environment import environment
+from darac_tf.reports.environment import environment
 
 _PEERS = ("torch", "torchvision")
 _IN_HEADER = ("tensorflow", "keras", "numpy", "openvino", "faiss", *_PEERS, "darac_git_revision")

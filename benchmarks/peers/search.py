@@ -7,8 +7,8 @@ import numpy as np
 
 from benchmarks.peers.contest import Task, needed, taking_part
 from benchmarks.unit_vectors import write_unit_vectors
-from darac_tf.evaluation.search import search
-from darac_tf.evaluation.unit import unit_rows
+from darac_tf.ranking.exact_search import search
+from darac_tf.rows import unit_rows
 
 
 def search_tasks(rows, dim, queries, top_k, wanted):

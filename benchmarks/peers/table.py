@@ -2,7 +2,7 @@
 
 import statistics
 
-from darac_tf.evaluation import markdown
+from darac_tf.reports import markdown
 
 _HEADER = ["task", "contestant", "median", "ratio to the base", "peak MiB"]
 

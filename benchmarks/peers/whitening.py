@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from darac_tf.evaluation.whitening import Whitening
+from darac_tf.whitening import Whitening
 
 _DIM = 512
 

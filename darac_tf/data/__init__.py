@@ -4,8 +4,8 @@ from functools import partial
 from pathlib import Path
 
 from darac_tf.data.benchmarks import BENCHMARKS, load_benchmark
+from darac_tf.data.demo.landmarks import generate_landmarks
 from darac_tf.data.labelled import LabelledImages, read_csv, read_folder
-from darac_tf.data.landmarks import generate_landmarks
 from darac_tf.data.training_sets import TRAINING_SETS, load_training_set, read_prepared
 from darac_tf.errors import UserError
 

@@ -6,10 +6,10 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from darac_tf.cores import CORES
 from darac_tf.data.images import crop, decode_image, resize, stored_size, turn
 from darac_tf.data.scaled_decoding import decode_scaled
 from darac_tf.errors import UserError
+from darac_tf.threads import CORES
 
 # Most images that are described together.
 MAX_BATCH = 64

@@ -37,13 +37,13 @@ def decode_scaled(data, ratio):
 def decoding_ratios(shapes, sizes):
     """The largest ratios at which images have `MARGIN` times the pixels that they are needed with.
 
-    >>> from darac_tf.evaluation.sizes import LongSide
+    >>> from darac_tf.describing.sizes import LongSide
     >>> decoding_ratios(np.array([[3000, 4000], [768, 1024], [3000, 4000]]), [LongSide(299)])
     array([4, 1, 4])
 
     Args:
         shapes: int `(images, 2)`, heights and widths as stored.
-        sizes: The sizes that they are needed at (`evaluation.sizes`).
+        sizes: The sizes that they are needed at (`describing.sizes`).
 
     Returns:
         int64 `(images,)`, of `RATIOS`.

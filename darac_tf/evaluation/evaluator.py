@@ -5,16 +5,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from darac_tf.evaluation.extraction import DEFAULT_BATCH_PIXELS, Extractor
-from darac_tf.evaluation.feature_cache import FeatureCache
+from darac_tf.describing.extraction import DEFAULT_BATCH_PIXELS, Extractor
+from darac_tf.describing.feature_cache import FeatureCache
+from darac_tf.describing.sizes import LongSide
+from darac_tf.describing.vectors import Vectors
 from darac_tf.evaluation.local import LocalSource
-from darac_tf.evaluation.ranking import Rankings, RankingSettings, rank
-from darac_tf.evaluation.report import Result
-from darac_tf.evaluation.sizes import LongSide
 from darac_tf.evaluation.task import Task
-from darac_tf.evaluation.vectors import Vectors
-from darac_tf.evaluation.whitening import Whitening
 from darac_tf.evaluation.whitening_source import WhiteningSource
+from darac_tf.ranking.rank import Rankings, RankingSettings, rank
+from darac_tf.reports.report import Result
+from darac_tf.whitening import Whitening
 
 _SCALED = (
     "JPEG images were decoded at a part of their size where all sizes need less than half of it"

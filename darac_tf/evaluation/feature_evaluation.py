@@ -6,10 +6,10 @@ import dataclasses
 import numpy as np
 
 from darac_tf.data.images import unreadable
+from darac_tf.describing.vectors import Vectors
 from darac_tf.errors import UserError
 from darac_tf.evaluation.evaluator import measured_row
-from darac_tf.evaluation.ranking import rank
-from darac_tf.evaluation.vectors import Vectors
+from darac_tf.ranking.rank import rank
 
 # What the table says where the maker of a file did not tell.
 _UNKNOWN_SIZES = ("as made",)

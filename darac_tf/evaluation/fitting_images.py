@@ -8,7 +8,7 @@ from darac_tf.data import LabelledImages
 from darac_tf.data.image_list import ImageList
 from darac_tf.errors import UserError
 from darac_tf.evaluation.task import benchmark_task
-from darac_tf.evaluation.whitening import matching_pairs
+from darac_tf.whitening import matching_pairs
 
 
 @dataclass(frozen=True)

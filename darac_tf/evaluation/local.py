@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from darac_tf.data.content_keys import keys_of_images
 from darac_tf.data.images import PIXELS_VERSION
-from darac_tf.evaluation.fingerprint import model_fingerprint
-from darac_tf.evaluation.whitening import check_not_test_set, keys_of_images, load_whitening
+from darac_tf.describing.fingerprint import model_fingerprint
 from darac_tf.local_features import (
     ExtractionSettings,
     FeatureStore,
@@ -20,7 +20,8 @@ from darac_tf.local_features import (
     rerank_by_inliers,
     write_features,
 )
-from darac_tf.local_features.run import PCA_FILE
+from darac_tf.local_features.model import PCA_FILE
+from darac_tf.whitening import check_not_test_set, load_whitening
 
 
 @dataclass

@@ -2,11 +2,11 @@
 
 import numpy as np
 
+from darac_tf.describing.sizes import Factor
 from darac_tf.errors import UserError
 from darac_tf.evaluation.evaluator import measured_row
-from darac_tf.evaluation.ranking import Rankings
-from darac_tf.evaluation.sizes import Factor
 from darac_tf.local_features import ExtractionSettings, rank_by_inliers
+from darac_tf.ranking.rank import Rankings
 
 
 def evaluate_local(sources, task, settings):

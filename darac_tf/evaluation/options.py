@@ -6,21 +6,21 @@ from pathlib import Path
 from darac_tf.data import BENCHMARKS, benchmarks, load_benchmark, load_dataset
 from darac_tf.data.images import IMAGE_SUFFIXES, images_below
 from darac_tf.data.training_sets import TRAINING_SETS, check_training_set
+from darac_tf.describing.feature_file import SUFFIX, load_feature_file
+from darac_tf.describing.sizes import parse_sizes
+from darac_tf.describing.sources import load_sources
 from darac_tf.engines import DEFAULT_ENGINE, EngineSettings
 from darac_tf.errors import UserError
-from darac_tf.evaluation.compare import compare as compare_reports
 from darac_tf.evaluation.evaluator import Settings, evaluate
 from darac_tf.evaluation.feature_evaluation import evaluate_features
-from darac_tf.evaluation.feature_file import SUFFIX, load_feature_file
 from darac_tf.evaluation.fitting_images import FittingImages
 from darac_tf.evaluation.local import load_local
 from darac_tf.evaluation.local_evaluation import evaluate_local
-from darac_tf.evaluation.ranking import RankingSettings
-from darac_tf.evaluation.sizes import parse_sizes
-from darac_tf.evaluation.sources import load_sources
 from darac_tf.evaluation.task import benchmark_task, labelled_task
-from darac_tf.evaluation.whitening import load_whitening, parse_shrinkage
 from darac_tf.evaluation.whitening_source import WhiteningSource
+from darac_tf.ranking.rank import RankingSettings
+from darac_tf.reports.compare import compare as compare_reports
+from darac_tf.whitening import load_whitening, parse_shrinkage
 
 
 def read_task(options):

@@ -5,13 +5,13 @@ from functools import cached_property
 
 import numpy as np
 
+from darac_tf.data.content_keys import keys_of_images
 from darac_tf.evaluation.fitting_images import FittingImages
-from darac_tf.evaluation.whitening import (
+from darac_tf.whitening import (
     Whitening,
     check_not_test_set,
     fit_learned_whitening,
     fit_pca_whitening,
-    keys_of_images,
 )
 
 KINDS = ("pca", "learned")

@@ -2,7 +2,7 @@
 
 import json
 
-from darac_tf.evaluation.markdown import ABSENT, escaped, percent, table
+from darac_tf.reports.markdown import ABSENT, escaped, percent, table
 
 
 def card_page(card):

@@ -3,8 +3,8 @@
 import tensorflow as tf
 
 from darac_tf.data.images import resize
+from darac_tf.describing.combination import whitening_layer
 from darac_tf.errors import UserError
-from darac_tf.evaluation.combine import whitening_layer
 from darac_tf.export.decoding import decode_and_resize, read_headers
 from darac_tf.export.network import Describer, StoredNetwork, StoredWhitening
 from darac_tf.export.windows import (

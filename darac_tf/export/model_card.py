@@ -6,12 +6,12 @@ import hashlib
 import json
 from pathlib import Path
 
+from darac_tf.describing.fingerprint import model_fingerprint
 from darac_tf.errors import UserError
-from darac_tf.evaluation.environment import environment
-from darac_tf.evaluation.fingerprint import model_fingerprint
 from darac_tf.export.card_page import card_page
 from darac_tf.export.scores import scores_from_report
 from darac_tf.models.descriptor import CONFIG_FILE, POOLING_LAYER, backbone_of
+from darac_tf.reports.environment import environment
 
 EXTRA = "assets.extra"
 JSON_CARD = "model_card.json"

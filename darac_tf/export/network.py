@@ -3,8 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
+from darac_tf.describing.combination import combine_resolutions
 from darac_tf.errors import UserError
-from darac_tf.evaluation.combine import combine_resolutions
 from darac_tf.export.windows import BATCH_PIXELS, in_steps, window_capacity
 
 

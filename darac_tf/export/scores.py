@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from darac_tf.errors import UserError
-from darac_tf.evaluation.report import resolution_text
+from darac_tf.reports.report import resolution_text
 
 _KEPT = ("descriptor", "dataset", "protocol", "whitening", "combination", "post_processing")
 

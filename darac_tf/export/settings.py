@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from darac_tf.evaluation.sizes import as_size
-from darac_tf.evaluation.whitening import Whitening
+from darac_tf.describing.sizes import as_size
+from darac_tf.whitening import Whitening
 
 # What Pillow, and with it eval.py, takes for a decompression bomb when an image has more.
 DEFAULT_MAX_PIXELS = 178_956_970

@@ -8,9 +8,9 @@ import tensorflow as tf
 
 from darac_tf.data import load_dataset
 from darac_tf.data.images import IMAGE_SUFFIXES, images_below
+from darac_tf.describing.combination import combine_resolutions, whitening_layer
+from darac_tf.describing.extraction import Extractor
 from darac_tf.errors import UserError
-from darac_tf.evaluation.combine import combine_resolutions, whitening_layer
-from darac_tf.evaluation.extraction import Extractor
 
 # Smallest cosines that are expected. bfloat16 keeps 8 bits of a weight, and whitening enlarges what
 # is lost.

@@ -1,15 +1,15 @@
 """Region grids inside the graph, from the feature map's dynamic height and width.
 
-The same grids as `darac_tf.regions`, in TensorFlow ops: one trace serves every image size. A level
-of a grid is a product of row windows and column windows, which is what lets the pooling work one
-axis at a time.
+The same grids as `layers.regions`, in TensorFlow ops: one trace serves every image size. A level of
+a grid is a product of row windows and column windows, which is what lets the pooling work one axis
+at a time.
 """
 
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from darac_tf.regions import FIXED_LEVELS, PYRAMID_CELLS
+from darac_tf.layers.regions import FIXED_LEVELS, PYRAMID_CELLS
 
 _WANTED_OVERLAP = 0.4
 

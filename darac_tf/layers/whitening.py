@@ -10,7 +10,7 @@ from darac_tf.layers.normalization import l2_normalize
 class PCAWhitening(keras.layers.Layer):
     """`y = L2(P (x - mean))`, in float32: `(batch, channels)` to unit vectors `(batch, units)`.
 
-    The mean and P are not trained: `evaluation.whitening` fits them, `from_arrays` puts them in,
+    The mean and P are not trained: `whitening` fits them, `from_arrays` puts them in,
     and they travel in `.keras` files and SavedModels. Before that, P keeps the first `units`
     channels and the mean is zero.
 

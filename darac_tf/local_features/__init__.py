@@ -3,10 +3,8 @@
 Noh, Araujo, Sim, Weyand and Han, Large-scale image retrieval with attentive deep local features,
 ICCV 2017 (arXiv 1612.06321).
 
-    network, mode = build_backbone("ResNet50V2")
-    model, losses = train_attention(network, Preprocessing(mode), training_images)
-    save_delf(model, "delf.keras")                  # load_delf reads it
-    pca = fit_local_pca(LocalExtractor(model, training_images.paths))
+    model = load_delf("runs/delf")                  # train.py --matching=local trains it
+    pca = load_whitening("runs/delf/pca.npz")
     extractor = LocalExtractor(model, images, pca)  # `ImageList`: boxes are respected
     store = write_features(folder, extractor, extractor.dim)  # FeatureStore(folder) reads it
     queries = [store[place] for place in task.queries]
@@ -21,10 +19,8 @@ from darac_tf.local_features.model import build_delf, load_delf, save_delf
 from darac_tf.local_features.pca import fit_local_pca
 from darac_tf.local_features.reranking import rank_by_inliers, rerank_by_inliers
 from darac_tf.local_features.store import FeatureStore, write_features
-from darac_tf.local_features.training import AttentionSettings, train_attention
 
 __all__ = [
-    "AttentionSettings",
     "ExtractionSettings",
     "FeatureStore",
     "LocalExtractor",
@@ -37,6 +33,5 @@ __all__ = [
     "rank_by_inliers",
     "rerank_by_inliers",
     "save_delf",
-    "train_attention",
     "write_features",
 ]

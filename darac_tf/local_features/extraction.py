@@ -21,11 +21,11 @@ from darac_tf.data.images import (
 )
 from darac_tf.data.pipeline import stored_sizes
 from darac_tf.data.views import plan_views
+from darac_tf.describing.sizes import Factor, parse_sizes
 from darac_tf.errors import UserError
-from darac_tf.evaluation.heap import trim_heap
-from darac_tf.evaluation.sizes import Factor, parse_sizes
 from darac_tf.layers import PCAWhitening
 from darac_tf.local_features.features import LocalFeatures, no_features
+from darac_tf.memory import trim_heap
 
 _TRIM_IMAGES = 16
 
@@ -35,7 +35,7 @@ class ExtractionSettings:
     """Which features are taken.
 
     Attributes:
-        scales: `evaluation.sizes.Factor` of the image pyramid.
+        scales: `describing.sizes.Factor` of the image pyramid.
         max_side: The longer side, in pixels, that factor 1 stands for in larger images; smaller
             ones are not enlarged.
         max_features: Most features of an image, over all scales.

@@ -10,6 +10,7 @@ from darac_tf.layers import L2Normalization
 from darac_tf.models.backbones import load_keras_model
 
 DELF_MODEL = "delf.keras"
+PCA_FILE = "pca.npz"
 _FEATURES, _ATTENTION = "local_features", "attention"
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from darac_tf.errors import UserError
-from darac_tf.evaluation.whitening import fit_pca_whitening
+from darac_tf.whitening import fit_pca_whitening
 
 DIM = 40
 
@@ -18,7 +18,7 @@ def fit_local_pca(features, dim=DIM, per_image=100, seed=0, provenance=None, ima
         per_image: Features drawn from each image, at most.
         seed: Of the draw.
         provenance: See `fit_pca_whitening`.
-        image_keys: uint64 `(images, 2)`, see `evaluation.whitening.keys_of_images`; or None.
+        image_keys: uint64 `(images, 2)`, see `data.content_keys`; or None.
 
     Returns:
         `Whitening` with a projection `(dim, channels)`; `save` and `load_whitening` keep it.

@@ -5,8 +5,8 @@ from contextlib import closing
 import numpy as np
 from tqdm import tqdm
 
-from darac_tf.evaluation.threads import in_order
 from darac_tf.local_features.matching import match
+from darac_tf.threads import in_order
 
 NOT_MATCHED = -1
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from darac_tf.errors import UserError
-from darac_tf.evaluation import approximate
-from darac_tf.evaluation.search import search
 from darac_tf.files import atomic_path
+from darac_tf.ranking import approximate_search as approximate
+from darac_tf.ranking.exact_search import search
 
 AUTOMATIC_KIND = "HNSW32"
 AUTOMATIC_IMAGES = 500_000

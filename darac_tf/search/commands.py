@@ -7,7 +7,7 @@ from pathlib import Path
 from absl import flags
 
 from darac_tf.errors import UserError
-from darac_tf.evaluation.markdown import printable
+from darac_tf.reports.markdown import printable
 from darac_tf.search import approximation
 from darac_tf.search.describer import ExportedDescriber
 from darac_tf.search.duplicates import near_duplicates

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from darac_tf.describing.fingerprint import model_fingerprint
 from darac_tf.errors import UserError
-from darac_tf.evaluation.fingerprint import model_fingerprint
 
 _SIGNATURE = "robust"
 # The card and the warm-up requests, which lie here, change no descriptor.

@@ -4,8 +4,8 @@ import os
 
 import numpy as np
 
-from darac_tf.evaluation.mapped_memory import release
-from darac_tf.evaluation.threads import in_order
+from darac_tf.memory import release
+from darac_tf.threads import in_order
 
 _BLOCK_ROWS = 1024
 

@@ -11,8 +11,8 @@ import sqlite3
 
 import numpy as np
 
+from darac_tf.describing.feature_table import KEY_BYTES
 from darac_tf.errors import UserError
-from darac_tf.evaluation.feature_table import KEY_BYTES
 
 # A size or time that no file has: the file is read again in the next run.
 UNKNOWN = -1

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
+from darac_tf.describing.feature_cache import CachedRows
+from darac_tf.describing.feature_table import FeatureTable
 from darac_tf.errors import UserError
-from darac_tf.evaluation.appending import only_writer
-from darac_tf.evaluation.feature_cache import CachedRows
-from darac_tf.evaluation.feature_table import FeatureTable
+from darac_tf.files import only_writer
 from darac_tf.search.file_table import FileTable
 from darac_tf.search.settings import (
     SETTINGS,

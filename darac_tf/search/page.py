@@ -8,10 +8,10 @@ import os
 from pathlib import Path
 
 from darac_tf.errors import UserError
-from darac_tf.evaluation.html_assets import STYLE
-from darac_tf.evaluation.html_parts import absent_picture, escaped, listed, page_start, picture
-from darac_tf.evaluation.thumbnails import jpeg_uri, thumbnail
 from darac_tf.files import atomic_path
+from darac_tf.reports.html_assets import STYLE
+from darac_tf.reports.html_parts import absent_picture, escaped, listed, page_start, picture
+from darac_tf.reports.thumbnails import jpeg_uri, thumbnail
 
 PAGE_RANKS = 200
 _QUERY_SIDE, _RANK_SIDE = 280, 168

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from darac_tf.data.images import crop, decode_image, stored_size, unreadable
 from darac_tf.errors import UserError
-from darac_tf.evaluation.search import search
+from darac_tf.ranking.exact_search import search
 from darac_tf.search.approximation import candidates
 from darac_tf.search.reading import MAX_FILE_BYTES
 from darac_tf.search.updating import NO_IMAGE

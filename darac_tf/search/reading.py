@@ -8,7 +8,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from darac_tf.evaluation.feature_table import KEY_BYTES
+from darac_tf.describing.feature_table import KEY_BYTES
 from darac_tf.search.file_table import UNKNOWN
 
 # Larger than any photograph; the files that are read ahead lie in memory.

@@ -10,8 +10,8 @@ import numpy as np
 from tqdm import tqdm
 
 from darac_tf.data.images import IMAGE_SUFFIXES
+from darac_tf.describing.feature_table import KEY_BYTES
 from darac_tf.errors import UserError
-from darac_tf.evaluation.feature_table import KEY_BYTES
 from darac_tf.search.listing import image_files
 from darac_tf.search.reading import read_ahead
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from absl import flags
 
 from darac_tf import cli
+from darac_tf.describing.feature_file import SUFFIX
 from darac_tf.errors import UserError
-from darac_tf.evaluation.feature_file import SUFFIX
 from darac_tf.serving.client import PROTOCOLS, connect
 from darac_tf.serving.describing import describe_files, find_images
 from darac_tf.serving.retries import Retries

@@ -7,11 +7,11 @@ import numpy as np
 from tqdm import tqdm
 
 from darac_tf.data import read_csv
+from darac_tf.data.content_keys import keys_of_images
 from darac_tf.data.images import IMAGE_SUFFIXES, images_below
+from darac_tf.describing.feature_file import FeatureFile
+from darac_tf.describing.feature_table import KEY_BYTES, FeatureTable
 from darac_tf.errors import UserError
-from darac_tf.evaluation.feature_file import FeatureFile
-from darac_tf.evaluation.feature_table import KEY_BYTES, FeatureTable
-from darac_tf.evaluation.whitening import keys_of_images
 from darac_tf.serving.batches import split_images
 
 

@@ -12,8 +12,8 @@ import tensorflow as tf
 
 from darac_tf.data.sampling import ClassBalancedSampler
 from darac_tf.errors import UserError
-from darac_tf.evaluation import markdown
 from darac_tf.models.descriptor import backbone_of
+from darac_tf.reports import markdown
 from darac_tf.training.batches import step_batches
 from darac_tf.training.checkpoint import KEPT
 from darac_tf.training.replicas import make_replicas

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from darac_tf.data.tuples import TupleSampler, draw_pairs, hardest_negatives
+from darac_tf.describing.extraction import Extractor
 from darac_tf.errors import UserError
-from darac_tf.evaluation.extraction import Extractor
 from darac_tf.files import atomic_path
 
 FOLDER = "mined"

@@ -3,9 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.evaluation.whitening import fit_pca_whitening
 from darac_tf.layers import WhitenedRMAC
 from darac_tf.models.descriptor import POOLING_LAYER, backbone_of
+from darac_tf.whitening import fit_pca_whitening
 
 # Images whose regional vectors the PCA is fitted on, 14 of each square image.
 _MAX_IMAGES = 4000

@@ -5,8 +5,8 @@ import numpy as np
 from google.protobuf import text_format
 from tensorboard.plugins.projector import ProjectorConfig
 
-from darac_tf.evaluation.thumbnails import thumbnail
 from darac_tf.files import atomic_path
+from darac_tf.reports.thumbnails import thumbnail
 
 _MOST, _SIDE = 1000, 48
 _VECTORS, _METADATA, _SPRITE = "descriptors.tsv", "classes.tsv", "images.png"

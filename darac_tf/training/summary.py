@@ -2,9 +2,9 @@
 
 import math
 
-from darac_tf.evaluation import markdown
-from darac_tf.evaluation.environment import environment
 from darac_tf.files import atomic_path
+from darac_tf.reports import markdown
+from darac_tf.reports.environment import environment
 
 SUMMARY_FILE = "summary.md"
 

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from darac_tf.evaluation.extraction import Extractor
-from darac_tf.evaluation.pictures import draw_rankings
-from darac_tf.evaluation.query_rows import pick_queries, query_rows
-from darac_tf.evaluation.ranking import RankingSettings, rank
+from darac_tf.describing.extraction import Extractor
+from darac_tf.describing.vectors import Vectors
 from darac_tf.evaluation.task import labelled_task
-from darac_tf.evaluation.vectors import Vectors
+from darac_tf.ranking.rank import RankingSettings, rank
+from darac_tf.reports.pictures import draw_rankings
+from darac_tf.reports.query_rows import pick_queries, query_rows
 
 _PICTURED_QUERIES, _PICTURED_RANKS = 6, 6
 

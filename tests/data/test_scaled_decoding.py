@@ -8,7 +8,7 @@ from PIL import Image
 
 from darac_tf.data.images import decode_image
 from darac_tf.data.scaled_decoding import RATIOS, are_jpeg, decode_scaled, decoding_ratios
-from darac_tf.evaluation.sizes import Factor, LongSide
+from darac_tf.describing.sizes import Factor, LongSide
 
 
 def _picture(height, width, seed=0):

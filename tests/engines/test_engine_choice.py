@@ -6,13 +6,13 @@ import sys
 import numpy as np
 import pytest
 
+from darac_tf.describing.extraction import Extractor
+from darac_tf.describing.feature_cache import FeatureCache
+from darac_tf.describing.sizes import LongSide
+from darac_tf.describing.sources import Source, load_sources
 from darac_tf.engines import ENGINES, PRECISIONS, EngineSettings, make_engine
 from darac_tf.errors import UserError
-from darac_tf.evaluation.extraction import Extractor
-from darac_tf.evaluation.feature_cache import FeatureCache
 from darac_tf.evaluation.options import measure
-from darac_tf.evaluation.sizes import LongSide
-from darac_tf.evaluation.sources import Source, load_sources
 from tests.engines.networks import parts
 from tests.evaluation.test_options import DEFAULTS
 from tests.helpers import write_backbone, write_collection

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from darac_tf.data.labelled import read_folder
+from darac_tf.describing.sizes import LongSide, parse_sizes
+from darac_tf.describing.sources import Source, load_sources
 from darac_tf.errors import UserError
 from darac_tf.evaluation.evaluator import Settings, evaluate
 from darac_tf.evaluation.fitting_images import FittingImages
-from darac_tf.evaluation.query_rows import query_rows
-from darac_tf.evaluation.ranking import RankingSettings
-from darac_tf.evaluation.report_files import write_all, write_row
-from darac_tf.evaluation.sizes import LongSide, parse_sizes
-from darac_tf.evaluation.sources import Source, load_sources
 from darac_tf.evaluation.task import labelled_task
 from darac_tf.evaluation.whitening_source import WhiteningSource
+from darac_tf.ranking.rank import RankingSettings
+from darac_tf.reports.query_rows import query_rows
+from darac_tf.reports.report_files import write_all, write_row
 from tests.helpers import write_backbone, write_collection, write_image
 
 SIZES = ((LongSide(32),), (LongSide(32), LongSide(48)))

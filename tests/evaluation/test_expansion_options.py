@@ -7,15 +7,15 @@ import numpy as np
 import pytest
 
 from darac_tf.errors import UserError
-from darac_tf.evaluation import query_expansion
-from darac_tf.evaluation.query_expansion import (
+from darac_tf.ranking import query_expansion
+from darac_tf.ranking.exact_search import search
+from darac_tf.ranking.k_reciprocal import k_reciprocal
+from darac_tf.ranking.query_expansion import (
     alpha_expansion,
     augment_database,
     average_expansion,
 )
-from darac_tf.evaluation.reranking import k_reciprocal
-from darac_tf.evaluation.search import search
-from darac_tf.evaluation.unit import unit_rows
+from darac_tf.rows import unit_rows
 
 
 def unit(*shape, seed=0):

@@ -6,11 +6,11 @@ import tensorflow as tf
 
 from darac_tf.data import load_benchmark
 from darac_tf.data.labelled import LabelledImages
+from darac_tf.describing.sizes import LongSide
+from darac_tf.describing.sources import Source
 from darac_tf.errors import UserError
 from darac_tf.evaluation.evaluator import Settings, evaluate
 from darac_tf.evaluation.fitting_images import FittingImages
-from darac_tf.evaluation.sizes import LongSide
-from darac_tf.evaluation.sources import Source
 from darac_tf.evaluation.task import benchmark_task
 from darac_tf.evaluation.whitening_source import WhiteningSource
 from tests.data.benchmarks import synthetic

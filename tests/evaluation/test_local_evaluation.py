@@ -9,18 +9,18 @@ import tensorflow as tf
 
 from darac_tf.data.image_list import ImageList
 from darac_tf.data.labelled import LabelledImages, read_csv
+from darac_tf.describing.sizes import LongSide, parse_sizes
+from darac_tf.describing.sources import Source
 from darac_tf.errors import UserError
 from darac_tf.evaluation.evaluator import Settings, evaluate
 from darac_tf.evaluation.local import LocalSource, load_local
 from darac_tf.evaluation.local_evaluation import evaluate_local
 from darac_tf.evaluation.options import measure
-from darac_tf.evaluation.ranking import RankingSettings
-from darac_tf.evaluation.sizes import LongSide, parse_sizes
-from darac_tf.evaluation.sources import Source
 from darac_tf.evaluation.task import labelled_task
 from darac_tf.local_features import LocalExtractor, fit_local_pca
-from darac_tf.local_features.run import train_local_features
+from darac_tf.ranking.rank import RankingSettings
 from darac_tf.training import TrainConfig
+from darac_tf.training.local_features import train_local_features
 from tests.evaluation.test_options import DEFAULTS
 from tests.helpers import write_backbone, write_collection
 from tests.local_features.local_helpers import patch_model, save, texture

@@ -5,7 +5,7 @@ import pytest
 
 from darac_tf.errors import UserError
 from darac_tf.evaluation.options import check_data, compare, read_settings, read_task
-from darac_tf.evaluation.whitening import fit_pca_whitening
+from darac_tf.whitening import fit_pca_whitening
 from tests.data.benchmarks import synthetic
 from tests.helpers import write_collection
 

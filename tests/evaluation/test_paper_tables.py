@@ -5,9 +5,9 @@ import json
 import pytest
 
 from darac_tf.errors import UserError
-from darac_tf.evaluation.markdown import ABSENT
 from darac_tf.evaluation.options import measure
 from darac_tf.evaluation.paper_tables import load_rows, measure_table
+from darac_tf.reports.markdown import ABSENT
 from darac_tf.training import TrainConfig, train
 from tests.data.benchmarks import synthetic
 from tests.evaluation.test_options import DEFAULTS

@@ -6,14 +6,14 @@ import tensorflow as tf
 
 from darac_tf.data import load_benchmark
 from darac_tf.data.labelled import LabelledImages
+from darac_tf.describing.sizes import LongSide
+from darac_tf.describing.sources import Source
+from darac_tf.describing.vectors import Vectors
 from darac_tf.errors import UserError
 from darac_tf.evaluation.evaluator import Settings, evaluate
-from darac_tf.evaluation.metrics import plain_average_precision
-from darac_tf.evaluation.ranking import RankingSettings, rank
-from darac_tf.evaluation.sizes import LongSide
-from darac_tf.evaluation.sources import Source
 from darac_tf.evaluation.task import benchmark_task, labelled_task
-from darac_tf.evaluation.vectors import Vectors
+from darac_tf.metrics import plain_average_precision
+from darac_tf.ranking.rank import RankingSettings, rank
 from tests.data.benchmarks import synthetic
 
 

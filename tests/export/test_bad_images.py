@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from darac_tf.data.images import decode_image
-from darac_tf.evaluation.sizes import Factor
+from darac_tf.describing.sizes import Factor
 from darac_tf.export import export_saved_model
 from darac_tf.models import build_descriptor
 from tests.export import kinds

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from darac_tf.data.images import decode_image
-from darac_tf.evaluation.combine import combine_resolutions
-from darac_tf.evaluation.sizes import Factor, LongSide
+from darac_tf.describing.combination import combine_resolutions
+from darac_tf.describing.sizes import Factor, LongSide
 from darac_tf.export import ExportSettings
 from darac_tf.export.network import StoredNetwork
 from darac_tf.export.windows import plan_windows, resized_shapes

@@ -6,9 +6,9 @@ import sys
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.evaluation.whitening import fit_pca_whitening
 from darac_tf.export import ExportSettings, publish
 from darac_tf.export.warmup import read_warmup
+from darac_tf.whitening import fit_pca_whitening
 from tests.export import kinds
 
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from darac_tf.errors import UserError
-from darac_tf.evaluation.whitening import fit_pca_whitening
 from darac_tf.export import ExportSettings, publish
 from darac_tf.export.model_card import CardFacts
+from darac_tf.whitening import fit_pca_whitening
 from tests.export.conftest import RESOLUTIONS, card_of
 
 

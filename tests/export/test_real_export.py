@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from darac_tf.data import load_dataset
-from darac_tf.evaluation.metrics.plain import retrieval_scores
 from darac_tf.export import ExportSettings, export_saved_model
 from darac_tf.export.verification import describe_with_export, describe_with_source
+from darac_tf.metrics.plain import retrieval_scores
 from darac_tf.models import build_descriptor
 
 WEIGHTS = "weights/efficientnet_lite2_imagenet_notop.keras"

@@ -6,13 +6,13 @@ import sys
 import numpy as np
 import pytest
 
+from darac_tf.describing.combination import combine_resolutions, whitening_layer
+from darac_tf.describing.extraction import Extractor
+from darac_tf.describing.sizes import parse_sizes
 from darac_tf.errors import UserError
-from darac_tf.evaluation.combine import combine_resolutions, whitening_layer
-from darac_tf.evaluation.extraction import Extractor
-from darac_tf.evaluation.sizes import parse_sizes
-from darac_tf.evaluation.whitening import fit_pca_whitening
 from darac_tf.export import export_saved_model
 from darac_tf.models import build_descriptor
+from darac_tf.whitening import fit_pca_whitening
 from tests.helpers import write_backbone, write_image
 
 SERVE = """

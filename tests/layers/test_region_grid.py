@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from darac_tf import regions
-from darac_tf.layers import region_grid
+from darac_tf.layers import region_grid, regions
 
 GRIDS = {
     "rmac": (region_grid.rmac_grid, regions.rmac_regions),
@@ -15,7 +14,7 @@ GRIDS = {
 
 
 def _rows(grid):
-    """`(regions, 4)` rows of a grid, in the order of `darac_tf.regions`."""
+    """`(regions, 4)` rows of a grid, in the order of `darac_tf.layers.regions`."""
     found = []
     for rows, columns in grid:
         y, x = tf.meshgrid(rows.start, columns.start, indexing="ij")

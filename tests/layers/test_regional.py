@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from darac_tf.layers import DARAC, RAMAC, RMAC
-from darac_tf.regions import fixed_regions, pyramid_regions, rmac_regions
+from darac_tf.layers.regions import fixed_regions, pyramid_regions, rmac_regions
 from tests.layer_contract import check_layer
 
 # (9, 5) and (9, 33) are among the sizes where the last bit of float64 decides the adaptive grid.

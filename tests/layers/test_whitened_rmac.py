@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from darac_tf.layers import RMAC, WhitenedRMAC
-from darac_tf.regions import rmac_regions
+from darac_tf.layers.regions import rmac_regions
 from tests.layer_contract import check_layer
 
 

@@ -9,11 +9,12 @@ import pytest
 from darac_tf.data import load_dataset
 from darac_tf.errors import UserError
 from darac_tf.layers import L2Normalization
-from darac_tf.local_features import AttentionSettings, load_delf, save_delf, train_attention
+from darac_tf.local_features import load_delf, save_delf
 from darac_tf.local_features.attention import AttentionScores
 from darac_tf.local_features.model import build_delf
 from darac_tf.models import Preprocessing
 from darac_tf.models.backbones import load_keras_model
+from darac_tf.training.local_features import AttentionSettings, train_attention
 from tests.helpers import write_backbone, write_collection, write_image
 
 SETTINGS = AttentionSettings(

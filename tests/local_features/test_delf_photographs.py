@@ -6,15 +6,14 @@ import pytest
 from darac_tf.data import load_dataset
 from darac_tf.evaluation.task import labelled_task
 from darac_tf.local_features import (
-    AttentionSettings,
     ExtractionSettings,
     LocalExtractor,
     fit_local_pca,
     rank_by_inliers,
-    train_attention,
     write_features,
 )
 from darac_tf.models import Preprocessing, build_backbone
+from darac_tf.training.local_features import AttentionSettings, train_attention
 
 WEIGHTS = "weights/efficientnet_lite2_imagenet_notop.keras"
 

@@ -5,8 +5,8 @@ import pytest
 
 from darac_tf.data.image_list import ImageList
 from darac_tf.data.images import resize
+from darac_tf.describing.sizes import Factor
 from darac_tf.errors import UserError
-from darac_tf.evaluation.sizes import Factor
 from darac_tf.local_features import ExtractionSettings, LocalExtractor, fit_local_pca
 from tests.local_features.local_helpers import STRIDE, patch_model, save, texture
 

@@ -18,7 +18,7 @@ from tests.search.small_model import StandIn, vector_of
 
 # A prime, so that the killed lines are others in each scenario.
 _STEP = 53
-_TRACED = ("/darac_tf/search/", "/darac_tf/evaluation/feature_table.py", "/darac_tf/files.py")
+_TRACED = ("/darac_tf/search/", "/darac_tf/describing/feature_table.py", "/darac_tf/files.py")
 
 
 @pytest.fixture

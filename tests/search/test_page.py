@@ -10,12 +10,12 @@ import cv2
 import numpy as np
 import pytest
 
-from darac_tf.evaluation.markdown import printable
+from darac_tf.reports.markdown import printable
 from darac_tf.search import Query
 from darac_tf.search.page import PAGE_RANKS, write_page
 from darac_tf.search.query import Found
-from tests.evaluation.page_images import HOSTILE_NAMES, write_images
-from tests.evaluation.parsed_page import ParsedPage
+from tests.reports.page_images import HOSTILE_NAMES, write_images
+from tests.reports.parsed_page import ParsedPage
 
 
 @pytest.fixture

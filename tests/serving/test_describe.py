@@ -5,8 +5,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from darac_tf.describing.feature_file import load_feature_file
 from darac_tf.errors import UserError
-from darac_tf.evaluation.feature_file import load_feature_file
 from darac_tf.serving import ServerError
 from darac_tf.serving.describing import describe_files, find_images
 from darac_tf.serving.local_model import LocalModel

@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from darac_tf.evaluation.feature_file import FeatureFile, load_feature_file
-from darac_tf.evaluation.whitening import keys_of_images
+from darac_tf.data.content_keys import keys_of_images
+from darac_tf.describing.feature_file import FeatureFile, load_feature_file
 from darac_tf.serving.describing import find_images
 from tests.conftest import REPOSITORY
 from tests.serving.servicer import serving

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from darac_tf.regions import fixed_regions
+from darac_tf.layers.regions import fixed_regions
 from studies import poolings
 from studies.figures import DPI
 from studies.size_plot import main_metric, size_table

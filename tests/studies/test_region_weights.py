@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from darac_tf.layers.regions import fixed_regions, pyramid_regions
 from darac_tf.models import build_descriptor
-from darac_tf.regions import fixed_regions, pyramid_regions
 from studies.figures import DPI
 from studies.weight_plot import color_scale, draw_weights, patch_sizes
 from studies.weight_table import region_weights, weight_rows, weight_table

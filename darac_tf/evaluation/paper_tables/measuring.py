@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darac_tf.errors import UserError
-from darac_tf.evaluation import markdown, options
+from darac_tf.evaluation import options
 from darac_tf.evaluation.paper_tables.rows import load_rows
-from darac_tf.evaluation.report import Result, write_report
 from darac_tf.files import atomic_path
 from darac_tf.models.descriptor import CONFIG_FILE
+from darac_tf.reports import markdown
+from darac_tf.reports.report import Result, write_report
 
 # What the paper calls mAP, for its data sets and for any other.
 _METRICS = {"oxford5k": "mAP (Oxford)", "paris6k": "mAP (Oxford)", "holidays": "mAP (Holidays)"}

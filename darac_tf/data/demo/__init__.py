@@ -1,0 +1,1 @@
+"""Drawn landmarks: a labelled data set for a machine without network."""

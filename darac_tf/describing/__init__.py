@@ -1,0 +1,1 @@
+"""From images to descriptors: sizes, extraction, combination, what is kept on disk."""

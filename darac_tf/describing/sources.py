@@ -1,0 +1,112 @@
+"""What can be evaluated: trained descriptors, and poolings on backbones, by a short name."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+
+from darac_tf.describing.fingerprint import model_fingerprint
+from darac_tf.engines import DEFAULT_ENGINE, EngineSettings, make_engine
+from darac_tf.errors import UserError
+from darac_tf.models import POOLINGS, Preprocessing, build_backbone, load_descriptor
+from darac_tf.models.backbones import APPLICATIONS, load_keras_model
+from darac_tf.models.descriptor import (
+    POOLING_LAYER,
+    backbone_of,
+    is_descriptor,
+    make_pooling,
+)
+
+
+@dataclass(frozen=True)
+class Source:
+    """Descriptors that share a backbone, and so its cost.
+
+    Attributes:
+        names: Their names, as given.
+        describe: Function of pixels to a dictionary of name to descriptors, or an engine.
+        parts: For each name the layers that make it: backbone, preprocessing, pooling.
+        engine: `EngineSettings` of `describe`, None for the layers as they are.
+    """
+
+    names: tuple[str, ...]
+    describe: object
+    parts: dict[str, tuple]
+    engine: EngineSettings | None = None
+
+    def fingerprints(self):
+        """Dictionary of name to a hash of all that its descriptors depend on."""
+        engine = () if self.engine is None else (self.engine.fingerprint(),)
+        return {name: model_fingerprint(*layers, *engine) for name, layers in self.parts.items()}
+
+
+def load_sources(specs, backbone_weights=None, seed=0, engine=DEFAULT_ENGINE):
+    """Loads descriptors by name.
+
+    A name is a run directory or `.keras` descriptor, as trained; or `BACKBONE+POOLING`, where
+    BACKBONE is a `keras.applications` name, a saved backbone, or a run directory or descriptor
+    whose backbone is wanted.
+
+    Args:
+        specs: The names.
+        backbone_weights: For `keras.applications` names, see `build_backbone`.
+        seed: Of random weights, where there are any.
+        engine: `EngineSettings`, what runs the backbones.
+
+    Returns:
+        List of `Source`, one for each backbone.
+
+    Raises:
+        UserError: If a name is of neither kind or cannot be loaded, or the engine isn't installed.
+    """
+    poolings_of = {}
+    for spec in specs:
+        backbone, pooling = _parse(spec)
+        poolings_of.setdefault(backbone, {})[spec] = pooling
+    if len(set(specs)) != len(specs):
+        raise UserError("--descriptors names one descriptor twice")
+    return [
+        _load(backbone, poolings, backbone_weights, seed, engine)
+        for backbone, poolings in poolings_of.items()
+    ]
+
+
+def _parse(spec):
+    backbone, plus, pooling = spec.rpartition("+")
+    if not plus:
+        if not Path(spec).exists():
+            raise UserError(
+                f"--descriptors: {spec!r} is neither a run directory or .keras file nor "
+                "BACKBONE+POOLING"
+            )
+        return spec, None
+    if pooling not in POOLINGS:
+        raise UserError(
+            f"--descriptors: pooling {pooling!r} of {spec!r} is unknown; choose from "
+            f"{', '.join(POOLINGS)}"
+        )
+    return backbone, pooling
+
+
+def _load(backbone, poolings, backbone_weights, seed, engine):
+    keras.utils.set_random_seed(seed)
+    network, preprocessing, trained = _parts(backbone, poolings, backbone_weights)
+    layers = {spec: trained if p is None else make_pooling(p) for spec, p in poolings.items()}
+    for layer in layers.values():
+        if not layer.built:
+            layer.build((None, None, None, network.output_shape[-1]))
+    parts = {spec: (network, preprocessing, layer) for spec, layer in layers.items()}
+    describe = make_engine(engine, network, preprocessing, layers)
+    return Source(tuple(layers), describe, parts, engine)
+
+
+def _parts(backbone, poolings, backbone_weights):
+    """`(network, preprocessing, trained pooling or None)`."""
+    if backbone not in APPLICATIONS and Path(backbone).exists():
+        wants_trained = None in poolings.values() or Path(backbone).is_dir()
+        model = load_descriptor(backbone) if wants_trained else load_keras_model(backbone)
+        if is_descriptor(model):
+            return *backbone_of(model), model.get_layer(POOLING_LAYER)
+        backbone_weights = None  # A saved backbone holds its own.
+    network, mode = build_backbone(backbone, backbone_weights)
+    return network, Preprocessing(mode), None

@@ -1,0 +1,1 @@
+"""From vectors to rankings: exact and approximate search, query expansion, re-ranking."""

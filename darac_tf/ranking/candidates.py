@@ -1,0 +1,170 @@
+"""The rows that can be among the k best, found with float32 products."""
+
+from contextlib import closing
+
+import numpy as np
+
+from darac_tf.memory import release
+from darac_tf.rows import finite_rows
+from darac_tf.threads import in_order
+
+_UNIT_ROUNDOFF = 2.0**-24
+# Candidates beyond 2 k that a query may have before it is left to the float64 search.
+_SLACK = 1024
+# Rows of one matrix product at most: few enough to be in the cache still when their norms are
+# computed. Its scores are 16 MB at most.
+_PRODUCT_ROWS = 1024
+_PRODUCT_SCORES = 1 << 22
+
+
+def find_candidates(queries, database, k, block_rows, exclude=None):
+    """Finds for each query the rows whose exact score can be among the k best.
+
+    Why no such row is missed: let x be a query, y a row, c(y) the exact score (`exact_scores`, a
+    float64 sum rounded to float32) and s(y) the float32 product. With u = 2^-24, γ_m = m u / (1 -
+    m u) and no underflow, rounding x and y to float32 and summing D products in float32 in any
+    order gives `|s - x·y| <= γ_{D+2} Σ|x_i y_i| <= γ_{D+2} |x||y|` (Higham, Accuracy and Stability
+    of Numerical Algorithms, section 3.1; Cauchy-Schwarz); `|c - x·y| <= 2 u |x||y|`, as the float64
+    sum's error is below u |x||y|. Each of the 4 D casts and operations that underflows, even to
+    zero, adds 2^-126 times 1, |x_i| or |y_i| at most. So `|s - c| <= B(x, Y)` for all rows up to
+    length Y, where `B(x, Y) = γ_{D+8} |x| Y + 2^-123 D (1 + |x| + Y)`; D + 8 leaves room for the
+    rounding of B itself. Let t be the k-th largest s among the rows read so far, and Y their
+    largest length. Each of those k rows has c >= t - B, and a row with s < t - 2 B has c < t - B:
+    it is behind k others, whatever is still to come, and is dropped. Rows that tie with the k-th
+    best stay. The product has to be a float32 one: reduced precision (TF32) and Strassen's
+    algorithm have other bounds; NumPy's matrix products use neither.
+
+    Args:
+        queries: `(Q, D)` finite float64.
+        database: `(N, D)` floats, array or what reads like one by slices, such as a memmap.
+        k: In [1, N], or N - 1 with `exclude`.
+        block_rows: Rows that are compared at once at most; memory may ask for fewer.
+        exclude: `(Q,)` row to leave out for each query, or None.
+
+    Returns:
+        List with, for each query, its candidate rows (int64, at least k of them), or None where
+        more rows were near the k-th than are kept. None instead of the list where lengths leave the
+        range of float32, or D that of the proof.
+
+    Raises:
+        UserError: If a row holds NaN or infinity.
+    """
+    dim = queries.shape[1]
+    if (dim + 8) * _UNIT_ROUNDOFF >= 0.5:
+        return None
+    queries32, query_norms = _as_float32(queries)
+    step = max(1, min(block_rows, _PRODUCT_ROWS, _PRODUCT_SCORES // max(1, len(queries))))
+    kept = _Kept(len(queries), k, step)
+
+    def multiply(start):
+        rows, norms = _as_float32(database[start : start + step])
+        with np.errstate(all="ignore"):  # NaN and too large values show in the norms
+            scores = queries32 @ rows.T
+        release(database, start, start + step)
+        return start, scores, norms.max()
+
+    longest = 0.0
+    with closing(in_order(multiply, range(0, database.shape[0], step))) as products:
+        for start, scores, norm in products:
+            if not np.isfinite(norm):
+                finite_rows(database[start : start + step], "database descriptors", start)
+            longest = max(longest, norm)
+            if not query_norms.max(initial=0) * longest < 1e37:
+                return None
+            if exclude is not None:
+                inside = np.flatnonzero((exclude >= start) & (exclude < start + scores.shape[1]))
+                # NaN is below every floor, minus infinity included.
+                scores[inside, exclude[inside] - start] = np.nan
+            kept.add(scores, start, _error_bound(dim, query_norms, longest))
+    return kept.finish()
+
+
+def _as_float32(rows):
+    with np.errstate(all="ignore"):
+        rows = np.asarray(rows, np.float32)
+    return rows, _norm_bounds(rows)
+
+
+def _norm_bounds(rows):
+    """Upper bounds of the norms before rounding to float32; NaN or infinite where a value is."""
+    with np.errstate(all="ignore"):
+        # One product a row: this also finds NaN, at less than the cost of `isfinite`.
+        squares = np.vecdot(rows, rows).astype(np.float64)
+    # 1 / sqrt(1 - γ_D) < 1 + γ_D; the second term covers squares and casts that underflow.
+    gamma = _gamma(rows.shape[1] + 4)
+    return np.sqrt(squares) * (1 + gamma) + np.sqrt(rows.shape[1]) * 2.0**-60
+
+
+def _error_bound(dim, query_norms, longest):
+    tiny = 2.0**-123 * dim * (1 + query_norms + longest)
+    return _gamma(dim + 8) * query_norms * longest + tiny
+
+
+def _gamma(n):
+    return n * _UNIT_ROUNDOFF / (1 - n * _UNIT_ROUNDOFF)
+
+
+class _Kept:
+    """Candidates of all queries, in arrays that are cut back when they fill up."""
+
+    def __init__(self, n_queries, k, block_rows):
+        self._k = k
+        self._most = 2 * k + _SLACK
+        shape = (n_queries, self._most + block_rows)
+        self._scores = np.empty(shape, np.float32)
+        self._rows = np.empty(shape, np.uint32)
+        self._filled = np.zeros(n_queries, np.int64)
+        self._kth = np.full(n_queries, -np.inf)  # the k-th best score when last cut
+        self._margin = np.zeros(n_queries)
+        self._outgrown = np.zeros(n_queries, bool)
+
+    def add(self, scores, first_row, margin):
+        """Takes scores `(Q, n)` of n rows, and the bounds B `(Q,)` of all rows up to these."""
+        self._margin = margin
+        # Flat, because `nonzero` of a matrix takes several times as long.
+        query, column = np.divmod(
+            np.flatnonzero(scores >= self._floor()[:, None]), max(1, scores.shape[1])
+        )
+        counts = np.bincount(query, minlength=len(self._filled))
+        full = np.flatnonzero(self._filled + counts > self._scores.shape[1])
+        for each in full:
+            self._cut(each)
+        if self._outgrown[full].any():
+            stays = ~self._outgrown[query]
+            query, column = query[stays], column[stays]
+            counts[self._outgrown] = 0
+        # They are listed query by query: the place within a query is counted from its first.
+        place = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
+        place += self._filled[query]
+        self._scores[query, place] = scores[query, column]
+        self._rows[query, place] = first_row + column
+        self._filled += counts
+
+    def finish(self):
+        """List of the candidate rows of each query, or None for those with too many."""
+        for query in np.flatnonzero(~self._outgrown):
+            self._cut(query)
+        return [
+            None if gone else rows[:n].astype(np.int64)
+            for gone, rows, n in zip(self._outgrown, self._rows, self._filled, strict=True)
+        ]
+
+    def _floor(self):
+        """What a score must reach, float32 `(Q,)`: t - 2 B, or a little less."""
+        # The margin grows with the longest row, so that an earlier floor may be too high.
+        floor = (self._kth - 2 * self._margin).astype(np.float32)
+        return np.nextafter(floor, np.float32(-np.inf))  # the cast may have rounded up
+
+    def _cut(self, query):
+        """Raises the floor of a query and drops what is below it; keeps the order of the rows."""
+        n = self._filled[query]
+        scores, rows = self._scores[query, :n], self._rows[query, :n]
+        self._kth[query] = np.partition(scores, n - self._k)[n - self._k]
+        stays = scores >= self._floor()[query]
+        n = np.count_nonzero(stays)
+        self._scores[query, :n], self._rows[query, :n] = scores[stays], rows[stays]
+        self._filled[query] = n
+        if n > self._most:
+            self._outgrown[query] = True
+            self._filled[query] = 0
+            self._kth[query] = np.inf

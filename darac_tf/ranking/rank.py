@@ -1,0 +1,177 @@
+"""From vectors to rankings: search, expansion, re-ranking, and images that could not be read."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from darac_tf.errors import UserError
+from darac_tf.ranking.approximate_search import approximate_search, recall_against_exact
+from darac_tf.ranking.exact_search import search
+from darac_tf.ranking.k_reciprocal import k_reciprocal
+from darac_tf.ranking.query_expansion import (
+    alpha_expansion,
+    augment_database,
+    average_expansion,
+)
+
+EXPANSIONS = ("none", "average", "alpha")
+RERANKINGS = ("none", "k_reciprocal", "local")
+# Without --top_k: an index gives the first ranks, not all.
+_APPROXIMATE_RANKS = 100
+# Queries that the recall of an index is measured on.
+_RECALL_QUERIES = 100
+
+
+@dataclass(frozen=True)
+class RankingSettings:
+    """How vectors become rankings.
+
+    Attributes:
+        top_k: Ranks to keep; None for all. Positives beyond them count as never found.
+        expansion: One of `EXPANSIONS`: `query_expansion.average_expansion`, `alpha_expansion`.
+        expansion_n: Neighbours that expand a query.
+        expansion_alpha: Exponent of alpha-QE.
+        augmentation_n: Neighbours of database-side augmentation; 0 for none.
+        rerank: One of `RERANKINGS`: `reranking.k_reciprocal`, or by inliers of local features,
+            which `evaluator` does.
+        rerank_depth: Ranks that local features re-rank.
+        faiss_index: Text for faiss' index factory; None searches exactly. An index gives the first
+            `top_k` ranks, 100 by default.
+    """
+
+    top_k: int | None = None
+    expansion: str = "none"
+    expansion_n: int = 10
+    expansion_alpha: float = 3.0
+    augmentation_n: int = 0
+    rerank: str = "none"
+    rerank_depth: int = 100
+    faiss_index: str | None = None
+
+    def describe(self):
+        """A few words for the table, or None for plain exact search."""
+        parts = []
+        if self.augmentation_n:
+            parts.append(f"database augmentation ({self.augmentation_n})")
+        if self.expansion == "average":
+            parts.append(f"average QE ({self.expansion_n})")
+        if self.expansion == "alpha":
+            parts.append(f"alpha-QE ({self.expansion_n}, alpha = {self.expansion_alpha:g})")
+        if self.rerank == "local":
+            parts.append(f"inliers of local features (first {self.rerank_depth})")
+        if self.rerank == "k_reciprocal":
+            parts.append("k-reciprocal re-ranking")
+        if self.faiss_index:
+            parts.append(f"faiss {self.faiss_index}")
+        return ", ".join(parts) or None
+
+
+@dataclass(frozen=True)
+class Rankings:
+    """What was found.
+
+    Attributes:
+        rows: int64 `(Q, K)`, database rows, best first; -1 as padding at the end.
+        scores: float32 `(Q, K)`, what they were ranked by; -inf where there is none.
+        notes: Sentences for the report.
+    """
+
+    rows: np.ndarray
+    scores: np.ndarray
+    notes: tuple[str, ...] = ()
+
+
+def rank(vectors, task, settings, usable):
+    """Ranks the database for each query.
+
+    Args:
+        vectors: `Vectors` of `task.images`.
+        task: `task.Task`.
+        settings: `RankingSettings`.
+        usable: bool `(images,)`, False for images that could not be read: these come last, in the
+            order of the database, and as a query they find nothing.
+
+    Returns:
+        `Rankings`.
+
+    Raises:
+        UserError: If the settings don't fit each other, or a vector is not finite.
+    """
+    _check(settings)
+    database = vectors.of(np.arange(task.n_database)).settled()
+    queries = np.asarray(vectors.of(task.queries))
+    if settings.augmentation_n:
+        database = augment_database(database, settings.augmentation_n)
+    if settings.expansion != "none":
+        queries = _expanded(queries, database, task.exclude, settings)
+    is_bad = ~usable[: task.n_database]
+    find = _approximate if settings.faiss_index else _exact
+    # Images that are to come last may be among the first of the search.
+    found = find(queries, database, task.exclude, settings, np.count_nonzero(is_bad))
+    if is_bad.any():
+        found = _with_last(found, is_bad, settings.top_k)
+    if settings.rerank == "k_reciprocal":
+        rows, scores = k_reciprocal(queries, database, found.rows, found.scores)
+        found = replace(found, rows=rows, scores=scores)
+    finds_nothing = ~usable[task.queries]
+    found.rows[finds_nothing], found.scores[finds_nothing] = -1, -np.inf
+    return found
+
+
+def _check(settings):
+    if settings.expansion not in EXPANSIONS or settings.rerank not in RERANKINGS:
+        raise ValueError(f"unknown expansion or re-ranking. Received: {settings}")
+    if (
+        settings.expansion_alpha != RankingSettings.expansion_alpha
+        and settings.expansion != "alpha"
+    ):
+        raise UserError("--expansion_alpha is for --expansion=alpha")
+
+
+def _exact(queries, database, exclude, settings, more):
+    top_k = None if settings.top_k is None else settings.top_k + more
+    return Rankings(*search(queries, database, top_k, exclude=exclude))
+
+
+def _approximate(queries, database, exclude, settings, more):
+    """The approximate search, and how much of the exact one it finds."""
+    k = (settings.top_k or _APPROXIMATE_RANKS) + more
+    rows, scores = approximate_search(
+        queries, database, k + (exclude is not None), settings.faiss_index
+    )
+    if exclude is not None:
+        rows, scores = _without(rows, scores, exclude)
+    # The exact search of a few queries tells the recall without costing what the index saves.
+    asked = np.unique(np.linspace(0, len(queries) - 1, _RECALL_QUERIES).astype(int))
+    excluded = None if exclude is None else exclude[asked]
+    exact, _ = search(queries[asked], database, k, exclude=excluded)
+    recall = recall_against_exact(rows[asked, : exact.shape[1]], exact)
+    note = (
+        f"faiss {settings.faiss_index} finds {100 * recall:.2f} % of the exact first {k} ranks "
+        f"of {len(asked)} queries."
+    )
+    return Rankings(rows, scores, (note,))
+
+
+def _without(rows, scores, exclude):
+    """Takes one row out of each ranking; where it is not there, the last goes."""
+    keep = rows != exclude[:, None]
+    keep[keep.all(axis=1), -1] = False
+    shape = (len(rows), rows.shape[1] - 1)
+    return rows[keep].reshape(shape), scores[keep].reshape(shape)
+
+
+def _expanded(queries, database, exclude, settings):
+    rows, scores = search(queries, database, settings.expansion_n, exclude=exclude)
+    if settings.expansion == "average":
+        return average_expansion(queries, database, rows)
+    return alpha_expansion(queries, database, rows, scores, settings.expansion_alpha)
+
+
+def _with_last(found, is_bad, top_k):
+    """Moves bad images to the end of each ranking, and cuts it to `top_k`."""
+    bad = (found.rows >= 0) & is_bad[found.rows]
+    order = np.argsort(bad, axis=1, kind="stable")[:, :top_k]
+    scores = np.where(bad, np.float32(-np.inf), found.scores)
+    rows, scores = (np.take_along_axis(values, order, axis=1) for values in (found.rows, scores))
+    return replace(found, rows=rows, scores=scores)

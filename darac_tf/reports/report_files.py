@@ -1,0 +1,95 @@
+"""The files of an evaluation: for each row of the table, and for all of them."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from darac_tf.reports.html_page import write_html
+from darac_tf.reports.pictures import draw_rankings
+from darac_tf.reports.plots import Curve, draw_precision_recall, draw_query_ap
+from darac_tf.reports.query_rows import pick_queries, query_rows
+from darac_tf.reports.report import write_report
+
+# Of larger rankings, curves would take minutes: verdicts are worked out rank by rank.
+_LARGEST_CURVE = 20_000_000
+_CURVES_A_PICTURE = 8
+
+
+def write_row(folder, number, measured, pictured_queries, page_queries):
+    """Writes the files of one row: whitening, page and picture of queries, per-query AP.
+
+    Args:
+        folder: Where to write.
+        number: Of the row, from 1; file names start with it.
+        measured: `evaluator.Measured`.
+        pictured_queries: Most queries in the picture; 0 for none.
+        page_queries: Most queries on the page; 0 for none.
+
+    Raises:
+        UserError: If an image can't be read or a file can't be written.
+    """
+    name = f"{number:02d}-{_slug(measured.result)}"
+    folder, title = Path(folder), _title(measured.result)
+    if measured.whitening is not None:
+        measured.whitening.save(folder / f"{name}.npz")
+    bad = [image["path"] for image in measured.result.skipped]
+    if page_queries:
+        rows = query_rows(measured.task, measured.rankings, measured.ap)
+        lines = [f"{k}: {100 * v:.2f} %" for k, v in measured.result.scores.items()]
+        lines += [f"{measured.task.protocol}.", *measured.result.notes]
+        write_html(folder / f"{name}.html", title, lines, rows, page_queries, unreadable=bad)
+    if pictured_queries:
+        chosen = pick_queries(measured.ap, pictured_queries)
+        rows = query_rows(measured.task, measured.rankings, measured.ap, chosen, ranks=8)
+        draw_rankings(folder / f"{name}.png", rows, title, unreadable=bad)
+    names = [Path(query["path"]).stem for query in measured.result.per_query]
+    draw_query_ap(folder / f"{name}-ap.png", title, names, measured.ap)
+
+
+def write_all(folder, rows, settings):
+    """Writes the report, and precision against recall of all rows.
+
+    Args:
+        folder: Where to write.
+        rows: Non-empty list of `Measured`.
+        settings: Dictionary of all settings.
+    """
+    folder = Path(folder)
+    if sum(measured.rankings.rows.size for measured in rows) <= _LARGEST_CURVE:
+        _draw_curves(folder, [_curve(measured) for measured in rows], rows[0].result.dataset)
+    write_report(folder, [measured.result for measured in rows], settings)
+
+
+def _draw_curves(folder, curves, title):
+    """One picture, or several with as many curves as can be told apart."""
+    for start in range(0, len(curves), _CURVES_A_PICTURE):
+        number = "" if len(curves) <= _CURVES_A_PICTURE else f"-{start // _CURVES_A_PICTURE + 1}"
+        chosen = curves[start : start + _CURVES_A_PICTURE]
+        draw_precision_recall(folder / f"precision-recall{number}.png", title, chosen)
+
+
+def _curve(measured):
+    task, rankings = measured.task, measured.rankings.rows
+    verdicts = [
+        np.array(task.verdicts(query, ranking[ranking >= 0]), object)
+        for query, ranking in enumerate(rankings)
+    ]
+    counts = np.array([task.n_positives(query) for query in range(len(rankings))])
+    return Curve(_label(measured.result), verdicts, counts)
+
+
+def _label(result):
+    parts = [result.descriptor, "+".join(map(str, result.resolutions)), result.whitening or ""]
+    return ", ".join(part for part in parts if part)
+
+
+def _title(result):
+    name, score = next(iter(result.scores.items()))
+    return f"{_label(result)}: {name} {100 * score:.2f} %"
+
+
+def _slug(result):
+    parts = [Path(result.descriptor).name, *map(str, result.resolutions)]
+    parts += ["whitened"] if result.whitening else []
+    return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(parts))

@@ -1,0 +1,63 @@
+"""Descriptors as rows of NumPy arrays: checks before they are compared, and L2 normalisation."""
+
+import numpy as np
+
+from darac_tf.errors import UserError
+
+
+def finite_rows(rows, what, first_row=0):
+    """Converts descriptors to float64 and refuses NaN and infinity.
+
+    Args:
+        rows: `(n, D)` numbers.
+        what: What they are, for the message.
+        first_row: Number of the first row within the whole array, for the message.
+
+    Returns:
+        `(n, D)` float64 array.
+
+    Raises:
+        UserError: If a value is NaN or infinite; names the first such row.
+    """
+    rows = np.asarray(rows, np.float64)
+    is_bad = ~np.isfinite(rows).all(axis=1)
+    if is_bad.any():
+        raise UserError(
+            f"row {first_row + int(np.argmax(is_bad))} of the {what} holds NaN or infinity: "
+            "check the model's weights, then compute the descriptors again"
+        )
+    return rows
+
+
+def check_dimensions(queries, database):
+    """Refuses to compare `(Q, D)` queries with a `(N, D)` database of another dimension.
+
+    Raises:
+        UserError: If their dimensions differ.
+    """
+    if queries.shape[1] != database.shape[1]:
+        raise UserError(
+            f"queries have {queries.shape[1]} dimensions but the database has "
+            f"{database.shape[1]}: describe both with the same model and whitening"
+        )
+
+
+def unit_rows(x):
+    """Scales each row to an L2 norm of 1; rows of zeros stay zeros.
+
+    >>> unit_rows([[3, 4], [0, 0]])
+    array([[0.6, 0.8],
+           [0. , 0. ]], dtype=float32)
+
+    Args:
+        x: `(rows, dim)` finite numbers.
+
+    Returns:
+        float32 array `(rows, dim)`.
+    """
+    x = np.asarray(x, np.float64)
+    # Squares of entries far from 1 would leave the range of floats.
+    largest = np.abs(x).max(axis=1, keepdims=True, initial=0)
+    x = x / np.where(largest == 0, 1, largest)
+    norms = np.sqrt(np.square(x).sum(axis=1, keepdims=True))
+    return (x / np.where(norms == 0, 1, norms)).astype(np.float32)

@@ -1,0 +1,43 @@
+"""How many processors there are, and work on many blocks at once, each on one thread."""
+
+import os
+import threading
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+
+from threadpoolctl import ThreadpoolController
+
+# How many processors this process may use.
+CORES = len(
+    os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
+)
+# More would only wait for the memory.
+THREADS = min(16, CORES)
+# The limit is one for the whole process: what two callers set and reset in turns could stay.
+_ONE_CALLER = threading.Lock()
+_BLAS = ThreadpoolController().select(user_api="blas")
+
+
+def in_order(function, items):
+    """Yields `function(item)` for each item, in order, computed on all processors.
+
+    NumPy's matrix products run on one thread meanwhile. Split over threads, each of them ends with
+    a wait for the slowest thread, and all that is not a product leaves the other threads idle.
+    A few results are computed ahead of the one that is asked for, never all. Callers in other
+    threads wait until this one has ended; `contextlib.closing` ends it early.
+
+    Args:
+        function: Called from several threads; NumPy lets others run while it computes.
+        items: Iterable of its arguments.
+
+    Yields:
+        The results.
+    """
+    waiting = deque()
+    with _ONE_CALLER, _BLAS.limit(limits=1), ThreadPoolExecutor(THREADS) as pool:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > THREADS:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

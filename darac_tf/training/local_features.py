@@ -1,0 +1,207 @@
+"""Trains DELF's local features in a run directory: attention by classification, then the PCA.
+
+Noh et al., ICCV 2017 (arXiv 1612.06321), sections 3.3, 4.1 and 4.2.2: softmax cross-entropy of a
+linear classifier on the features pooled by attention. The steps, rates and augmentation are a
+reconstruction.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from darac_tf.data.augmentation import Augmentation
+from darac_tf.data.content_keys import keys_of_images
+from darac_tf.data.image_list import ImageList
+from darac_tf.data.images import check_images
+from darac_tf.data.pipeline import training_batches
+from darac_tf.data.sampling import ClassBalancedSampler
+from darac_tf.errors import UserError
+from darac_tf.local_features.attention import AttentionPooling
+from darac_tf.local_features.extraction import LocalExtractor
+from darac_tf.local_features.inner import inner_model
+from darac_tf.local_features.model import DELF_MODEL, PCA_FILE, build_delf, load_delf, save_delf
+from darac_tf.local_features.pca import fit_local_pca
+from darac_tf.models import Preprocessing, build_backbone
+from darac_tf.training.run import RunResult, check_run_dir, start_run_dir, training_images
+
+# Images that the PCA is fitted on; each gives up to a hundred features.
+_PCA_IMAGES = 1000
+
+
+def train_local_features(config, run_dir, resume=False):
+    """Trains attention on classes and fits the PCA, on the same images.
+
+    Writes config.json, train.csv (and val.csv, which is not used here), delf.keras and pca.npz.
+
+    Args:
+        config: `TrainConfig` with `matching` "local". The backbone rests; `head_learning_rate` is
+            that of the attention.
+        run_dir: Run directory; a new one unless `resume`.
+        resume: Whether to go on after the last file that is there.
+
+    Returns:
+        `RunResult`.
+
+    Raises:
+        UserError: If settings, data or an earlier run do not allow it.
+
+    Source: Noh et al., ICCV 2017 (arXiv 1612.06321), sections 3.3 and 4.1.
+    """
+    run_dir = Path(run_dir)
+    check_run_dir(config, run_dir, resume)
+    keras.utils.set_random_seed(config.seed)
+    training, validation = training_images(config)
+    if not resume:
+        start_run_dir(run_dir, config, training, validation)
+    losses = np.zeros(0)
+    if not (run_dir / DELF_MODEL).exists():
+        model, losses = _train_from(config, training)
+        save_delf(model, run_dir / DELF_MODEL)
+    if not (run_dir / PCA_FILE).exists():
+        _fit_pca(config, load_delf(run_dir), training, run_dir / PCA_FILE)
+    return RunResult(config.steps, np.asarray(losses), None, 1)
+
+
+def _train_from(config, images):
+    network, mode = build_backbone(config.backbone, config.backbone_weights)
+    settings = AttentionSettings(
+        layer=config.layer,
+        image_size=config.image_size,
+        classes_per_batch=config.classes_per_batch,
+        images_per_class=config.images_per_class,
+        steps=config.steps,
+        learning_rate=config.head_learning_rate,
+        min_crop_area=config.min_crop_area,
+        flip=config.flip,
+        light=config.light,
+        seed=config.seed,
+    )
+    return train_attention(network, Preprocessing(mode), images, settings)
+
+
+def _fit_pca(config, model, images, path):
+    random = np.random.default_rng(config.seed)
+    chosen = np.sort(random.permutation(len(images))[:_PCA_IMAGES])
+    paths = images.paths[chosen]
+    pca = fit_local_pca(
+        LocalExtractor(model, ImageList(paths)),
+        config.local_dim,
+        seed=config.seed,
+        provenance={"images": images.name},
+        image_keys=keys_of_images(paths),
+    )
+    pca.save(path)
+
+
+@dataclass(frozen=True)
+class AttentionSettings:
+    """How the attention is trained.
+
+    Attributes:
+        layer: Name of the inner layer; None takes `inner.inner_layer`.
+        hidden_units: Filters of the first convolution of the attention.
+        image_size: Side of the square training images, in pixels.
+        classes_per_batch: Classes in a batch; there are at most as many as the images have.
+        images_per_class: Images of each.
+        steps: Training steps.
+        learning_rate: Of Adam; it falls to zero along a half cosine.
+        min_crop_area: See `Augmentation.min_area`.
+        flip: See `Augmentation`.
+        light: See `Augmentation`.
+        seed: Of initial weights, batches and augmentation.
+    """
+
+    layer: str | None = None
+    hidden_units: int = 512
+    image_size: int = 320
+    classes_per_batch: int = 16
+    images_per_class: int = 2
+    steps: int = 500
+    learning_rate: float = 1e-3
+    min_crop_area: float = 0.4
+    flip: bool = True
+    light: float = 0.3
+    seed: int = 0
+
+
+def train_attention(backbone, preprocessing, images, settings=None, progress=True):
+    """Trains the attention; the backbone's weights and statistics stay as they are.
+
+    Args:
+        backbone: Keras model, see `inner.inner_layer`.
+        preprocessing: Its `Preprocessing`.
+        images: `LabelledImages`, of other places than will be searched.
+        settings: `AttentionSettings`; None for its defaults.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        Tuple of the DELF model (`model.build_delf`) and the losses, float `(steps,)`.
+
+    Raises:
+        UserError: With fewer than two classes, an image that cannot be read, a layer that is not
+            there, or a loss that is not finite.
+    """
+    settings = settings or AttentionSettings()
+    n_classes = len(images.class_names)
+    if n_classes < 2:
+        raise UserError(f"{images.name}: the attention needs images of at least two classes")
+    keras.utils.set_random_seed(settings.seed)
+    inner = inner_model(backbone, settings.layer)
+    pooling = AttentionPooling(settings.hidden_units)
+    classifier = keras.layers.Dense(n_classes, name="classes")
+    step = _make_step(inner, preprocessing, pooling, classifier, settings)
+    losses = _run_steps(step, images, settings, progress)
+    return build_delf(inner, preprocessing, pooling.scores), losses
+
+
+def _make_step(inner, preprocessing, pooling, classifier, settings):
+    channels = inner.output_shape[-1]
+    pooling.build((None, None, None, channels))
+    classifier.build((None, channels))
+    variables = pooling.trainable_variables + classifier.trainable_variables
+    rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.steps)
+    optimizer = keras.optimizers.Adam(rate)
+    optimizer.build(variables)
+    side = settings.image_size
+    signature = [tf.TensorSpec([None, side, side, 3]), tf.TensorSpec([None], tf.int32)]
+
+    @tf.function(input_signature=signature)
+    def step(pixels, labels):
+        # Outside the tape: nothing of it is trained.
+        maps = inner(preprocessing(pixels), training=False)
+        with tf.GradientTape() as tape:
+            logits = tf.cast(classifier(pooling(maps)), tf.float32)
+            loss = tf.reduce_mean(
+                tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
+            )
+        optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
+        return loss
+
+    return step
+
+
+def _run_steps(step, images, settings, progress):
+    classes = min(settings.classes_per_batch, len(images.class_names))
+    sampler = ClassBalancedSampler(images.labels, classes, settings.images_per_class, settings.seed)
+    augmentation = Augmentation(settings.min_crop_area, flip=settings.flip, light=settings.light)
+    batches = training_batches(
+        images, sampler, augmentation, settings.image_size, 0, settings.steps, settings.seed
+    )
+    losses = []
+    try:
+        bar = tqdm(batches, "train attention", settings.steps, unit="step", disable=not progress)
+        for pixels, labels in bar:
+            losses.append(float(step(pixels, labels)))
+            bar.set_postfix(loss=f"{losses[-1]:.3f}", refresh=False)
+            if not np.isfinite(losses[-1]):
+                raise UserError(
+                    f"step {len(losses)}: the loss is {losses[-1]}; lower the learning rate"
+                )
+    except tf.errors.InvalidArgumentError:
+        check_images(images.paths)  # names the image, if it was one
+        raise
+    return np.array(losses)

@@ -1,0 +1,117 @@
+"""PCA whitening, with shrinkage for few samples and a power for partial whitening."""
+
+import numpy as np
+
+from darac_tf.errors import UserError
+from darac_tf.whitening.eigen import (
+    by_covariance,
+    by_gram,
+    noise_floor,
+    with_fixed_signs,
+)
+from darac_tf.whitening.files import check_image_keys, fitted
+from darac_tf.whitening.moments import blocks, fourth_moment, moments
+from darac_tf.whitening.shrinkage import AUTO, check_shrinkage, ledoit_wolf, shrink
+
+
+def fit_pca_whitening(
+    descriptors, dim=None, provenance=None, shrinkage=0.0, power=0.5, image_keys=None
+):
+    """Learns a PCA whitening (Jégou and Chum, ECCV 2012; DARAC deck, section 3).
+
+    `P = diag(eigenvalues^-power) V^T`, V the eigenvectors of the covariance (divisor n - 1) and
+    `eigenvalues` its eigenvalues after shrinkage. Power 0.5 whitens: without shrinkage,
+    `y = P (x - mean)` has the identity as its covariance on the descriptors it is learned from.
+    Power 0 is PCA alone, a rotation that leaves the variances as they are; between them the
+    variances of y are `eigenvalues^(1 - 2 power)`.
+
+    All is computed in float64, from the n x n Gram matrix where n < D. Each direction's sign is
+    fixed by making its largest entry positive.
+
+    Args:
+        descriptors: `(n, D)` finite floats, array or memmap; those of images that are not in the
+            test set.
+        dim: Directions of the largest variance to keep, in [1, rank]; with shrinkage in [1, D].
+            None keeps all D. Directions beyond the rank all have the same shrunk variance: any
+            number of them short of all is an arbitrary choice.
+        provenance: Dict of JSON values to keep with it, such as "images", the name of the image
+            set; "kind", "samples", "rank", "shrinkage", "shrinkage_by", "power" and, with
+            `image_keys`, "images_fingerprint" are added.
+        shrinkage: s in [0, 1] of `whitening.shrinkage`; "auto" takes Ledoit and Wolf's estimate.
+        power: In [0, 1].
+        image_keys: uint64 `(n, 2)` keys of the images (`keys_of_images`), by which
+            `check_not_test_set` recognises them; None where they are not files.
+
+    Returns:
+        `Whitening` with a projection `(dim, D)`.
+
+    Raises:
+        UserError: If a descriptor is NaN or infinite, there are fewer than two, or `dim` exceeds
+            their rank without shrinkage: the share of variance beyond it is rounding noise, which
+            whitening would blow up.
+        ValueError: If `descriptors` is not a matrix, or another argument is out of its range.
+    """
+    _check_arguments(descriptors, dim, shrinkage, power, image_keys)
+    n_samples, full_dim = descriptors.shape
+    dim = full_dim if dim is None else dim
+    mean, mean_square = moments(descriptors)
+    decompose = by_gram if n_samples < full_dim else by_covariance
+    values, vectors = decompose(descriptors, mean)
+    floor = noise_floor(values, mean_square, descriptors.dtype)
+    rank = int(np.sum(values > floor))
+    amount = _ledoit_wolf(descriptors, mean, values) if shrinkage == AUTO else float(shrinkage)
+    lifted = amount * values.sum() / full_dim > floor
+    _check_rank(dim, rank, full_dim if lifted else rank, n_samples)
+    if dim > rank and decompose is by_gram:
+        values, vectors = by_covariance(descriptors, mean)
+    eigenvalues = shrink(values, amount, full_dim)[:dim]
+    vectors = with_fixed_signs(vectors[:, :dim])
+    facts = {
+        "kind": "pca",
+        "samples": n_samples,
+        "rank": rank,
+        "shrinkage": amount,
+        "shrinkage_by": "Ledoit-Wolf" if shrinkage == AUTO else "given",
+        "power": float(power),
+    }
+    projection = (vectors * eigenvalues**-power).T
+    return fitted(mean, projection, eigenvalues, image_keys, {**(provenance or {}), **facts})
+
+
+def _ledoit_wolf(descriptors, mean, values):
+    n_samples = descriptors.shape[0]
+    fourth = fourth_moment(block - mean for block in blocks(descriptors))
+    return ledoit_wolf(values * (n_samples - 1) / n_samples, fourth, n_samples, mean.size)
+
+
+def _check_arguments(descriptors, dim, shrinkage, power, image_keys):
+    if len(descriptors.shape) != 2:
+        raise ValueError(f"descriptors must be (n, D). Received: {descriptors.shape}")
+    n_samples, full_dim = descriptors.shape
+    if dim is not None and dim < 1:
+        raise ValueError(f"dim must be at least 1. Received: {dim}")
+    if not 0 <= power <= 1:
+        raise ValueError(f"power must be in [0, 1]. Received: {power}")
+    check_shrinkage(shrinkage)
+    check_image_keys(image_keys, n_samples)
+    if n_samples < 2:
+        raise UserError(f"whitening needs at least two images, but got {n_samples}: add images")
+    if dim is not None and dim > full_dim:
+        raise UserError(
+            f"can't whiten descriptors of {full_dim} dimensions to {dim}: pass "
+            f"--whiten_dim={full_dim} or less"
+        )
+
+
+def _check_rank(dim, rank, usable, n_samples):
+    if rank == 0:
+        raise UserError(
+            f"can't learn a whitening: the descriptors of all {n_samples} images are equal; "
+            "check the model's weights or use other images"
+        )
+    if dim > usable:
+        raise UserError(
+            f"can't whiten to {dim} dimensions: the descriptors of the {n_samples} images have "
+            f"rank {rank}; pass --whiten_dim={rank} or less, use more images, or pass a "
+            "larger --whiten_shrinkage"
+        )

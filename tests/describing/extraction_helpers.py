@@ -1,0 +1,50 @@
+"""Images and a describing function without a network, for the tests of extraction."""
+
+import numpy as np
+import tensorflow as tf
+
+from darac_tf.describing.extraction import Extractor
+from tests.helpers import write_image
+
+
+def halves(pixels):
+    """Mean colours of the left, right, upper and lower half, and the shape: `(batch, 14)`."""
+    height, width = tf.shape(pixels)[1], tf.shape(pixels)[2]
+    parts = [
+        pixels[:, :, : (width + 1) // 2],
+        pixels[:, :, width // 2 :],
+        pixels[:, : (height + 1) // 2],
+        pixels[:, height // 2 :],
+    ]
+    means = [tf.reduce_mean(part, axis=(1, 2)) for part in parts]
+    shape = tf.cast(tf.tile([[height, width]], [tf.shape(pixels)[0], 1]), tf.float32)
+    return tf.concat([*means, shape], axis=1)
+
+
+class Counting:
+    """Describes by `halves`, and counts the images."""
+
+    def __init__(self, names=("d",)):
+        self.names = names
+        self.images = tf.Variable(0)
+
+    def __call__(self, pixels):
+        self.images.assign_add(tf.shape(pixels)[0])
+        return {name: halves(pixels) + place for place, name in enumerate(self.names)}
+
+    def counted(self):
+        count = int(self.images.numpy())
+        self.images.assign(0)
+        return count
+
+
+def write_images(folder, count=12, suffix="png"):
+    shapes = [(48, 64), (64, 48), (40, 40)]
+    return np.array(
+        [write_image(folder / f"{i}.{suffix}", *shapes[i % 3], seed=i) for i in range(count)]
+    )
+
+
+def extract(images, size, describe=None, cache=None, **options):
+    extractor = Extractor(describe or Counting(), images, 9000, progress=False, **options)
+    return np.asarray(extractor.extract(size, cache)["d"]), extractor

@@ -1,0 +1,158 @@
+"""Extraction with a cache: what hits and what misses, several descriptors, killed and resumed."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from darac_tf.data.image_list import ImageList
+from darac_tf.describing.extraction import Extractor
+from darac_tf.describing.feature_cache import CachedRows, FeatureCache
+from darac_tf.describing.sizes import Factor, LongSide
+from darac_tf.errors import UserError
+from tests.conftest import REPOSITORY
+from tests.describing.extraction_helpers import Counting, extract, write_images
+from tests.helpers import write_image
+
+
+def test_a_second_evaluation_extracts_nothing(tmp_path):
+    paths = write_images(tmp_path)
+    paths = np.concatenate([paths, paths[:4]])
+    shutil.copy(paths[0], tmp_path / "moved.png")
+    describe = Counting()
+    cache = FeatureCache(tmp_path / "cache", {"d": "f"})
+    plain, _ = extract(paths, 32, describe)
+    assert describe.counted() == 16
+    first, _ = extract(paths, 32, describe, cache)
+    # Images of one content share a row.
+    assert describe.counted() == 12 and len(cache.tables(LongSide(32), 1)["d"]) == 12
+    second, extractor = extract(
+        paths, 32, describe, FeatureCache(tmp_path / "cache", {"x": "f", "d": "f"})
+    )
+    assert describe.counted() == 0 and extractor.traces == 0
+    np.testing.assert_allclose(first, plain, atol=1e-4)
+    np.testing.assert_array_equal(second, first)
+    moved, _ = extract(np.array([str(tmp_path / "moved.png")]), 32, describe, cache)
+    np.testing.assert_array_equal(moved[0], first[0])
+    assert describe.counted() == 0
+
+
+def test_what_misses_the_cache(tmp_path):
+    paths = write_images(tmp_path, 6)
+    describe = Counting()
+    cache = FeatureCache(tmp_path / "cache", {"d": "f"})
+    extract(paths, 32, describe, cache)
+    assert describe.counted() == 6
+    boxes = np.tile([0, 0, 20, 30.0], (6, 1))
+    boxes[2:] = np.nan
+    turns = np.array([0, 0, 0, 0, 1, 2])
+    for images, size, own, new in [
+        (ImageList(paths, boxes), 32, cache, 2),
+        (ImageList(paths, None, turns), 32, cache, 2),
+        (ImageList(paths, boxes, turns), 32, cache, 0),
+        (paths, Factor(0.5), cache, 6),
+        (paths, 32, FeatureCache(tmp_path / "cache", {"d": "g"}), 6),
+        (paths, 32, cache, 0),
+    ]:
+        found, _ = extract(images, size, describe, own)
+        assert describe.counted() == new
+    np.testing.assert_allclose(found, extract(paths, 32)[0], atol=1e-4)
+    write_image(paths[1], 48, 64, seed=77)
+    extract(paths, 32, describe, cache)
+    assert describe.counted() == 1
+
+
+def test_several_descriptors(tmp_path):
+    paths = write_images(tmp_path, 6)
+    folder = tmp_path / "cache"
+    extract(paths[:4], 32, Counting(["d"]), FeatureCache(folder, {"d": "0"}))
+    both = Counting(["d", "e", "same"])
+    extractor = Extractor(both, paths, progress=False)
+    found = extractor.extract(32, FeatureCache(folder, {"d": "0", "e": "1", "same": "0"}))
+    assert both.counted() == 6 and all(isinstance(rows, CachedRows) for rows in found.values())
+    np.testing.assert_allclose(found["d"][:] + 1, found["e"][:], atol=1e-4)
+    np.testing.assert_array_equal(found["d"][:], found["same"][:])
+    tables = FeatureCache(folder, {"d": "0", "e": "1"}).tables(LongSide(32), 1)
+    assert [len(tables["d"]), len(tables["e"])] == [6, 6]
+    with pytest.raises(ValueError, match=r"Received: \['absent'\]"):
+        extractor.extract(33, FeatureCache(folder, {"absent": "2"}))
+
+
+def test_a_cache_in_use_is_refused(tmp_path):
+    paths = write_images(tmp_path, 3)
+    cache = FeatureCache(tmp_path / "cache", {"d": "f"})
+    with (
+        cache.tables(LongSide(32), 1)["d"].writing(),
+        pytest.raises(UserError, match=f"is being written by process {os.getpid()}"),
+    ):
+        extract(paths, 32, cache=cache)
+
+
+# Forks before TensorFlow starts its threads: importing it for each attempt would take minutes.
+KILLED = """
+import os, random, signal, sys, time
+from pathlib import Path
+import numpy as np
+from darac_tf.describing.extraction import Extractor
+from darac_tf.describing.feature_cache import FeatureCache
+from darac_tf.describing.feature_table import FeatureTable
+from tests.describing.extraction_helpers import halves
+
+folder, cache_folder, log = map(Path, sys.argv[1:])
+paths = np.array(sorted(map(str, folder.glob("*.png"))))
+
+def attempt():
+    keep = FeatureTable.append
+    def append(table, keys, rows):
+        keep(table, keys, rows)
+        with log.open("a") as file:
+            file.write(f"{len(rows)}\\n")
+    FeatureTable.append = append
+    extractor = Extractor(lambda x: {"d": halves(x)}, paths, 4 * 32 * 32, progress=False)
+    extractor.extract(32, FeatureCache(cache_folder, {"d": "f"}))
+
+def lines():
+    return log.read_text().count("\\n") if log.exists() else 0
+
+random.seed(3)
+kills = 0
+while True:
+    child = os.fork()
+    if not child:
+        attempt()
+        os._exit(0)
+    if kills < 4:
+        wanted = lines() + random.randint(1, 12)
+        while lines() < wanted and os.waitpid(child, os.WNOHANG) == (0, 0):
+            time.sleep(0.0005)
+        time.sleep(random.uniform(0, 0.003))
+        os.kill(child, signal.SIGKILL)
+        kills += 1
+    status = os.waitpid(child, 0)[1]
+    if status == 0:
+        print(kills)
+        break
+    assert os.WTERMSIG(status) == signal.SIGKILL, status
+"""
+
+
+def test_killed_and_started_again_equals_an_uninterrupted_run(tmp_path):
+    folder, log = tmp_path / "images", tmp_path / "log"
+    paths = np.array(sorted(write_images(folder, 240)))
+    command = [sys.executable, "-c", KILLED, str(folder), str(tmp_path / "cache"), str(log)]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    kills = int(done.stdout)
+    assert kills == 4
+    table = FeatureCache(tmp_path / "cache", {"d": "f"}).tables(LongSide(32), 1)["d"]
+    assert len(table) == len(table.rows()) == 240 and table.damaged == 0
+    # Described once each; only what was being written at a kill may be missing from the log.
+    written = sum(map(int, log.read_text().split()))
+    assert 240 - 4 * kills <= written <= 240
+    describe = Counting()
+    resumed, _ = extract(paths, 32, describe, FeatureCache(tmp_path / "cache", {"d": "f"}))
+    assert describe.counted() == 0
+    np.testing.assert_allclose(resumed, extract(paths, 32)[0], atol=1e-4)

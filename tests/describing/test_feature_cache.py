@@ -1,0 +1,119 @@
+"""The cache: keys by content, box and turn; tables by model, size and pixels; rows as an array."""
+
+import numpy as np
+import pytest
+
+from darac_tf.describing import feature_cache
+from darac_tf.describing.feature_cache import (
+    CachedRows,
+    FeatureCache,
+    image_keys,
+    missing_keys,
+    one_name_each,
+    writing,
+)
+from darac_tf.describing.sizes import Factor, LongSide
+
+BOX = [0, 0, 9, 9]
+
+
+def _keys(tmp_path, contents, boxes=None, turns=None):
+    paths = []
+    for index, content in enumerate(contents):
+        (tmp_path / str(index)).write_bytes(content)
+        paths.append(str(tmp_path / str(index)))
+    boxes = np.array(boxes or [BOX] * len(paths))
+    return image_keys(paths, boxes, np.array(turns or [0] * len(paths)), progress=False)
+
+
+def test_keys_are_of_content_box_and_turn(tmp_path):
+    keys = _keys(
+        tmp_path,
+        [b"one", b"two", b"one", b"one", b"one", b""],
+        [BOX, BOX, BOX, [0, 0, 9, 8], BOX, BOX],
+        [0, 0, 0, 0, 1, 0],
+    )
+    assert keys.shape == (6, 24) and keys.dtype == np.uint8
+    assert (keys[0] == keys[2]).all()
+    assert len(np.unique(keys, axis=0)) == 5
+
+
+def test_many_keys_come_in_order(tmp_path):
+    contents = [str(i).encode() for i in range(600)]
+    keys = _keys(tmp_path, contents)
+    for index in (0, 1, 299, 599):
+        np.testing.assert_array_equal(keys[index], _keys(tmp_path, contents[index : index + 1])[0])
+
+
+def test_another_model_size_or_pixels_never_hits(tmp_path):
+    keys, rows = np.arange(48, dtype=np.uint8).reshape(2, 24), np.ones((2, 3), np.float32)
+    table = FeatureCache(tmp_path, {"a": "f1"}).tables(LongSide(299), 1)["a"]
+    with table.writing():
+        table.append(keys, rows)
+    settings = [
+        ("f1", LongSide(299), 1, True),
+        ("f2", LongSide(299), 1, False),
+        ("f1", LongSide(300), 1, False),
+        ("f1", Factor(0.5), 1, False),
+        ("f1", LongSide(299), 2, False),
+    ]
+    for fingerprint, size, pixels, hits in settings:
+        # The name of the descriptor does not count.
+        tables = FeatureCache(tmp_path, {"b": fingerprint}).tables(size, pixels)
+        assert missing_keys(tables, keys).tolist() == [not hits] * 2
+
+
+def test_names_of_one_fingerprint_share_a_table(tmp_path):
+    tables = FeatureCache(tmp_path, {"a": "f", "b": "f", "c": "g"}).tables(LongSide(9), 1)
+    assert tables["a"] is tables["b"] and tables["c"] is not tables["a"]
+    assert list(one_name_each(tables)) == ["a", "c"]
+    keys = np.arange(72, dtype=np.uint8).reshape(3, 24)
+    with writing(tables):
+        tables["a"].append(keys[:2], np.ones((2, 4), np.float32))
+        tables["c"].append(keys[:1], np.ones((1, 7), np.float32))
+    assert missing_keys(tables, keys).tolist() == [False, True, True]
+
+
+def test_nothing_is_made_by_looking(tmp_path):
+    FeatureCache(tmp_path / "cache", {"a": "f"}).tables(LongSide(9), 1)
+    assert not (tmp_path / "cache").exists()
+
+
+def test_no_fingerprints(tmp_path):
+    with pytest.raises(ValueError, match=r"Received: fingerprints=\{\}"):
+        FeatureCache(tmp_path, {})
+
+
+@pytest.fixture
+def mapped(tmp_path):
+    rows = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+    rows.tofile(tmp_path / "rows")
+    return rows, np.memmap(tmp_path / "rows", np.float32, "r", shape=(30, 4))
+
+
+def test_cached_rows_read_like_an_array(mapped, monkeypatch):
+    # Pages are given back after every few rows.
+    monkeypatch.setattr(feature_cache, "_MAPPED_BYTES", 100)
+    rows, mapping = mapped
+    index = np.random.default_rng(1).integers(-1, 30, 50)
+    assert (index == -1).any()
+    expected = np.where((index >= 0)[:, None], rows[index], 0)
+    cached = CachedRows(mapping, index)
+    assert cached.shape == (50, 4) and len(cached) == 50 and cached.ndim == 2
+    assert cached.dtype == np.float32
+    items = [3, -1, slice(10, 20), slice(None), slice(40, 99), np.array([5, 5, 1]), index > 7]
+    for item in items:
+        np.testing.assert_array_equal(cached[item], expected[item])
+        assert type(cached[item]) is np.ndarray and cached[item].dtype == np.float32
+    np.testing.assert_array_equal(np.asarray(cached), expected)
+    np.testing.assert_array_equal(cached[:] @ np.ones(4), expected @ np.ones(4))
+    assert np.asarray(cached, np.float64).dtype == np.float64
+    with pytest.raises(IndexError):
+        cached[50]
+    cached[:5][:] = 0  # A copy: the file stays as it is.
+    np.testing.assert_array_equal(cached[:], expected)
+
+
+def test_rows_of_images_that_were_all_left_out():
+    cached = CachedRows(np.empty((0, 3), np.float32), np.array([-1, -1]))
+    np.testing.assert_array_equal(cached[:], np.zeros((2, 3)))

@@ -1,0 +1,68 @@
+"""Letting go of mapped pages changes no values, and keeps a pass over a file out of memory."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from darac_tf.memory import release
+from darac_tf.ranking.exact_search import search
+
+STATUS = Path("/proc/self/status")
+
+
+def mapped_mib():
+    if not STATUS.exists():
+        pytest.skip("reads /proc, as Linux has it")
+    lines = [line for line in STATUS.read_text().splitlines() if line.startswith("RssFile:")]
+    return int(lines[0].split()[1]) / 1024
+
+
+def file_of(folder, mib=64, dim=256):
+    rows = np.random.default_rng(0).standard_normal((mib * 1024, dim), np.float32)
+    path = folder / "x.npy"
+    np.save(path, rows)
+    return path
+
+
+def test_releases_the_rows_that_are_named(tmp_path):
+    path = file_of(tmp_path)
+    database = np.load(path, mmap_mode="r")
+    before = mapped_mib()
+    total = float(database.sum())
+    assert mapped_mib() > before + 50
+    release(database, 0, len(database) // 2)
+    half = mapped_mib()
+    assert before + 20 < half < before + 45
+    release(np.asarray(database)[5:])  # a view of a view
+    assert mapped_mib() < before + 5
+    assert float(database.sum()) == total
+
+
+def test_a_search_does_not_keep_the_file_in_memory(tmp_path):
+    database = np.load(file_of(tmp_path), mmap_mode="r")
+    queries = np.asarray(database[[3, 70, 5000]])
+    before = mapped_mib()
+    for top_k in (20, None):
+        rows, _ = search(queries, database, top_k, block_rows=1024)
+        np.testing.assert_array_equal(rows[:, 0], [3, 70, 5000])
+        assert mapped_mib() < before + 8
+
+
+def test_keeps_changes(tmp_path):
+    path = file_of(tmp_path, mib=1)
+    for mode in ("c", "r+"):
+        database = np.load(path, mmap_mode=mode)
+        database[:] = 7
+        release(database)
+        assert (database == 7).all()
+
+
+def test_leaves_other_arrays_alone(tmp_path):
+    for array in (np.ones((3, 2)), [[1.0]], np.ones((0, 2))):
+        release(array)
+    mapped = np.load(file_of(tmp_path, mib=1), mmap_mode="r")
+    release(mapped, 5, 5)
+    release(mapped[::-1])
+    release(mapped[:, ::3])
+    assert np.isfinite(mapped).all()
