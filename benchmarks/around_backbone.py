@@ -17,7 +17,8 @@ from absl import flags
 from darac_tf import cli
 from darac_tf.data import load_dataset
 from darac_tf.data.images import decode_image, resize_long_side, stored_size
-from darac_tf.describing.extraction import Extractor
+from darac_tf.describing.extraction import extract_features
+from darac_tf.engines import as_engine
 from darac_tf.models import build_descriptor
 from darac_tf.models.descriptor import POOLING_LAYER, backbone_of
 
@@ -58,15 +59,18 @@ def measure(model, paths, size):
     maps = backbone(pixels)
     decode = tf.function(decode_image, input_signature=[tf.TensorSpec([], tf.string)])
     resize = tf.function(lambda x: resize_long_side(x, size), reduce_retracing=True)
-    extractor = Extractor(
-        lambda x: {"": model(x, training=False)}, paths, batch * size * size, progress=False
-    )
+    engine = as_engine(lambda x: {"": model(x, training=False)})
+
+    def extract():
+        options = {"batch_pixels": batch * size * size, "progress": False}
+        return extract_features(engine, paths, [size], **options)
+
     return {
         "backbone": median_seconds(lambda: backbone(pixels)) / batch,
         "decode": median_seconds(lambda: [decode(d) for d in data]) / len(paths),
         "resize": median_seconds(lambda: [resize(image) for image in images]) / len(paths),
         "pooling": median_seconds(lambda: pool(maps)) / batch,
-        "files to descriptors": median_seconds(lambda: extractor.extract(size)) / len(paths),
+        "files to descriptors": median_seconds(extract) / len(paths),
     }
 
 

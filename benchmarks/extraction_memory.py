@@ -40,9 +40,10 @@ def work(count, cache_folder):
     """Extracts in this process and prints the figures as JSON."""
     # Imported here: the process that starts the others needs none of it.
     from darac_tf.data.images import IMAGE_SUFFIXES
-    from darac_tf.describing.extraction import Extractor
+    from darac_tf.describing.extraction import extract_features
     from darac_tf.describing.feature_cache import FeatureCache
     from darac_tf.describing.fingerprint import model_fingerprint
+    from darac_tf.engines import as_engine
 
     found = sorted(p for p in Path(FLAGS.data_dir).rglob("*") if p.suffix in IMAGE_SUFFIXES)
     if len(found) < count:
@@ -53,11 +54,10 @@ def work(count, cache_folder):
     cache = None
     if cache_folder:
         cache = FeatureCache(cache_folder, {"d": model_fingerprint(model)})
-    extractor = Extractor(
-        lambda x: {"d": model(x, training=False)}, paths, FLAGS.batch_pixels, progress=False
-    )
+    engine = as_engine(lambda x: {"d": model(x, training=False)})
+    options = {"batch_pixels": FLAGS.batch_pixels, "progress": False}
     before = resident_mib()
-    rows = extractor.extract(FLAGS.size, cache)["d"]
+    rows = extract_features(engine, paths, [FLAGS.size], cache, **options)[FLAGS.size]["d"]
     total = sum(float(rows[start : start + 256].sum()) for start in range(0, count, 256))
     print(json.dumps({"before": before, "peak": peak_mib(), "sum": total}))
 

@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from darac_tf import cli
 from darac_tf.data.images import images_below
-from darac_tf.describing.extraction import Extractor
+from darac_tf.describing.extraction import extract_features
 from darac_tf.engines import EngineSettings, make_engine
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
@@ -66,7 +66,7 @@ def by_images(describe):
         places = np.arange(count) * max(len(files) // count, 1) % len(files)
         paths = np.array(files)[places]
         started = time.perf_counter()
-        Extractor(describe, paths, progress=False).extract(FLAGS.image_size)
+        extract_features(describe, paths, [FLAGS.image_size], progress=False)
         found[count] = time.perf_counter() - started
     return found
 

@@ -17,8 +17,7 @@ from absl import flags
 from darac_tf import cli
 from darac_tf.data import load_dataset
 from darac_tf.data.images import decode_image, images_below, resize_long_side
-from darac_tf.describing.combination import combine_resolutions
-from darac_tf.describing.extraction import Extractor
+from darac_tf.describing.extraction import extract_features
 from darac_tf.describing.sizes import parse_sizes
 from darac_tf.describing.vectors import Vectors
 from darac_tf.engines.openvino_engine import OpenVINOEngine
@@ -63,15 +62,12 @@ def calibration_images():
 
 def described(engine, task, sizes):
     """`({name: vectors}, processor seconds)`."""
-    extractor = Extractor(engine, task.images, progress=False)
-    extractor.extract(32)  # compiles what is left to compile
+    # The first compiles what is left to compile.
+    extract_features(engine, task.images, [32], progress=False)
     started = time.process_time()
-    found = extractor.extract_all(sizes)
+    features = extract_features(engine, task.images, sizes, progress=False)
     seconds = time.process_time() - started
-    names = found[sizes[0]]
-    return {
-        n: np.asarray(combine_resolutions([found[s][n] for s in sizes])) for n in names
-    }, seconds
+    return {name: np.asarray(features.vectors(name)) for name in features[sizes[0]]}, seconds
 
 
 def main():

@@ -19,8 +19,7 @@ from PIL import Image
 
 from darac_tf import cli
 from darac_tf.data import load_dataset
-from darac_tf.describing.combination import combine_resolutions
-from darac_tf.describing.extraction import Extractor
+from darac_tf.describing.extraction import extract_features
 from darac_tf.engines import PRECISIONS, EngineSettings, make_engine
 from darac_tf.models import build_descriptor
 from darac_tf.models.descriptor import POOLING_LAYER, backbone_of
@@ -61,9 +60,10 @@ def describe_in_turns(engine, paths, sizes):
     for repeat in range(1 + FLAGS.repeats):
         for way, scaled in enumerate((False, True)):
             started = time.perf_counter()
-            extractor = Extractor(engine, paths, progress=False, scaled_decoding=scaled)
-            found = extractor.extract_all(sizes)
-            vectors[way] = np.asarray(combine_resolutions([own[""] for own in found.values()]))
+            features = extract_features(
+                engine, paths, sizes, progress=False, scaled_decoding=scaled
+            )
+            vectors[way] = np.asarray(features.vectors(""))
             if repeat:
                 seconds[way].append((time.perf_counter() - started) / len(paths))
     return np.array(seconds), vectors

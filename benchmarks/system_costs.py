@@ -43,19 +43,17 @@ def global_system(system, paths):
     """`(describe all, bytes an image, compare two)` of a global descriptor."""
     import numpy as np
 
-    from darac_tf.describing.combination import combine_resolutions
-    from darac_tf.describing.extraction import Extractor
+    from darac_tf.describing.extraction import extract_features
     from darac_tf.describing.sizes import parse_sizes
+    from darac_tf.engines import as_engine
     from darac_tf.models import build_descriptor
 
     model = build_descriptor(FLAGS.backbone, FLAGS.backbone_weights, system.train["pooling"])
     sizes = parse_sizes(system.eval["resolutions"][0])
-    extractor = Extractor(lambda x: {"": model(x, training=False)}, paths, progress=False)
+    engine = as_engine(lambda x: {"": model(x, training=False)})
 
     def describe():
-        found = extractor.extract_all(sizes)
-        parts = [np.asarray(found[size][""]) for size in sizes]
-        return np.asarray(combine_resolutions(parts))
+        return np.asarray(extract_features(engine, paths, sizes, progress=False).vectors(""))
 
     vectors = np.random.default_rng(0).random((1000, model.output_shape[-1]), np.float32)
     return describe, vectors[0].nbytes, lambda: vectors @ vectors[0], len(vectors)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from darac_tf.data import load_dataset
-from darac_tf.describing.combination import combine_resolutions
-from darac_tf.describing.extraction import Extractor
+from darac_tf.describing.extraction import extract_features
 from darac_tf.describing.sources import load_sources
+from darac_tf.engines import as_engine
 from darac_tf.evaluation.evaluator import Settings, evaluate
 from darac_tf.evaluation.task import labelled_task
 from darac_tf.export import export_saved_model
@@ -33,9 +33,9 @@ def test_the_export_gives_the_evaluations_vectors(shared_data, tmp_path):
     model = build_descriptor(str(shared_data / WEIGHTS))
     paths = load_dataset("csv", shared_data / "images" / "buildings").paths[:12]
     resolutions = (299, 540)
-    extractor = Extractor(lambda x: {"d": model(x, training=False)}, paths, progress=False)
-    expected = combine_resolutions([extractor.extract(side)["d"] for side in resolutions])
+    engine = as_engine(lambda x: {"d": model(x, training=False)})
+    expected = extract_features(engine, paths, resolutions, progress=False).vectors("d")
     export_saved_model(model, tmp_path / "1", resolutions)
     served = serve_elsewhere(tmp_path / "1", list(map(str, paths)), tmp_path)
-    np.testing.assert_allclose(served, expected, atol=1e-5)
-    assert extractor.traces == 1
+    np.testing.assert_allclose(served, expected[:], atol=1e-5)
+    assert engine.traces == 1

@@ -6,9 +6,7 @@ import tensorflow as tf
 from benchmarks.peers.contest import needed
 from benchmarks.peers.whitening import random_whitening
 from darac_tf.data.images import decode_image, resize_long_side
-from darac_tf.describing.combination import combine_resolutions, whitening_layer
-from darac_tf.describing.extraction import Extractor
-from darac_tf.describing.sizes import as_size
+from darac_tf.describing.extraction import extract_features
 from darac_tf.engines import EngineSettings, as_engine, make_engine
 from darac_tf.models import build_descriptor
 from darac_tf.models.descriptor import POOLING_LAYER, backbone_of
@@ -24,19 +22,19 @@ class Extraction:
         network, preprocessing = backbone_of(model)
         poolings = {"": model.get_layer(POOLING_LAYER)}
         describe = make_engine(EngineSettings(engine, precision), network, preprocessing, poolings)
-        self._extractors = {}
-        self._make = lambda count: Extractor(
-            as_engine(describe), np.array(paths[:count]), batch_pixels, progress=False
-        )
-        channels = model.output_shape[-1]
-        self._whitening = whitening_layer(random_whitening(channels), channels)
+        self._describe = as_engine(describe)
+        self._paths, self._batch_pixels = np.array(paths), batch_pixels
+        self._whitening = random_whitening(model.output_shape[-1])
 
     def run(self, sizes, count):
-        if count not in self._extractors:
-            self._extractors[count] = self._make(count)
-        found = self._extractors[count].extract_all(sizes)
-        vectors = combine_resolutions([found[as_size(size)][""] for size in sizes])
-        return np.asarray(self._whitening(vectors))
+        features = extract_features(
+            self._describe,
+            self._paths[:count],
+            sizes,
+            batch_pixels=self._batch_pixels,
+            progress=False,
+        )
+        return np.asarray(features.vectors("").whitened(self._whitening))
 
 
 class Bare:

@@ -4,11 +4,9 @@ from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
-from tqdm import tqdm
 
-from darac_tf.data.images import crop, decode_image, resize, stored_size, turn
+from darac_tf.data.images import crop, decode_image, decoding_failure, resize, turn
 from darac_tf.data.scaled_decoding import decode_scaled
-from darac_tf.errors import UserError
 from darac_tf.threads import CORES
 
 # Most images that are described together.
@@ -85,30 +83,6 @@ class ShapeBatches(NamedTuple):
     shapes: np.ndarray
 
 
-def stored_sizes(paths, progress=True, failures=None):
-    """`(images, 2)` heights and widths of image files, read from their headers.
-
-    Args:
-        paths: Paths of image files.
-        progress: Whether to show a progress bar.
-        failures: Dictionary that collects index and reason of images that cannot be read, whose
-            size is then 0 x 0; None raises for the first.
-
-    Raises:
-        UserError: For an image that cannot be read, without `failures`.
-    """
-    bar = tqdm(paths, "headers", unit=" images", disable=not progress or len(paths) < 1000)
-    sizes = np.zeros((len(paths), 2), np.int64)
-    for index, path in enumerate(bar):
-        try:
-            sizes[index] = stored_size(path)
-        except UserError as error:
-            if failures is None:
-                raise
-            failures[index] = str(error)
-    return sizes
-
-
 def batch_by_shape(shapes, batch_pixels):
     """Groups images by their shapes after the resizes, so that batches fill without padding.
 
@@ -131,23 +105,76 @@ def batch_by_shape(shapes, batch_pixels):
     return ShapeBatches(order, batch, np.bincount(batch), ordered)
 
 
-def description_batches(paths, views, plan):
+class SizedBatch(NamedTuple):
+    """Images of one shape at several sizes; or images that can't be read.
+
+    Attributes:
+        places: int64 `(b,)`, which images; none where some can't be read.
+        pixels: A float32 tensor `(b, height, width, 3)` in [0, 255] for each size.
+        failures: Dictionary of place to reason, a line that names the file.
+    """
+
+    places: np.ndarray
+    pixels: tuple
+    failures: dict
+
+
+def sized_batches(views, places, sizes, batch_pixels):
+    """Decodes images once, and gives them at several sizes, those of one shape together.
+
+    Args:
+        views: `Views`.
+        places: int `(n,)`, which of the images.
+        sizes: Sequence of `sizes.LongSide` and `sizes.Factor`.
+        batch_pixels: Most pixels in a batch, over all sizes; one image is always taken.
+
+    Yields:
+        `SizedBatch`. Where images can't be read, or aren't of the size that their header has, one
+        that names them; the others of their batch follow.
+    """
+    while len(places):
+        sides = views.shapes[places].T
+        shapes = [np.stack(size.planned_size(*sides), axis=1) for size in sizes]
+        plan = batch_by_shape(np.stack(shapes, axis=1), batch_pixels)
+        plan = plan._replace(order=places[plan.order])
+        batches = iter(description_batches(views, plan))
+        places = places[:0]
+        for start, count in zip(np.cumsum(plan.sizes) - plan.sizes, plan.sizes, strict=True):
+            try:
+                indices, pixels = next(batches)
+            except tf.errors.OpError:
+                # Batches come in the order of the plan, so the bad image is in this one.
+                failures = _failures(views, plan.order[start : start + count])
+                if not failures:
+                    raise
+                places = plan.order[start:]
+                places = places[~np.isin(places, list(failures))]
+                yield SizedBatch(np.empty(0, np.int64), (), failures)
+                break
+            yield SizedBatch(indices.numpy(), pixels, {})
+
+
+def _failures(views, places):
+    reasons = {int(p): decoding_failure(views.paths[p], views.stored[p]) for p in places}
+    return {place: reason for place, reason in reasons.items() if reason}
+
+
+def description_batches(views, plan):
     """Images that are decoded once, cropped, turned, and resized to each size, batched by shape.
 
     No step holds more than a few batches.
 
     Args:
-        paths: String array `(images,)`.
         views: `Views` of them.
         plan: `ShapeBatches`, whose order may leave images out.
 
     Returns:
-        Dataset of `(indices (b,), pixels)` in the order of the plan, where pixels is a tuple of
+        Dataset of `(places (b,), pixels)` in the order of the plan, where pixels is a tuple of
         float32 `(b, height, width, 3)` in [0, 255], one for each size. An image that decodes to
         another size than its header has is an error of its batch.
     """
     boxes, shapes = views.decoded()
-    all_paths, batch_sizes = tf.constant(paths), tf.constant(plan.sizes)
+    all_paths, batch_sizes = tf.constant(views.paths), tf.constant(plan.sizes)
     boxes = None if boxes is None else tf.constant(boxes)
     shapes = tf.constant(shapes, tf.int32)
     turns = None if views.turns is None else tf.constant(views.turns, tf.int32)

@@ -3,8 +3,11 @@
 from typing import NamedTuple
 
 import numpy as np
+from tqdm import tqdm
 
-from darac_tf.data.scaled_decoding import scaled_side
+from darac_tf.data.image_list import ImageList
+from darac_tf.data.images import stored_size
+from darac_tf.data.scaled_decoding import are_jpeg, decoding_ratios, scaled_side
 from darac_tf.errors import UserError
 
 # Boxes may overshoot the image by a few pixels; a box that lies further outside was drawn on an
@@ -16,6 +19,9 @@ class Views(NamedTuple):
     """What is seen of each image.
 
     Attributes:
+        paths: String array `(images,)`.
+        stored: int64 `(images, 2)`, heights and widths that the files' headers give; 0 x 0 for
+            those that can't be read.
         boxes: int64 `(images, 4)`, `xmin, ymin, xmax, ymax` in pixels of the stored image, where
             whole images have `0, 0, width, height`; None where all are whole.
         turns: int64 `(images,)`, quarter turns counter-clockwise after the crop, 0..3; None where
@@ -25,6 +31,8 @@ class Views(NamedTuple):
             (`scaled_decoding`), 1 for those with a box; None where all are decoded as they are.
     """
 
+    paths: np.ndarray
+    stored: np.ndarray
     boxes: np.ndarray | None
     turns: np.ndarray | None
     shapes: np.ndarray
@@ -37,6 +45,71 @@ class Views(NamedTuple):
         ratios = self.ratios[:, np.newaxis]
         boxes = None if self.boxes is None else scaled_side(self.boxes, ratios)
         return boxes, scaled_side(self.shapes, ratios)
+
+    def scaled(self, sizes):
+        """The same views, with JPEGs without a box decoded as small as these sizes allow.
+
+        Args:
+            sizes: Sizes that images are resized to (`describing.sizes`).
+        """
+        ratios = decoding_ratios(np.maximum(self.stored, 1), sizes)
+        ratios[~are_jpeg(self.paths)] = 1
+        ratios[~self.is_whole()] = 1
+        return self._replace(ratios=ratios)
+
+    def is_whole(self):
+        """bool `(images,)`: which images are looked at without a box, or in a box of all."""
+        if self.boxes is None:
+            return np.ones(len(self.paths), bool)
+        return (self.boxes == _whole_boxes(self.stored)).all(axis=1)
+
+
+def read_views(images, progress=True, skip_bad=False):
+    """Reads the headers of images, and plans what is seen of them.
+
+    Args:
+        images: `ImageList`, or a string array `(images,)` of paths of whole images.
+        progress: Whether to show a progress bar.
+        skip_bad: Whether images whose header can't be read are listed, instead of refused.
+
+    Returns:
+        Tuple of `Views`, and a dictionary of place to reason of images that can't be read.
+
+    Raises:
+        UserError: If a box is empty or outside its image, or without `skip_bad` for an image that
+            can't be read.
+    """
+    if not isinstance(images, ImageList):
+        images = ImageList(np.asarray(images))
+    stored, failures = stored_sizes(images.paths, progress, skip_bad)
+    return plan_views(images, stored), failures
+
+
+def stored_sizes(paths, progress=True, skip_bad=False):
+    """Heights and widths of image files, read from their headers.
+
+    Args:
+        paths: `(images,)` paths of image files.
+        progress: Whether to show a progress bar.
+        skip_bad: Whether images that can't be read have a size of 0 x 0, instead of being refused.
+
+    Returns:
+        Tuple of int64 `(images, 2)`, and a dictionary of place to reason of images that can't be
+        read.
+
+    Raises:
+        UserError: For an image that can't be read, without `skip_bad`.
+    """
+    bar = tqdm(paths, "headers", unit=" images", disable=not progress or len(paths) < 1000)
+    sizes, failures = np.zeros((len(paths), 2), np.int64), {}
+    for place, path in enumerate(bar):
+        try:
+            sizes[place] = stored_size(path)
+        except UserError as error:
+            if not skip_bad:
+                raise
+            failures[place] = str(error)
+    return sizes, failures
 
 
 def plan_views(images, sizes):
@@ -58,7 +131,8 @@ def plan_views(images, sizes):
         ValueError: If boxes or turns are not one for each image.
     """
     _check_lengths(images)
-    shapes = np.array(sizes, np.int64)
+    stored = np.array(sizes, np.int64)
+    shapes = stored
     boxes, turns = None, None
     if images.boxes is not None and not np.isnan(images.boxes).any(axis=1).all():
         boxes = _pixel_boxes(np.asarray(images.boxes, np.float64), shapes)
@@ -67,7 +141,7 @@ def plan_views(images, sizes):
     if images.turns is not None and np.any(images.turns):
         turns = np.asarray(images.turns, np.int64) % 4
         shapes = np.where((turns % 2 == 1)[:, None], shapes[:, ::-1], shapes)
-    return Views(boxes, turns, shapes)
+    return Views(np.asarray(images.paths), stored, boxes, turns, shapes)
 
 
 def _check_lengths(images):
@@ -80,11 +154,13 @@ def _check_lengths(images):
 
 
 def _pixel_boxes(boxes, sizes):
-    whole = np.zeros((len(boxes), 4), np.int64)
-    whole[:, 2:] = sizes[:, ::-1]
-    is_whole = np.isnan(boxes).any(axis=1)
-    rounded = np.rint(np.where(is_whole[:, None], 0.0, boxes)).astype(np.int64)
-    return np.where(is_whole[:, None], whole, rounded)
+    is_whole = np.isnan(boxes).any(axis=1)[:, None]
+    rounded = np.rint(np.where(is_whole, 0.0, boxes)).astype(np.int64)
+    return np.where(is_whole, _whole_boxes(sizes), rounded)
+
+
+def _whole_boxes(sizes):
+    return np.pad(sizes[:, ::-1], [(0, 0), (2, 0)])
 
 
 def _check_boxes(images, boxes, sizes):

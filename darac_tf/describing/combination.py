@@ -16,7 +16,7 @@ _NEGATIVE = (
 
 
 def combine_resolutions(descriptors, mode="sum", exponent=None):
-    """Combines the unit vectors of one image at several resolutions into one unit vector.
+    """Combines the unit vectors of each image at several resolutions into one unit vector.
 
     With x_1..x_k the L2-normalised descriptors of an image, each component apart:
 
@@ -25,16 +25,16 @@ def combine_resolutions(descriptors, mode="sum", exponent=None):
       sum, and is computed as such.
     - "gmean": `L2((mean(x^p))^(1/p))` with p = `exponent`. It is the sum for p = 1, and nears the
       largest of the values as p grows. Powers of negative values are not defined, so they are
-      refused; in a graph that fails when it runs, with the same message.
+      refused.
 
     Args:
-        descriptors: Non-empty list of tensors or arrays `(batch, channels)`, one a resolution.
+        descriptors: Non-empty list of arrays `(images, channels)`, one a resolution.
         mode: One of `COMBINATIONS`.
         exponent: p of "gmean", at least 1; None gives 3, the usual start of GeM's p. The source
             takes the network's learned p.
 
     Returns:
-        float32 tensor `(batch, channels)` of unit vectors; zero where all x are zero.
+        float32 array `(images, channels)` of unit vectors; zero where all x are zero.
 
     Raises:
         UserError: If "gmean" meets a negative value.
@@ -43,44 +43,83 @@ def combine_resolutions(descriptors, mode="sum", exponent=None):
     Source: sum: DARAC (arXiv 1909.09420), multi-resolution; generalised mean: Radenovic, Tolias,
     Chum, "Fine-tuning CNN image retrieval with no human annotation", 2018, multi-scale.
     """
-    _check_arguments(descriptors, mode, exponent)
-    units = [l2_normalize(vectors) for vectors in descriptors]
-    if mode == "gmean":
-        p = DEFAULT_EXPONENT if exponent is None else float(exponent)
-        return l2_normalize(_generalised_mean(tf.stack(units), p))
-    return l2_normalize(tf.add_n(units))
-
-
-def _generalised_mean(units, p):
-    """`(resolutions, batch, channels)` to `(batch, channels)`, up to the factor k^(1/p)."""
-    is_allowed = tf.logical_not(tf.reduce_any(units < 0))  # NaN is not for here to refuse
-    if tf.executing_eagerly() and not is_allowed:
+    p = _checked_exponent(descriptors, mode, exponent)
+    units = [_unit(np.asarray(x, np.float32)) for x in descriptors]
+    if mode != "gmean":
+        return _unit(sum(units[1:], units[0]))
+    if any((x < 0).any() for x in units):  # NaN is not for here to refuse
         raise UserError(_NEGATIVE)
+    # The largest is taken out: x^p alone leaves float32's range for p of 20 or so.
+    largest = np.maximum.reduce(units)
+    scale = np.where(largest == 0, np.float32(1), largest)
+    powers = sum((x / scale) ** p for x in units)
+    return _unit(largest * powers ** (1 / p))
+
+
+def combine_tensors(descriptors, mode="sum", exponent=None):
+    """`combine_resolutions` in TensorFlow, for graphs that are exported.
+
+    Args:
+        descriptors: Non-empty list of tensors `(batch, channels)`, one a resolution.
+        mode: See `combine_resolutions`.
+        exponent: See `combine_resolutions`.
+
+    Returns:
+        float32 tensor `(batch, channels)`. Negative values for "gmean" fail when the graph runs.
+    """
+    p = _checked_exponent(descriptors, mode, exponent)
+    units = [l2_normalize(vectors) for vectors in descriptors]
+    if mode != "gmean":
+        return l2_normalize(tf.add_n(units))
+    units = tf.stack(units)
+    is_allowed = tf.logical_not(tf.reduce_any(units < 0))
     with tf.control_dependencies([tf.debugging.Assert(is_allowed, [_NEGATIVE])]):
-        # The largest is taken out: x^p alone leaves float32's range for p of 20 or so.
         largest = tf.reduce_max(units, axis=0)
-    is_zero = largest == 0
-    ratios = units / tf.where(is_zero, 1.0, largest)
-    powers = tf.reduce_sum(ratios**p, axis=0)
-    return largest * tf.where(is_zero, 1.0, powers) ** (1.0 / p)
+    scale = tf.where(largest == 0, 1.0, largest)
+    powers = tf.reduce_sum((units / scale) ** p, axis=0)
+    # Its gradient is not asked for, so that 0^(1/p) does no harm.
+    return l2_normalize(largest * powers ** (1 / p))
 
 
-def _check_arguments(descriptors, mode, exponent):
+def _unit(x):
+    """As `layers.l2_normalize`: float32 rows of length 1, or of zeros."""
+    squares = np.square(x).sum(axis=1, keepdims=True)
+    is_zero = squares < np.finfo(np.float32).tiny
+    return x * np.where(is_zero, np.float32(0), 1 / np.sqrt(np.where(is_zero, 1, squares)))
+
+
+def _checked_exponent(descriptors, mode, exponent):
+    """p as a number; refuses bad arguments."""
     if not len(descriptors):
         raise ValueError(f"There must be at least one resolution. Received: {descriptors}")
     if mode not in COMBINATIONS:
         raise ValueError(f"mode must be one of {COMBINATIONS}. Received: {mode!r}")
     if exponent is None:
-        return
+        return DEFAULT_EXPONENT
     if mode != "gmean":
         raise ValueError(f'exponent is for the mode "gmean" only. Received: {mode!r}, {exponent}')
     # Below 1, k^(1/p) leaves float32's range, and no source uses such p.
     if not 1 <= exponent < np.inf:
         raise ValueError(f"exponent must be finite and at least 1. Received: {exponent}")
+    return float(exponent)
 
 
-def whitening_layer(whitening, channels):
-    """The `PCAWhitening` layer of a fitted whitening, of whatever kind.
+def whiten(descriptors, mean, projection):
+    """`L2(P (x - mean))` of each row, as the layer `PCAWhitening` computes it.
+
+    Args:
+        descriptors: float32 `(images, channels)`.
+        mean: float32 `(channels,)`.
+        projection: float32 `(dim, channels)` P.
+
+    Returns:
+        float32 `(images, dim)` of unit vectors.
+    """
+    return _unit((descriptors - mean) @ projection.T)
+
+
+def whitening_arrays(whitening, channels):
+    """Mean and projection of a fitted whitening, of whatever kind, as float32.
 
     Args:
         whitening: `whitening.Whitening`.
@@ -95,5 +134,9 @@ def whitening_layer(whitening, channels):
             f"the whitening is for descriptors of {expected} dimensions, and these have "
             f"{channels}: fit it with the same model"
         )
-    mean, projection = (np.asarray(x, np.float32) for x in (whitening.mean, whitening.projection))
-    return PCAWhitening.from_arrays(mean, projection)
+    return tuple(np.asarray(x, np.float32) for x in (whitening.mean, whitening.projection))
+
+
+def whitening_layer(whitening, channels):
+    """The `PCAWhitening` layer of a fitted whitening; see `whitening_arrays`."""
+    return PCAWhitening.from_arrays(*whitening_arrays(whitening, channels))

@@ -48,12 +48,31 @@ class FeatureCache:
         self._fingerprints = dict(fingerprints)
         self._notes = dict(notes or {})
 
+    def open(self, sizes, pixels_version, views, usable, progress=True):
+        """Opens the tables of some sizes for some images.
+
+        Args:
+            sizes: Sequence of `sizes.LongSide` and `sizes.Factor`.
+            pixels_version: `data.images.PIXELS_VERSION`, or a text that tells other pixels.
+            views: `Views` of the images.
+            usable: bool `(images,)`, False for images that can't be read.
+            progress: Whether to show a progress bar.
+
+        Returns:
+            `OpenCache`.
+
+        Raises:
+            UserError: If a table is damaged, or an image can't be read.
+        """
+        tables = {size: self.tables(size, pixels_version) for size in sizes}
+        return OpenCache(tables, _keys(views, usable, progress))
+
     def tables(self, size, pixels_version):
         """Opens the tables of one size.
 
         Args:
             size: `sizes.LongSide` or `sizes.Factor`.
-            pixels_version: `data.images.PIXELS_VERSION`, or a text that tells other pixels.
+            pixels_version: As of `open`.
 
         Returns:
             Dictionary of descriptor name to `FeatureTable`; names of one fingerprint share it.
@@ -71,33 +90,82 @@ class FeatureCache:
         return {name: tables[own] for name, own in self._fingerprints.items()}
 
 
-def missing_keys(tables, keys):
-    """Which keys one of the tables lacks, bool `(n,)`."""
-    lacking = np.zeros(len(keys), bool)
-    for table in one_name_each(tables).values():
-        lacking |= table.find(keys) < 0
-    return lacking
+class OpenCache:
+    """What a cache has of a list of images, and where more of it goes.
 
-
-def one_name_each(tables):
-    """A dictionary of tables, without further names of the same table."""
-    first = {}
-    for name, table in tables.items():
-        first.setdefault(id(table), (name, table))
-    return dict(first.values())
-
-
-@contextlib.contextmanager
-def writing(tables):
-    """Lets the block append to all tables of a dictionary.
-
-    Raises:
-        UserError: If another process writes to one of them.
+    Args:
+        tables: Dictionary of size to dictionaries of name to `FeatureTable`.
+        keys: uint8 `(images, 24)`, which rows are those of the images.
     """
-    with contextlib.ExitStack() as stack:
-        for table in one_name_each(tables).values():
-            stack.enter_context(table.writing())
-        yield
+
+    def __init__(self, tables, keys):
+        self.sizes = list(tables)
+        self._tables = tables
+        self._keys = keys
+
+    def missing(self, usable):
+        """bool `(images, sizes)`: sizes that a table lacks, of one usable image for each key."""
+        lacking = np.zeros((len(self._keys), len(self.sizes)), bool)
+        for column, size in enumerate(self.sizes):
+            for table in self._distinct(size).values():
+                lacking[:, column] |= table.find(self._keys) < 0
+        candidates = np.flatnonzero(lacking.any(axis=1) & usable)
+        _, first = np.unique(self._keys[candidates], axis=0, return_index=True)
+        missing = np.zeros_like(lacking)
+        missing[candidates[first]] = lacking[candidates[first]]
+        return missing
+
+    @contextlib.contextmanager
+    def writing(self):
+        """Lets the block `put`.
+
+        Raises:
+            UserError: If another process writes to one of the tables.
+        """
+        with contextlib.ExitStack() as stack:
+            for size in self.sizes:
+                for table in self._distinct(size).values():
+                    stack.enter_context(table.writing())
+            yield
+
+    def put(self, size, places, descriptors):
+        """Adds rows of images that `missing` has named: `{name: float32 (b, channels)}`."""
+        absent = sorted(set(self._tables[size]) - set(descriptors))
+        if absent:
+            raise ValueError(
+                f"The cache has fingerprints of descriptors that are not made. Received: {absent}"
+            )
+        keys = self._keys[places]
+        for name, table in self._distinct(size).items():
+            new = table.find(keys) < 0
+            table.append(keys[new], descriptors[name][new])
+
+    def descriptors(self, usable):
+        """`{size: {name: CachedRows of the images}}`, zeros for those that aren't usable."""
+        return {
+            size: {
+                name: CachedRows(table.rows(), np.where(usable, table.find(self._keys), -1))
+                for name, table in tables.items()
+            }
+            for size, tables in self._tables.items()
+        }
+
+    def _distinct(self, size):
+        """The tables of a size by one name each, where several share one."""
+        names = {id(table): name for name, table in reversed(self._tables[size].items())}
+        return {name: self._tables[size][name] for name in names.values()}
+
+
+def _keys(views, usable, progress):
+    """Keys of images, uint8 `(images, 24)`; of those that can't be read zeros."""
+    boxes, turns = views.boxes, views.turns
+    if boxes is None:
+        boxes = np.concatenate([np.zeros_like(views.stored), views.stored[:, ::-1]], axis=1)
+    if turns is None:
+        turns = np.zeros(len(views.paths), np.int64)
+    keys = np.zeros((len(views.paths), KEY_BYTES), np.uint8)
+    keys[usable] = image_keys(views.paths[usable], boxes[usable], turns[usable], progress)
+    return keys
 
 
 def image_keys(paths, boxes, turns, progress=True):

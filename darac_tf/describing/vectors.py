@@ -2,14 +2,15 @@
 
 import numpy as np
 
-from darac_tf.describing.combination import combine_resolutions, whitening_layer
+from darac_tf.describing.combination import combine_resolutions, whiten, whitening_arrays
 
 
 class Vectors:
     """Descriptors of several resolutions combined, and whitened if wanted, without a copy of all.
 
     Reads like a float32 array `(images, dim)`: `shape`, `dtype`, `len`, and indexing by a slice or
-    an integer array along the first axis, which gives a new array of unit vectors.
+    an integer array along the first axis, which gives a new array of unit vectors. It is computed
+    by NumPy alone, so that many threads may read at once.
 
     Args:
         parts: Non-empty list of array-likes `(images, channels)`, one a resolution.
@@ -27,9 +28,9 @@ class Vectors:
         self._combination = (mode, exponent)
         self._whitening = whitening
         self._rows = np.arange(parts[0].shape[0]) if rows is None else np.asarray(rows)
-        channels, self._layer = parts[0].shape[1], None
+        channels, self._arrays = parts[0].shape[1], None
         if whitening is not None:
-            self._layer = whitening_layer(whitening, channels)
+            self._arrays = whitening_arrays(whitening, channels)
             channels = whitening.projection.shape[0]
         self.shape = (len(self._rows), channels)
 
@@ -41,17 +42,16 @@ class Vectors:
         if not len(rows):
             return np.empty((0, self.shape[1]), np.float32)
         combined = combine_resolutions([part[rows] for part in self._parts], *self._combination)
-        return (combined if self._layer is None else self._layer(combined)).numpy()
+        return combined if self._arrays is None else whiten(combined, *self._arrays)
 
     def __array__(self, dtype=None, copy=None):
         if copy is False:
             raise ValueError("Vectors are computed when they are read. Received: copy=False")
         return self[:].astype(dtype or self.dtype, copy=False)
 
-    def settled(self):
+    def in_memory(self):
         """These vectors as one array, where all that they are made of is in memory; else self."""
-        in_memory = all(type(part) is np.ndarray for part in self._parts)
-        return self[:] if in_memory else self
+        return self[:] if all(type(part) is np.ndarray for part in self._parts) else self
 
     def of(self, rows):
         """The same vectors of some of the images, `(len(rows),)`."""

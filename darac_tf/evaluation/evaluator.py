@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from darac_tf.describing.extraction import DEFAULT_BATCH_PIXELS, Extractor
+from darac_tf.describing.extraction import DEFAULT_BATCH_PIXELS, extract_features
 from darac_tf.describing.feature_cache import FeatureCache
 from darac_tf.describing.sizes import LongSide
-from darac_tf.describing.vectors import Vectors
 from darac_tf.evaluation.local import LocalSource
 from darac_tf.evaluation.task import Task
 from darac_tf.evaluation.whitening_source import WhiteningSource
@@ -34,7 +33,7 @@ class Settings:
         batch_pixels: Most pixels in a batch.
         cache_dir: Folder of kept descriptors (`FeatureCache`), or None for none.
         skip_bad: Rank images that can't be read last instead of refusing them.
-        scaled_decoding: See `extraction.Extractor`.
+        scaled_decoding: See `extraction.extract_features`.
         local: `local.LocalSource` that re-ranks, where `ranking.rerank` is `"local"`.
     """
 
@@ -95,13 +94,13 @@ def _evaluate(sources, task, settings, note):
     notes = (_SCALED,) if settings.scaled_decoding else ()
     of_whitened = (*notes, note) if note else notes
     for source in sources:
-        tested = _Described(source, task.images, settings)
+        tested = _described(source, task.images, settings)
         fitted = None
         if settings.whitening and settings.whitening.images is not None:
-            fitted = _Described(source, settings.whitening.images, settings)
+            fitted = _described(source, settings.whitening.images, settings)
         for name in source.names:
             for sizes in settings.resolutions:
-                vectors = tested.vectors(name, sizes)
+                vectors = _vectors(tested, name, sizes, settings)
                 yield _measure(name, sizes, vectors, None, tested, task, settings, notes)
                 if settings.whitening:
                     whitening = _whitening(name, sizes, fitted, settings)
@@ -111,45 +110,39 @@ def _evaluate(sources, task, settings, note):
                     )
 
 
-class _Described:
-    """Descriptors of a list of images by one source, made when they are first asked for."""
+def _described(source, images, settings):
+    """`Features` of a list of images by one source, at all sizes."""
+    cache = None
+    if settings.cache_dir:
+        cache = FeatureCache(settings.cache_dir, source.fingerprints())
+    return extract_features(
+        source.describe,
+        images,
+        [size for setting in settings.resolutions for size in setting],
+        cache,
+        batch_pixels=settings.batch_pixels,
+        skip_bad=settings.skip_bad,
+        scaled_decoding=settings.scaled_decoding,
+    )
 
-    def __init__(self, source, images, settings):
-        self._settings = settings
-        self.extractor = Extractor(
-            source.describe,
-            images,
-            settings.batch_pixels,
-            skip_bad=settings.skip_bad,
-            scaled_decoding=settings.scaled_decoding,
-        )
-        self._cache = None
-        if settings.cache_dir:
-            self._cache = FeatureCache(settings.cache_dir, source.fingerprints())
-        sizes = [size for setting in settings.resolutions for size in setting]
-        self._found = self.extractor.extract_all(sizes, self._cache)
 
-    def vectors(self, name, sizes):
-        """`Vectors` of one descriptor; arrays in memory are combined at once."""
-        parts = [self._found[size][name] for size in sizes]
-        combination = (self._settings.combination, self._settings.exponent)
-        vectors = Vectors(parts, *combination)
-        return vectors if self._cache else Vectors([np.asarray(vectors)])
+def _vectors(features, name, sizes, settings):
+    return features.vectors(name, sizes, settings.combination, settings.exponent)
 
 
 def _whitening(name, sizes, fitted, settings):
     if fitted is None:
         return settings.whitening.loaded
-    rows = np.flatnonzero(fitted.extractor.usable)
-    return settings.whitening.fit(fitted.vectors(name, sizes), rows, name, sizes)
+    rows = np.flatnonzero(fitted.usable)
+    vectors = _vectors(fitted, name, sizes, settings)
+    return settings.whitening.fit(vectors, rows, name, sizes)
 
 
-def _measure(name, sizes, vectors, whitening, described, task, settings, notes):
-    extractor = described.extractor
-    rankings = rank(vectors, task, settings.ranking, extractor.usable)
+def _measure(name, sizes, vectors, whitening, features, task, settings, notes):
+    rankings = rank(vectors, task, settings.ranking, features.usable)
     if settings.ranking.rerank == "local":
         rankings = settings.local.reranked(rankings, settings.ranking.rerank_depth)
-    skipped = [{"path": path, "reason": why} for _, path, why in extractor.skipped]
+    skipped = [{"path": path, "reason": why} for _, path, why in features.skipped]
     return measured_row(
         name, vectors.shape[1], sizes, rankings, whitening, task, settings, notes, skipped
     )

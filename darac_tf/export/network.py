@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.describing.combination import combine_resolutions
+from darac_tf.describing.combination import combine_tensors
 from darac_tf.errors import UserError
 from darac_tf.export.windows import BATCH_PIXELS, in_steps, window_capacity
 
@@ -123,7 +123,7 @@ class Describer(tf.Module):
         """
         of_network, of_whitening = weights
         described = [self.network(pixels, of_network) for pixels in sized_pixels]
-        vectors = combine_resolutions(described, *self._combination)
+        vectors = combine_tensors(described, *self._combination)
         return vectors if self.whitening is None else self.whitening(vectors, of_whitening)
 
 

@@ -8,8 +8,7 @@ import tensorflow as tf
 
 from darac_tf.data import load_dataset
 from darac_tf.data.images import IMAGE_SUFFIXES, images_below
-from darac_tf.describing.combination import combine_resolutions, whitening_layer
-from darac_tf.describing.extraction import Extractor
+from darac_tf.describing.extraction import extract_features
 from darac_tf.errors import UserError
 
 # Smallest cosines that are expected. bfloat16 keeps 8 bits of a weight, and whitening enlarges what
@@ -122,15 +121,17 @@ def verify_export(folder, model, settings, paths, threshold):
 
 def describe_with_source(model, settings, paths):
     """As eval.py describes: float32 `(images, dimension)`, and bool `(images,)` which it could."""
-    extractor = Extractor(
-        lambda pixels: {"": model(pixels, training=False)}, paths, progress=False, skip_bad=True
+    features = extract_features(
+        lambda pixels: {"": model(pixels, training=False)},
+        paths,
+        settings.resolutions,
+        progress=False,
+        skip_bad=True,
     )
-    found = extractor.extract_all(settings.resolutions)
-    described = [found[size][""] for size in settings.resolutions]
-    vectors = combine_resolutions(described, settings.combination, settings.exponent)
+    vectors = features.vectors("", None, settings.combination, settings.exponent)
     if settings.whitening is not None:
-        vectors = whitening_layer(settings.whitening, vectors.shape[-1])(vectors)
-    return vectors.numpy(), extractor.usable
+        vectors = vectors.whitened(settings.whitening)
+    return np.asarray(vectors), features.usable
 
 
 def describe_with_export(folder, paths):

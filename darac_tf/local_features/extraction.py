@@ -10,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from darac_tf.data.image_list import ImageList
 from darac_tf.data.images import (
     crop,
     decode_image,
@@ -19,8 +18,7 @@ from darac_tf.data.images import (
     scaled_size,
     turn,
 )
-from darac_tf.data.pipeline import stored_sizes
-from darac_tf.data.views import plan_views
+from darac_tf.data.views import read_views
 from darac_tf.describing.sizes import Factor, parse_sizes
 from darac_tf.errors import UserError
 from darac_tf.layers import PCAWhitening
@@ -69,16 +67,12 @@ class LocalExtractor:
     """
 
     def __init__(self, model, images, reduction=None, settings=None, progress=True, skip_bad=False):
-        if not isinstance(images, ImageList):
-            images = ImageList(np.asarray(images))
-        self.skipped = {}
         self._model = model
         self._settings = settings or ExtractionSettings()
-        self._paths = np.asarray(images.paths)
         self._skip_bad = skip_bad
         self._progress = progress
-        self._sizes = stored_sizes(self._paths, progress, self.skipped if skip_bad else None)
-        self._views = plan_views(images, self._sizes)
+        self._views, self.skipped = read_views(images, progress, skip_bad)
+        self._paths = self._views.paths
         self._channels = model.output_shape[0][-1]
         self._reduce = None if reduction is None else _reduction(reduction, self._channels)
         self.dim = self._channels if reduction is None else len(reduction.projection)
@@ -129,7 +123,7 @@ class LocalExtractor:
         try:
             image = decode_image(tf.io.read_file(str(self._paths[index])))
         except tf.errors.OpError as error:
-            reason = decoding_failure(self._paths[index], self._sizes[index])
+            reason = decoding_failure(self._paths[index], self._views.stored[index])
             if not self._skip_bad or reason is None:
                 raise UserError(reason or str(error)) from error
             self.skipped[index] = reason

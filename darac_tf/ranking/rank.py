@@ -98,7 +98,7 @@ def rank(vectors, task, settings, usable):
         UserError: If the settings don't fit each other, or a vector is not finite.
     """
     _check(settings)
-    database = vectors.of(np.arange(task.n_database)).settled()
+    database = vectors.of(np.arange(task.n_database)).in_memory()
     queries = np.asarray(vectors.of(task.queries))
     if settings.augmentation_n:
         database = augment_database(database, settings.augmentation_n)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from darac_tf.data.tuples import TupleSampler, draw_pairs, hardest_negatives
-from darac_tf.describing.extraction import Extractor
+from darac_tf.describing.extraction import extract_features
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 
@@ -94,9 +94,11 @@ class HardNegatives:
 
     def _describe(self, indices):
         """float32 `(len(indices), dim)`."""
-        extractor = Extractor(
+        size = self._config.image_size
+        features = extract_features(
             lambda pixels: {"": self._model(pixels, training=False)},
             self._images.paths[indices],
+            [size],
             batch_pixels=self._config.val_batch_pixels,
         )
-        return np.asarray(extractor.extract(self._config.image_size)[""])
+        return features[size][""]

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from darac_tf.describing.extraction import Extractor
-from darac_tf.describing.vectors import Vectors
+from darac_tf.describing.extraction import extract_features
+from darac_tf.engines import as_engine
 from darac_tf.evaluation.task import labelled_task
 from darac_tf.ranking.rank import RankingSettings, rank
 from darac_tf.reports.pictures import draw_rankings
@@ -32,19 +32,21 @@ class Validator:
         self.descriptors = None
         self._task = labelled_task(images)
         self._long_side = config.image_size
-        self._extractor = Extractor(
-            lambda pixels: {"": model(pixels, training=False)},
-            self._task.images,
-            batch_pixels=config.val_batch_pixels,
-            progress=False,
-        )
+        self._batch_pixels = config.val_batch_pixels
+        self._describe = as_engine(lambda pixels: {"": model(pixels, training=False)})
         self._rankings = self._ap = None
 
     def scores(self):
         """Dictionary of metric name to mean score in [0, 1]."""
-        self.descriptors = self._extractor.extract(self._long_side)[""]
-        vectors, usable = Vectors([self.descriptors]), self._extractor.usable
-        self._rankings = rank(vectors, self._task, RankingSettings(), usable)
+        features = extract_features(
+            self._describe,
+            self._task.images,
+            [self._long_side],
+            batch_pixels=self._batch_pixels,
+            progress=False,
+        )
+        self.descriptors = features[self._long_side][""]
+        self._rankings = rank(features.vectors(""), self._task, RankingSettings(), features.usable)
         scores = self._task.score(self._rankings.rows)
         self._ap = np.asarray(scores.per_query["ap"], np.float64)
         return scores.means

@@ -14,11 +14,10 @@ from darac_tf.data.labelled import read_folder
 from darac_tf.data.pipeline import (
     batch_by_shape,
     description_batches,
-    stored_sizes,
     training_batches,
 )
 from darac_tf.data.sampling import ClassBalancedSampler
-from darac_tf.data.views import plan_views
+from darac_tf.data.views import read_views, stored_sizes
 from darac_tf.errors import UserError
 from tests.helpers import write_collection
 
@@ -104,12 +103,12 @@ def test_no_tuner_holds_up_the_end(images):
     sampler = ClassBalancedSampler(images.labels, 3, 2, 0)
     training = training_batches(images, sampler, Augmentation(), 32, 0, 2, 0)
     views, plan = _plan(ImageList(images.paths), 40, batch_pixels=10**6)
-    for dataset in (training, description_batches(images.paths, views, plan)):
+    for dataset in (training, description_batches(views, plan)):
         assert dataset.options().autotune.enabled is False
 
 
 def _plan(images, long_side, batch_pixels):
-    views = plan_views(images, stored_sizes(images.paths, progress=False))
+    views, _ = read_views(images, progress=False)
     shapes = np.array([[scaled_size(*shape, long_side)] for shape in views.shapes.tolist()])
     return views, batch_by_shape(shapes, batch_pixels)
 
@@ -117,7 +116,7 @@ def _plan(images, long_side, batch_pixels):
 def test_description_batches_hold_every_image_once(images):
     views, plan = _plan(ImageList(images.paths), 40, batch_pixels=3 * 40 * 40)
     seen = []
-    for indices, (pixels,) in description_batches(images.paths, views, plan):
+    for indices, (pixels,) in description_batches(views, plan):
         assert max(pixels.shape[1:3]) == 40 and len(indices) == len(pixels)
         assert len(pixels) * pixels.shape[1] * pixels.shape[2] <= 3 * 40 * 40
         for index, image in zip(indices.numpy(), pixels.numpy(), strict=True):
@@ -134,7 +133,7 @@ def test_description_batches_crop_and_then_turn(images):
     turns = np.arange(len(images)) % 4
     chosen = ImageList(images.paths, boxes, turns)
     views, plan = _plan(chosen, 40, batch_pixels=3 * 40 * 40)
-    for indices, (pixels,) in description_batches(images.paths, views, plan):
+    for indices, (pixels,) in description_batches(views, plan):
         for index, image in zip(indices.numpy(), pixels.numpy(), strict=True):
             data = decode_image(Path(images.paths[index]).read_bytes()).numpy()
             seen = data if index % 3 == 0 else data[3:21, 4:40]
@@ -164,8 +163,7 @@ def test_batches_of_several_sizes_share_all_their_shapes():
 def test_unreadable_headers_are_collected_on_request(images, tmp_path):
     (tmp_path / "text.jpg").write_text("no image")
     paths = [images.paths[0], str(tmp_path / "text.jpg"), str(tmp_path / "absent.jpg")]
-    failures = {}
-    sizes = stored_sizes(paths, progress=False, failures=failures)
+    sizes, failures = stored_sizes(paths, progress=False, skip_bad=True)
     assert list(failures) == [1, 2] and "absent.jpg: no such image" in failures[2]
     assert sizes[0].all() and not sizes[1:].any()
     with pytest.raises(UserError, match=r"text\.jpg: cannot be decoded"):

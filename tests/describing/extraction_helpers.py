@@ -3,7 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.describing.extraction import Extractor
+from darac_tf.describing.extraction import extract_features
+from darac_tf.engines import FunctionEngine
 from tests.helpers import write_image
 
 
@@ -21,14 +22,15 @@ def halves(pixels):
     return tf.concat([*means, shape], axis=1)
 
 
-class Counting:
+class Counting(FunctionEngine):
     """Describes by `halves`, and counts the images."""
 
     def __init__(self, names=("d",)):
+        super().__init__(self._describe)
         self.names = names
         self.images = tf.Variable(0)
 
-    def __call__(self, pixels):
+    def _describe(self, pixels):
         self.images.assign_add(tf.shape(pixels)[0])
         return {name: halves(pixels) + place for place, name in enumerate(self.names)}
 
@@ -46,5 +48,10 @@ def write_images(folder, count=12, suffix="png"):
 
 
 def extract(images, size, describe=None, cache=None, **options):
-    extractor = Extractor(describe or Counting(), images, 9000, progress=False, **options)
-    return np.asarray(extractor.extract(size, cache)["d"]), extractor
+    features = extract_all(images, [size], describe, cache, **options)
+    return np.asarray(features[size]["d"]), features
+
+
+def extract_all(images, sizes, describe=None, cache=None, **options):
+    options = {"batch_pixels": 9000, "progress": False, **options}
+    return extract_features(describe or Counting(), images, sizes, cache, **options)

@@ -9,12 +9,11 @@ import numpy as np
 import pytest
 
 from darac_tf.data.image_list import ImageList
-from darac_tf.describing.extraction import Extractor
 from darac_tf.describing.feature_cache import CachedRows, FeatureCache
 from darac_tf.describing.sizes import Factor, LongSide
 from darac_tf.errors import UserError
 from tests.conftest import REPOSITORY
-from tests.describing.extraction_helpers import Counting, extract, write_images
+from tests.describing.extraction_helpers import Counting, extract, extract_all, write_images
 from tests.helpers import write_image
 
 
@@ -29,10 +28,9 @@ def test_a_second_evaluation_extracts_nothing(tmp_path):
     first, _ = extract(paths, 32, describe, cache)
     # Images of one content share a row.
     assert describe.counted() == 12 and len(cache.tables(LongSide(32), 1)["d"]) == 12
-    second, extractor = extract(
-        paths, 32, describe, FeatureCache(tmp_path / "cache", {"x": "f", "d": "f"})
-    )
-    assert describe.counted() == 0 and extractor.traces == 0
+    other = Counting()
+    second, _ = extract(paths, 32, other, FeatureCache(tmp_path / "cache", {"x": "f", "d": "f"}))
+    assert other.counted() == other.traces == 0
     np.testing.assert_allclose(first, plain, atol=1e-4)
     np.testing.assert_array_equal(second, first)
     moved, _ = extract(np.array([str(tmp_path / "moved.png")]), 32, describe, cache)
@@ -70,15 +68,15 @@ def test_several_descriptors(tmp_path):
     folder = tmp_path / "cache"
     extract(paths[:4], 32, Counting(["d"]), FeatureCache(folder, {"d": "0"}))
     both = Counting(["d", "e", "same"])
-    extractor = Extractor(both, paths, progress=False)
-    found = extractor.extract(32, FeatureCache(folder, {"d": "0", "e": "1", "same": "0"}))
+    cache = FeatureCache(folder, {"d": "0", "e": "1", "same": "0"})
+    found = extract_all(paths, [32], both, cache)[32]
     assert both.counted() == 6 and all(isinstance(rows, CachedRows) for rows in found.values())
     np.testing.assert_allclose(found["d"][:] + 1, found["e"][:], atol=1e-4)
     np.testing.assert_array_equal(found["d"][:], found["same"][:])
     tables = FeatureCache(folder, {"d": "0", "e": "1"}).tables(LongSide(32), 1)
     assert [len(tables["d"]), len(tables["e"])] == [6, 6]
     with pytest.raises(ValueError, match=r"Received: \['absent'\]"):
-        extractor.extract(33, FeatureCache(folder, {"absent": "2"}))
+        extract_all(paths, [33], both, FeatureCache(folder, {"absent": "2"}))
 
 
 def test_a_cache_in_use_is_refused(tmp_path):
@@ -96,7 +94,7 @@ KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
 import numpy as np
-from darac_tf.describing.extraction import Extractor
+from darac_tf.describing.extraction import extract_features
 from darac_tf.describing.feature_cache import FeatureCache
 from darac_tf.describing.feature_table import FeatureTable
 from tests.describing.extraction_helpers import halves
@@ -111,8 +109,9 @@ def attempt():
         with log.open("a") as file:
             file.write(f"{len(rows)}\\n")
     FeatureTable.append = append
-    extractor = Extractor(lambda x: {"d": halves(x)}, paths, 4 * 32 * 32, progress=False)
-    extractor.extract(32, FeatureCache(cache_folder, {"d": "f"}))
+    cache = FeatureCache(cache_folder, {"d": "f"})
+    options = {"batch_pixels": 4 * 32 * 32, "progress": False}
+    extract_features(lambda x: {"d": halves(x)}, paths, [32], cache, **options)
 
 def lines():
     return log.read_text().count("\\n") if log.exists() else 0

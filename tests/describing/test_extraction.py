@@ -10,9 +10,10 @@ from PIL import Image
 
 from darac_tf.data.image_list import ImageList
 from darac_tf.data.images import decode_image, resize_long_side
-from darac_tf.describing.extraction import Extractor
+from darac_tf.describing.extraction import extract_features
 from darac_tf.describing.feature_cache import FeatureCache
 from darac_tf.describing.sizes import Factor, LongSide
+from darac_tf.engines import as_engine
 from darac_tf.errors import UserError
 from darac_tf.models import build_descriptor
 from tests.describing.extraction_helpers import Counting, extract, halves, write_images
@@ -27,9 +28,9 @@ def model(tmp_path_factory):
 def test_fifty_shapes_in_one_trace_and_in_order(model, tmp_path):
     shapes = [(30 + i, 81 - i) for i in range(50)]
     paths = [write_image(tmp_path / f"{i}.png", *s, seed=i) for i, s in enumerate(shapes)]
-    extractor = Extractor(lambda x: {"d": model(x)}, paths, progress=False)
-    found = extractor.extract(64)["d"]
-    assert extractor.traces == 1
+    engine = as_engine(lambda x: {"d": model(x)})
+    found = extract_features(engine, paths, [64], progress=False)[64]["d"]
+    assert engine.traces == 1
     for path, vector in zip(paths, found, strict=True):
         pixels = resize_long_side(decode_image(Path(path).read_bytes()), 64)
         np.testing.assert_allclose(model(pixels[None])[0], vector, atol=1e-5)
@@ -38,7 +39,7 @@ def test_fifty_shapes_in_one_trace_and_in_order(model, tmp_path):
 def test_batch_size_changes_nothing(model, tmp_path):
     paths = [write_image(tmp_path / f"{i}.jpg", seed=i) for i in range(7)]
     alone, together = (
-        Extractor(lambda x: {"d": model(x)}, paths, pixels, progress=False).extract(48)["d"]
+        extract(paths, 48, lambda x: {"d": model(x)}, batch_pixels=pixels)[0]
         for pixels in (1, 10**6)
     )
     np.testing.assert_allclose(alone, together, atol=1e-6)
@@ -48,9 +49,8 @@ def test_a_bad_image_is_named(model, tmp_path):
     paths = [write_image(tmp_path / f"{i}.jpg", 80, 90, seed=i) for i in range(30)]
     data = (tmp_path / "17.jpg").read_bytes()
     (tmp_path / "17.jpg").write_bytes(data[: len(data) // 2])
-    extractor = Extractor(lambda x: {"d": model(x)}, paths, 9000, progress=False)
     with pytest.raises(UserError, match=r"17\.jpg: cannot be decoded"):
-        extractor.extract(64)
+        extract(paths, 64, lambda x: {"d": model(x)})
 
 
 @pytest.mark.parametrize("turned", [False, True])
@@ -62,7 +62,8 @@ def test_crops_and_turns_are_those_of_the_pixels(size, turned, tmp_path):
     boxes = rng.uniform([0, 0, 24, 20], [12, 15, 40, 40], (len(paths), 4))
     boxes[5] = np.nan
     turns = np.arange(len(paths)) % 4 if turned else None
-    found, extractor = extract(ImageList(paths, boxes, turns), size)
+    describe = Counting()
+    found, _ = extract(ImageList(paths, boxes, turns), size, describe)
     for index, path in enumerate(paths):
         with Image.open(path) as image:
             seen = image if index == 5 else image.crop(tuple(boxes[index]))
@@ -70,20 +71,20 @@ def test_crops_and_turns_are_those_of_the_pixels(size, turned, tmp_path):
                 seen = seen.rotate(90 * turns[index], expand=True)
             expected = halves(size.resize(np.asarray(seen))[None])[0]
         np.testing.assert_allclose(found[index], expected, atol=1e-3)
-    whole, _ = extract(paths, size)
+    whole, _ = extract(paths, size, describe)
     assert (np.abs(found - whole).max(axis=1) > 1).sum() >= 11
-    assert extractor.traces == 1
+    assert describe.traces == 1
 
 
 def test_sizes_in_one_trace(tmp_path):
-    extractor = Extractor(Counting(), write_images(tmp_path), progress=False)
-    for size in (32, LongSide(40), Factor(0.5), Factor(2)):
-        extractor.extract(size)
-    assert extractor.traces == 1
-    np.testing.assert_array_equal(
-        extractor.extract(Factor(2))["d"][:2, -2:], [[96, 128], [128, 96]]
-    )
-    np.testing.assert_array_equal(extractor.extract(Factor(0.001))["d"][:, -2:], np.ones((12, 2)))
+    paths, describe = write_images(tmp_path), Counting()
+    for size in (32, LongSide(40), Factor(0.5)):
+        extract(paths, size, describe)
+    found, _ = extract(paths, Factor(2), describe)
+    np.testing.assert_array_equal(found[:2, -2:], [[96, 128], [128, 96]])
+    found, _ = extract(paths, Factor(0.001), describe)
+    np.testing.assert_array_equal(found[:, -2:], np.ones((12, 2)))
+    assert describe.traces == 1
 
 
 def test_duplicate_paths_are_fine(tmp_path):
@@ -94,7 +95,7 @@ def test_duplicate_paths_are_fine(tmp_path):
 
 def test_no_images():
     with pytest.raises(UserError, match="the list is empty"):
-        Extractor(Counting(), np.array([], str))
+        extract(np.array([], str), 32)
 
 
 def _spoil(paths):
@@ -120,19 +121,19 @@ def test_bad_images_are_left_out_and_listed(cached, tmp_path):
     cache = FeatureCache(tmp_path / "cache", {"d": "f"}) if cached else None
     with pytest.raises(UserError, match=r"4\.jpg: cannot be decoded"):
         extract(paths, 32)
-    found, extractor = extract(paths, 32, cache=cache, skip_bad=True)
-    assert [skipped.index for skipped in extractor.skipped] == bad
+    found, features = extract(paths, 32, cache=cache, skip_bad=True)
+    assert [skipped.index for skipped in features.skipped] == bad
     for (index, path, reason), said in zip(
-        extractor.skipped,
+        features.skipped,
         ["cannot be decoded", "cannot be decoded", "0 bytes", "no such image", "cannot be decoded"],
         strict=True,
     ):
         assert path == paths[index] and reason.startswith(path) and said in reason
-    np.testing.assert_array_equal(np.flatnonzero(~extractor.usable), bad)
+    np.testing.assert_array_equal(np.flatnonzero(~features.usable), bad)
     assert not found[bad].any()
     good = np.setdiff1d(np.arange(30), bad)
     np.testing.assert_allclose(found[good], expected[good], atol=1e-4)
-    again = np.asarray(extractor.extract(32, cache)["d"])
+    again, _ = extract(paths, 32, cache=cache, skip_bad=True)
     np.testing.assert_allclose(again, found, atol=1e-4)
 
 

@@ -7,10 +7,8 @@ from darac_tf.describing import feature_cache
 from darac_tf.describing.feature_cache import (
     CachedRows,
     FeatureCache,
+    OpenCache,
     image_keys,
-    missing_keys,
-    one_name_each,
-    writing,
 )
 from darac_tf.describing.sizes import Factor, LongSide
 
@@ -60,18 +58,25 @@ def test_another_model_size_or_pixels_never_hits(tmp_path):
     for fingerprint, size, pixels, hits in settings:
         # The name of the descriptor does not count.
         tables = FeatureCache(tmp_path, {"b": fingerprint}).tables(size, pixels)
-        assert missing_keys(tables, keys).tolist() == [not hits] * 2
+        missing = OpenCache({size: tables}, keys).missing(np.ones(2, bool))
+        assert missing.tolist() == [[not hits]] * 2
 
 
 def test_names_of_one_fingerprint_share_a_table(tmp_path):
     tables = FeatureCache(tmp_path, {"a": "f", "b": "f", "c": "g"}).tables(LongSide(9), 1)
     assert tables["a"] is tables["b"] and tables["c"] is not tables["a"]
-    assert list(one_name_each(tables)) == ["a", "c"]
-    keys = np.arange(72, dtype=np.uint8).reshape(3, 24)
-    with writing(tables):
-        tables["a"].append(keys[:2], np.ones((2, 4), np.float32))
-        tables["c"].append(keys[:1], np.ones((1, 7), np.float32))
-    assert missing_keys(tables, keys).tolist() == [False, True, True]
+    keys, usable = np.arange(72, dtype=np.uint8).reshape(3, 24), np.ones(3, bool)
+    opened = OpenCache({LongSide(9): tables}, keys)
+    with opened.writing():
+        tables["a"].append(keys[:1], np.ones((1, 4), np.float32))
+        tables["c"].append(keys[1:2], np.ones((1, 7), np.float32))
+    assert opened.missing(usable).all()
+    with opened.writing():
+        rows = {"a": np.ones((1, 4)), "b": np.ones((1, 4)), "c": np.ones((1, 7))}
+        opened.put(LongSide(9), np.array([0]), rows)
+    assert opened.missing(usable).tolist() == [[False], [True], [True]]
+    assert opened.missing(usable & [1, 0, 1]).tolist() == [[False], [False], [True]]
+    assert [len(tables[name]) for name in "abc"] == [1, 1, 2]
 
 
 def test_nothing_is_made_by_looking(tmp_path):

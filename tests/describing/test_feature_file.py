@@ -9,7 +9,7 @@ import pytest
 from darac_tf.data.content_keys import keys_of_images
 from darac_tf.data.image_list import ImageList
 from darac_tf.data.labelled import read_folder
-from darac_tf.describing.extraction import Extractor
+from darac_tf.describing.extraction import extract_features
 from darac_tf.describing.feature_file import FeatureFile, load_feature_file
 from darac_tf.describing.sizes import LongSide
 from darac_tf.describing.sources import load_sources
@@ -46,8 +46,8 @@ def source(tmp_path_factory):
 
 
 def made(source, paths, **changes):
-    extractor = Extractor(source.describe, np.asarray(paths), progress=False)
-    vectors = extractor.extract(32)[source.names[0]]
+    features = extract_features(source.describe, np.asarray(paths), [32], progress=False)
+    vectors = features[32][source.names[0]]
     arrays = {
         "paths": np.asarray(paths),
         "vectors": vectors,

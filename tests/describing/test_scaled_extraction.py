@@ -6,7 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 from darac_tf.data.image_list import ImageList
-from darac_tf.describing.extraction import Extractor
+from darac_tf.describing.extraction import extract_features
 from darac_tf.describing.feature_cache import FeatureCache
 
 # The names of the images, their height and width.
@@ -28,9 +28,10 @@ def paths(tmp_path):
 
 
 def _described(images, sizes, scaled, cache=None):
-    extractor = Extractor(_pixels, images, progress=False, scaled_decoding=scaled)
-    found = extractor.extract_all(sizes, cache)
-    return [np.asarray(of_size["d"]) for of_size in found.values()]
+    features = extract_features(
+        _pixels, images, sizes, cache, progress=False, scaled_decoding=scaled
+    )
+    return [np.asarray(features[size]["d"]) for size in sizes]
 
 
 def _differences(images, sizes=(40,), **options):

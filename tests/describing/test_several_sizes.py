@@ -6,10 +6,9 @@ import tensorflow as tf
 
 import darac_tf.data.pipeline as pipeline
 from darac_tf.data.images import decode_image
-from darac_tf.describing.extraction import Extractor
 from darac_tf.describing.feature_cache import FeatureCache
-from darac_tf.describing.sizes import Factor, LongSide, as_size
-from tests.describing.extraction_helpers import Counting, write_images
+from darac_tf.describing.sizes import Factor, LongSide
+from tests.describing.extraction_helpers import extract, extract_all, write_images
 
 SIZES = (48, LongSide(20), Factor(0.5))
 
@@ -35,34 +34,32 @@ def decoded(monkeypatch):
 def test_one_decoding_gives_what_one_size_at_a_time_gives(cached, batch_pixels, tmp_path, decoded):
     paths = write_images(tmp_path)
     cache = FeatureCache(tmp_path / "cache", {"d": "f"}) if cached else None
-    found = Extractor(Counting(), paths, batch_pixels, progress=False).extract_all(SIZES, cache)
-    assert decoded[0] == len(paths) and list(found) == list(map(as_size, SIZES))
+    found = extract_all(paths, SIZES, cache=cache, batch_pixels=batch_pixels)
+    assert decoded[0] == len(paths) and list(found.by_size) == [LongSide(48), *SIZES[1:]]
     for size in SIZES:
-        alone = Extractor(Counting(), paths, progress=False).extract(size)["d"]
-        np.testing.assert_allclose(np.asarray(found[as_size(size)]["d"]), alone, atol=1e-4)
+        alone, _ = extract(paths, size)
+        np.testing.assert_allclose(np.asarray(found[size]["d"]), alone, atol=1e-4)
     assert decoded[0] == 4 * len(paths)
 
 
 def test_what_a_cache_has_is_not_described_again(tmp_path, decoded):
     paths = write_images(tmp_path)
     cache = FeatureCache(tmp_path / "cache", {"d": "f"})
-    Extractor(Counting(), paths[:5], progress=False).extract(48, cache)
-    Extractor(Counting(), paths[3:7], progress=False).extract(20, cache)
+    extract(paths[:5], 48, cache=cache)
+    extract(paths[3:7], 20, cache=cache)
     decoded[0] = 0
-    described = Counting()
-    extractor = Extractor(described, paths, progress=False)
-    found = extractor.extract_all([48, 20], cache)
+    found = extract_all(paths, [48, 20], cache=cache)
     # The two that have both sizes are not decoded, the others once.
     assert decoded[0] == len(paths) - 2
     for size in (48, 20):
-        alone = Extractor(Counting(), paths, progress=False).extract(size)["d"]
-        np.testing.assert_allclose(np.asarray(found[as_size(size)]["d"]), alone, atol=1e-4)
+        alone, _ = extract(paths, size)
+        np.testing.assert_allclose(np.asarray(found[size]["d"]), alone, atol=1e-4)
     decoded[0] = 0
-    extractor.extract_all([48, 20], cache)
+    extract_all(paths, [48, 20], cache=cache)
     assert decoded[0] == 0
 
 
 def test_the_same_size_twice_is_described_once(tmp_path, decoded):
     paths = write_images(tmp_path, 3)
-    found = Extractor(Counting(), paths, progress=False).extract_all([32, LongSide(32)])
-    assert list(found) == [LongSide(32)] and decoded[0] == 3
+    found = extract_all(paths, [32, LongSide(32)])
+    assert list(found.by_size) == [LongSide(32)] and decoded[0] == 3

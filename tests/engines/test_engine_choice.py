@@ -6,9 +6,8 @@ import sys
 import numpy as np
 import pytest
 
-from darac_tf.describing.extraction import Extractor
+from darac_tf.describing.extraction import extract_features
 from darac_tf.describing.feature_cache import FeatureCache
-from darac_tf.describing.sizes import LongSide
 from darac_tf.describing.sources import Source, load_sources
 from darac_tf.engines import ENGINES, PRECISIONS, EngineSettings, make_engine
 from darac_tf.errors import UserError
@@ -55,8 +54,8 @@ def test_descriptors_of_another_precision_are_not_taken_from_disk(tmp_path):
     for precision in (*PRECISIONS, "float32"):
         (source,) = load_sources([f"{backbone}+gem"], engine=EngineSettings(precision=precision))
         cache = FeatureCache(tmp_path / "cache", source.fingerprints())
-        extractor = Extractor(source.describe, np.array(paths), progress=False)
-        found.append(np.asarray(extractor.extract(LongSide(48), cache)[f"{backbone}+gem"]))
+        features = extract_features(source.describe, paths, [48], cache, progress=False)
+        found.append(np.asarray(features[48][f"{backbone}+gem"]))
         assert source.describe.traces == (len(found) < 3)  # the last is on disk
     assert 1e-5 < np.abs(found[0] - found[1]).max() < 0.05
     np.testing.assert_array_equal(found[0], found[2])

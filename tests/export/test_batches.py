@@ -21,7 +21,7 @@ def described(model, data):
     """One vector, the plain way."""
     image = decode_image(data)
     parts = [model(LongSide(r).resize(image)[tf.newaxis]) for r in RESOLUTIONS]
-    return combine_resolutions(parts).numpy()[0]
+    return combine_resolutions(parts)[0]
 
 
 def test_a_batch_is_its_images_one_by_one(model, serve):

@@ -6,8 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from darac_tf.describing.combination import combine_resolutions, whitening_layer
-from darac_tf.describing.extraction import Extractor
+from darac_tf.describing.extraction import extract_features
 from darac_tf.describing.sizes import parse_sizes
 from darac_tf.errors import UserError
 from darac_tf.export import export_saved_model
@@ -47,15 +46,15 @@ def test_same_vectors_as_evaluation(model, whitened, tmp_path):
         for i, (size, kind) in enumerate(zip(sizes, ["jpg", "png"] * 3, strict=True))
     ]
     resolutions = (32, 64, 96)
-    extractor = Extractor(lambda x: {"d": model(x)}, paths, progress=False)
-    expected = combine_resolutions([extractor.extract(r)["d"] for r in resolutions]).numpy()
-    whitening = fit_pca_whitening(expected, 3) if whitened else None
+    features = extract_features(lambda x: {"d": model(x)}, paths, resolutions, progress=False)
+    expected = features.vectors("d")
+    whitening = fit_pca_whitening(expected[:], 3) if whitened else None
     if whitened:
-        expected = whitening_layer(whitening, expected.shape[-1])(expected)
+        expected = expected.whitened(whitening)
     dimension = export_saved_model(model, tmp_path / "export" / "1", resolutions, whitening)
     served = serve_elsewhere(tmp_path / "export" / "1", paths, tmp_path)
     assert served.shape == (6, dimension) and served.dtype == np.float32
-    np.testing.assert_allclose(served, expected, atol=1e-5)
+    np.testing.assert_allclose(served, expected[:], atol=1e-5)
 
 
 def test_refused(model, tmp_path):
@@ -79,9 +78,8 @@ def test_a_whitening_of_other_resolutions_is_refused(model, tmp_path):
 def test_factors_and_the_generalised_mean(model, tmp_path):
     path = write_image(tmp_path / "a.jpg", 40, 56)
     sizes = parse_sizes("32,x0.5")
-    extractor = Extractor(lambda x: {"d": model(x)}, np.array([path]), progress=False)
-    parts = [extractor.extract(size)["d"] for size in sizes]
-    expected = combine_resolutions(parts, "gmean", 3.0).numpy()
+    features = extract_features(lambda x: {"d": model(x)}, [path], sizes, progress=False)
+    expected = features.vectors("d", None, "gmean", 3.0)
     export_saved_model(model, tmp_path / "model", sizes, None, "gmean", 3.0)
     served = serve_elsewhere(tmp_path / "model", [path], tmp_path)
-    np.testing.assert_allclose(served, expected, atol=1e-5)
+    np.testing.assert_allclose(served, expected[:], atol=1e-5)
