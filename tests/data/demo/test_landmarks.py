@@ -6,8 +6,7 @@ import pytest
 
 from darac_tf.data.demo import landmarks
 from darac_tf.data.demo.landmarks import generate_landmarks
-from darac_tf.data.demo.scenes import draw_landmark
-from darac_tf.data.demo.views import draw_camera
+from darac_tf.data.demo.views import box_of, draw_camera, draw_landmark
 from darac_tf.errors import UserError
 
 SIZE = 64
@@ -169,7 +168,7 @@ def test_cameras_keep_the_landmark_in_view():
     rng = np.random.default_rng(0)
     for index in range(30):
         landmark = draw_landmark(np.random.default_rng([3, index]), SIZE)
-        left, right, bottom, top = landmark.box
+        left, right, bottom, top = box_of(landmark)
         assert -0.5 <= left < right <= 0.5
         assert 0 <= bottom < top <= 1
         camera = draw_camera(rng, landmark, SIZE)
