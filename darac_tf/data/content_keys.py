@@ -1,23 +1,40 @@
-"""Which images a whitening was fitted on, told by the content of their files.
+"""Keys of images: by the content of their files, and by what is seen of them.
 
-An image's key is two uint64 numbers: the size of its file in bytes, and eight bytes of the BLAKE2b
-hash of its content. That two of 10^6 x 10^6 different images share a hash has a probability below
-10^-7. The size stands beside it because it is known without reading: most files need no hashing.
+The key of a content is two uint64 numbers, 16 bytes: the size of the file in bytes, and eight bytes
+of the BLAKE2b hash of its content. That two of 10^6 x 10^6 different images share a hash has a
+probability below 10^-7. The size stands beside it because it is known without reading: most files
+of a test set need no hashing. Whitening and feature files keep such keys. What is kept for a view
+of an image (its box and turn) has that key with eight more bytes, zeros for a whole image.
 """
 
 import hashlib
+import itertools
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from darac_tf.errors import UserError
 
+HASH_BYTES = 8
+VIEW_KEY_BYTES = 24
+# Hashing waits for the disk more than it computes.
+_THREADS = 8
+_AT_ONCE = 256
 
-def keys_of_images(paths):
-    """Keys of image files.
+
+def content_key(data):
+    """The key of a file's content (bytes), as 16 bytes."""
+    return len(data).to_bytes(8, "little") + hashlib.blake2b(data, digest_size=HASH_BYTES).digest()
+
+
+def keys_of_images(paths, progress=False):
+    """Keys of the content of image files.
 
     Args:
         paths: `(images,)` paths.
+        progress: Whether to show a progress bar.
 
     Returns:
         uint64 array `(images, 2)`: file size in bytes, hash of the content.
@@ -25,14 +42,21 @@ def keys_of_images(paths):
     Raises:
         UserError: If a file can't be read; names it.
     """
-    keys = np.zeros((len(paths), 2), np.uint64)
-    keys[:, 0] = file_sizes(paths)
-    keys[:, 1] = content_hashes(paths)
-    return keys
+    keys, remaining = [], iter(paths)
+    hide = not progress or len(paths) < 1000
+    with (
+        ThreadPoolExecutor(_THREADS) as threads,
+        tqdm(total=len(paths), desc="hash", unit=" images", disable=hide) as bar,
+    ):
+        # A few at a time: a million tasks in the queue would take a gigabyte.
+        while some := list(itertools.islice(remaining, _AT_ONCE)):
+            keys += threads.map(_key_of_file, some)
+            bar.update(len(some))
+    return np.frombuffer(b"".join(keys), "<u8").reshape(-1, 2).astype(np.uint64)
 
 
 def file_sizes(paths):
-    """Sizes of files in bytes, uint64 `(files,)`.
+    """Sizes of files in bytes, uint64 `(files,)`: the first half of their keys.
 
     Raises:
         UserError: If there is no such file; names it.
@@ -40,13 +64,27 @@ def file_sizes(paths):
     return np.array([_read(path, lambda p: p.stat().st_size) for path in paths], np.uint64)
 
 
-def content_hashes(paths):
-    """BLAKE2b hashes of the content of files, eight bytes each, uint64 `(files,)`.
+def view_keys(keys, views=None):
+    """Keys of what is seen of images: those of their content, and a hash of box and turn.
 
-    Raises:
-        UserError: If a file can't be read; names it.
+    Args:
+        keys: uint64 `(images, 2)` of `keys_of_images`.
+        views: `Views` of the images; None for whole images as they are stored.
+
+    Returns:
+        uint8 `(images, 24)`.
     """
-    return np.array([_read(path, _content_hash) for path in paths], np.uint64)
+    found = np.zeros((len(keys), VIEW_KEY_BYTES), np.uint8)
+    found[:, :16] = np.ascontiguousarray(keys, "<u8").view(np.uint8).reshape(-1, 16)
+    if views is None:
+        return found
+    turns = np.zeros(len(keys), np.int64) if views.turns is None else views.turns
+    for place in np.flatnonzero(~views.is_whole() | (turns != 0)):
+        box = (0, 0, *views.stored[place, ::-1]) if views.boxes is None else views.boxes[place]
+        seen = np.array([*box, turns[place]], "<i8").tobytes()
+        digest = hashlib.blake2b(seen, digest_size=VIEW_KEY_BYTES - 16).digest()
+        found[place, 16:] = np.frombuffer(digest, np.uint8)
+    return found
 
 
 def as_set(keys):
@@ -64,10 +102,8 @@ def fingerprint(keys):
     return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
-def _content_hash(path):
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8)).digest()
-    return int.from_bytes(digest, "little")
+def _key_of_file(path):
+    return content_key(_read(path, Path.read_bytes))
 
 
 def _read(path, function):

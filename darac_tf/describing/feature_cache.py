@@ -7,19 +7,14 @@ with the same content share a row.
 
 import contextlib
 import hashlib
-import itertools
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
-from darac_tf.describing.feature_table import KEY_BYTES, FeatureTable
+from darac_tf.data.content_keys import keys_of_images, view_keys
+from darac_tf.describing.feature_table import FeatureTable
 from darac_tf.memory import release
 
-# Hashing waits for the disk more than it computes.
-_HASH_THREADS = 8
-_HASH_AT_ONCE = 256
 # Mapped pages that were read count as this process's memory until they are given back.
 _MAPPED_BYTES = 64 << 20
 
@@ -64,8 +59,10 @@ class FeatureCache:
         Raises:
             UserError: If a table is damaged, or an image can't be read.
         """
+        keys = np.zeros((len(usable), 2), np.uint64)
+        keys[usable] = keys_of_images(views.paths[usable], progress)
         tables = {size: self.tables(size, pixels_version) for size in sizes}
-        return OpenCache(tables, _keys(views, usable, progress))
+        return OpenCache(tables, view_keys(keys, views))
 
     def tables(self, size, pixels_version):
         """Opens the tables of one size.
@@ -93,6 +90,8 @@ class FeatureCache:
 class OpenCache:
     """What a cache has of a list of images, and where more of it goes.
 
+    The rows of the images are checked once, when it is opened: damaged ones are missing.
+
     Args:
         tables: Dictionary of size to dictionaries of name to `FeatureTable`.
         keys: uint8 `(images, 24)`, which rows are those of the images.
@@ -102,6 +101,9 @@ class OpenCache:
         self.sizes = list(tables)
         self._tables = tables
         self._keys = keys
+        for size in self.sizes:
+            for table in self._distinct(size).values():
+                table.check(table.find(keys))
 
     def missing(self, usable):
         """bool `(images, sizes)`: sizes that a table lacks, of one usable image for each key."""
@@ -154,50 +156,6 @@ class OpenCache:
         """The tables of a size by one name each, where several share one."""
         names = {id(table): name for name, table in reversed(self._tables[size].items())}
         return {name: self._tables[size][name] for name in names.values()}
-
-
-def _keys(views, usable, progress):
-    """Keys of images, uint8 `(images, 24)`; of those that can't be read zeros."""
-    boxes, turns = views.boxes, views.turns
-    if boxes is None:
-        boxes = np.concatenate([np.zeros_like(views.stored), views.stored[:, ::-1]], axis=1)
-    if turns is None:
-        turns = np.zeros(len(views.paths), np.int64)
-    keys = np.zeros((len(views.paths), KEY_BYTES), np.uint8)
-    keys[usable] = image_keys(views.paths[usable], boxes[usable], turns[usable], progress)
-    return keys
-
-
-def image_keys(paths, boxes, turns, progress=True):
-    """Keys of images: a hash of the file's bytes, the box in whole pixels and the turn.
-
-    Args:
-        paths: String array `(images,)`; they must be readable.
-        boxes: int64 `(images, 4)`, `0, 0, width, height` for whole images.
-        turns: int64 `(images,)`, 0..3.
-        progress: Whether to show a progress bar.
-
-    Returns:
-        uint8 `(images, 24)`.
-    """
-    keys = np.empty((len(paths), KEY_BYTES), np.uint8)
-    tails = np.column_stack([boxes, turns]).astype("<i8")
-
-    def fill(index):
-        digest = hashlib.blake2b(Path(paths[index]).read_bytes(), digest_size=KEY_BYTES)
-        digest.update(tails[index].tobytes())
-        keys[index] = np.frombuffer(digest.digest(), np.uint8)
-
-    hide = not progress or len(paths) < 1000
-    with (
-        ThreadPoolExecutor(_HASH_THREADS) as threads,
-        tqdm(total=len(paths), desc="hash", unit=" images", disable=hide) as bar,
-    ):
-        # A few at a time: a million tasks in the queue would take a gigabyte.
-        remaining = iter(range(len(paths)))
-        while some := list(itertools.islice(remaining, _HASH_AT_ONCE)):
-            bar.update(len(list(threads.map(fill, some))))
-    return keys
 
 
 class CachedRows:

@@ -1,6 +1,6 @@
 """Vectors made elsewhere, such as by a server, in one file that `eval.py` reads.
 
-An image is found by the content of its file (`whitening.image_keys`), not by its path: a set may
+An image is found by the content of its file (`data.content_keys`), not by its path: a set may
 move, and a changed image is not taken for the one that was described.
 """
 

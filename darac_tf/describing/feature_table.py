@@ -7,11 +7,13 @@ a record at the end, which the next writer cuts off. The files are given to the 
 what a machine that stops loses of that second fails its checksum, as any later damage does, and
 counts as not written.
 
+Opening reads the keys, and compares the checksums of the last rows only, so that it takes no longer
+for many rows. Whoever wants rows has them checked first (`check`, `verify`).
+
 Any number of processes may read while one writes. A second writer is refused at once.
 """
 
 import contextlib
-import hashlib
 import json
 import logging
 import os
@@ -22,51 +24,53 @@ import numpy as np
 
 from darac_tf.errors import UserError
 from darac_tf.files import append_bytes, atomic_path, only_writer, write_errors
+from darac_tf.memory import release
 
 KEY_BYTES = 24
-_CHECK_BYTES = 8
-_RECORD_BYTES = KEY_BYTES + _CHECK_BYTES
-_BLOCK_ROWS = 1024
+_KEY_WORDS, _RECORD_WORDS = 3, 4
+_RECORD_BYTES = 8 * _RECORD_WORDS
+_CHECKED_AT_ONCE = 256
 _SYNC_SECONDS = 1.0
-_FORMAT = 1
+# 2: a checksum that NumPy computes over many rows at once.
+_FORMAT = 2
 
 _LOG = logging.getLogger(__name__)
 
 
 class FeatureTable:
-    """One table; opening reads and checks it, without changing it.
+    """One table; opening does not change it.
 
     Args:
-        folder: The table's folder, which need not exist yet.
+        folder: The table's folder, which need not exist yet. What an older version of this project
+            wrote there counts as nothing, and goes when something is written.
         meta: Dictionary of strings and integers that the table must have been written with.
         notes: Dictionary for `meta.json` that need not be the same.
-        check: Whether to compare the checksums of rows, which reads all of them.
-
-    Attributes:
-        damaged: Number of rows that fail their checksum although sound ones follow.
 
     Raises:
         UserError: If `meta.json` is missing, damaged or of another table.
     """
 
-    def __init__(self, folder, meta, notes=None, check=True):
+    def __init__(self, folder, meta, notes=None):
         self.folder = Path(folder)
-        self._check = check
         self._expected = {"format": _FORMAT, **meta}
         self._notes = dict(notes or {})
         self.dim = None
-        self.damaged = 0
-        self._count = 0
-        self._keys = np.empty(0, f"S{KEY_BYTES}")
-        self._places = np.empty(0, np.int64)
-        self._order = np.empty(0, np.int64)
+        self._records = np.empty((0, _RECORD_WORDS), np.uint64)
+        self._is_sound = np.empty(0, bool)
+        self._sorted = None
         self._files = ()
         self._synced = 0.0
         self._appended = []
         self._load()
 
     def __len__(self):
-        return len(self._keys)
+        """Number of rows that are not known to be damaged."""
+        return int(np.count_nonzero(self._is_sound))
+
+    @property
+    def damaged(self):
+        """Number of rows that were checked and are damaged."""
+        return len(self._is_sound) - len(self)
 
     def find(self, keys):
         """The rows of some keys.
@@ -75,22 +79,62 @@ class FeatureTable:
             keys: uint8 `(n, 24)`.
 
         Returns:
-            int64 `(n,)`, -1 where the table has no such key.
+            int64 `(n,)`, -1 where the table has no such key, or its row is known to be damaged.
         """
-        wanted = _as_strings(keys)
-        if not len(self):
-            return np.full(len(wanted), -1, np.int64)
-        if len(self._order) != len(self):
-            self._order = np.argsort(self._keys, kind="stable")
-        place = np.searchsorted(self._keys, wanted, sorter=self._order)
-        found = self._order[np.minimum(place, len(self) - 1)]
-        return np.where(self._keys[found] == wanted, self._places[found], -1)
+        wanted = _words(keys)
+        numbers = _mixed(wanted)
+        if self._sorted is None:
+            own = _mixed(self._records[:, :_KEY_WORDS])
+            order = np.argsort(own, kind="stable")
+            self._sorted = own[order], order
+        own, order = self._sorted
+        rows = np.full(len(wanted), -1, np.int64)
+        place = np.searchsorted(own, numbers, side="right") - 1
+        todo = np.flatnonzero(place >= 0)
+        # A damaged row that was made again has two rows of one key: the later one is met first.
+        while len(todo):
+            is_near = own[place[todo]] == numbers[todo]
+            row = order[place[todo]]
+            is_it = is_near & self._is_sound[row]
+            is_it &= (self._records[row, :_KEY_WORDS] == wanted[todo]).all(axis=1)
+            rows[todo[is_it]] = row[is_it]
+            place[todo] -= 1
+            todo = todo[is_near & ~is_it & (place[todo] >= 0)]
+        return rows
+
+    def check(self, places):
+        """Reads rows and compares their checksums; a damaged one is not found from now on.
+
+        Args:
+            places: int `(n,)`, what `find` gave; -1 is left out.
+
+        Returns:
+            Number of damaged rows among them.
+        """
+        before, rows = self.damaged, self.rows()
+        places = np.unique(places[places >= 0])
+        for start in range(0, len(places), _CHECKED_AT_ONCE):
+            some = places[start : start + _CHECKED_AT_ONCE]
+            records = self._records[some]
+            expected = _checksums(records[:, :_KEY_WORDS], rows[some])
+            self._is_sound[some] = records[:, _KEY_WORDS] == expected
+            release(rows, some[0], some[-1] + 1)
+        found = self.damaged - before
+        if found:
+            _LOG.warning("%s: %d damaged rows are made anew", self.folder, found)
+        return found
+
+    def verify(self):
+        """Checks all rows, see `check`; returns how many are damaged."""
+        self.check(np.arange(len(self._records)))
+        return self.damaged
 
     def rows(self):
         """The rows as a read-only memory map, float32 `(rows on disk, dim)`."""
-        if not self._count:
+        count = len(self._records)
+        if not count:
             return np.empty((0, self.dim or 0), np.float32)
-        return np.memmap(self._path("rows.f32"), np.float32, "r", shape=(self._count, self.dim))
+        return np.memmap(self._path("rows.f32"), np.float32, "r", shape=(count, self.dim))
 
     @contextlib.contextmanager
     def writing(self):
@@ -115,8 +159,7 @@ class FeatureTable:
                 self._sync()
             finally:
                 self._files = ()
-                new = np.concatenate([np.empty((0, KEY_BYTES), np.uint8), *self._appended])
-                self._know(new, np.ones(len(new), bool))
+                self._know(self._appended)
                 self._appended = []
 
     def append(self, keys, rows):
@@ -135,7 +178,7 @@ class FeatureTable:
                 "`append` works within `writing()`. "
                 "Received: a call outside of it, or after a failure"
             )
-        keys = np.ascontiguousarray(keys, np.uint8)
+        keys = _words(keys)
         rows = np.ascontiguousarray(rows, np.float32)
         if self.dim is None:
             self._write_meta(rows.shape[1])
@@ -143,14 +186,14 @@ class FeatureTable:
             raise ValueError(
                 f"`rows` must be of shape ({len(keys)}, {self.dim}). Received: {rows.shape}"
             )
-        records = [key.tobytes() + _check(key, row) for key, row in zip(keys, rows, strict=True)]
+        records = np.column_stack([keys, _checksums(keys, rows)])
         # Where a write fails, the rest must not follow half a row.
         files, self._files = self._files, ()
         with write_errors(self.folder):
-            for file, data in zip(files, (rows.tobytes(), b"".join(records)), strict=True):
-                append_bytes(file, data)
+            for file, array in zip(files, (rows, records), strict=True):
+                append_bytes(file, array.tobytes())
         self._files = files
-        self._appended.append(keys)
+        self._appended.append(records)
         if time.monotonic() - self._synced > _SYNC_SECONDS:
             self._sync()
 
@@ -167,32 +210,44 @@ class FeatureTable:
         self.dim = dim
         meta = {**self._expected, "dim": dim, "notes": self._notes}
         with atomic_path(self._path("meta.json")) as path:
-            path.write_text(json.dumps(meta, indent=1) + "\n")
+            path.write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
 
     def _load(self):
-        """Reads and checks the records that are not known yet."""
-        keys_path = self._path("keys.bin")
+        """Reads the records that are not known yet."""
         if self.dim is None:
             self.dim = self._read_dim()
-        if self.dim is None or not keys_path.exists():
+        keys, rows = self._path("keys.bin"), self._path("rows.f32")
+        if self.dim is None or not keys.exists() or not rows.exists():
             return
-        with keys_path.open("rb") as file:
-            file.seek(self._count * _RECORD_BYTES)
-            data = np.frombuffer(file.read(), np.uint8)
-        records = data[: len(data) // _RECORD_BYTES * _RECORD_BYTES].reshape(-1, _RECORD_BYTES)
-        good = self._sound(records)
-        used = int(np.flatnonzero(good)[-1]) + 1 if good.any() else 0
-        if not good[:used].all():
-            self.damaged += int((~good[:used]).sum())
-            _LOG.warning("%s: %d damaged rows are made anew", self.folder, self.damaged)
-        self._know(records[:used, :KEY_BYTES], good[:used])
+        known = len(self._records)
+        complete = min(keys.stat().st_size // _RECORD_BYTES, rows.stat().st_size // (4 * self.dim))
+        words = np.fromfile(
+            keys, np.uint64, max(complete - known, 0) * _RECORD_WORDS, offset=known * _RECORD_BYTES
+        )
+        self._know([words.reshape(-1, _RECORD_WORDS)])
+        self._drop_lost(known)
 
-    def _know(self, keys, good):
-        """Takes in the keys of further rows; those that are not good are never found."""
-        new = _as_strings(keys)[good]
-        self._keys = np.concatenate([self._keys, new])
-        self._places = np.concatenate([self._places, self._count + np.flatnonzero(good)])
-        self._count += len(keys)
+    def _drop_lost(self, first):
+        """Drops damaged rows at the end, where a machine that stops loses them, down to `first`.
+
+        Damaged rows before a sound one stay, and are not found.
+        """
+        stop = len(self._records)
+        while stop > first:
+            start = max(stop - _CHECKED_AT_ONCE, first)
+            self.check(np.arange(start, stop))
+            sound = np.flatnonzero(self._is_sound[start:stop])
+            stop = start + int(sound[-1]) + 1 if len(sound) else start
+            if len(sound):
+                break
+        self._records, self._is_sound = self._records[:stop], self._is_sound[:stop]
+
+    def _know(self, records):
+        """Takes in further records, a list of arrays."""
+        self._records = np.concatenate([self._records, *records])
+        new = len(self._records) - len(self._is_sound)
+        self._is_sound = np.concatenate([self._is_sound, np.ones(new, bool)])
+        self._sorted = None
 
     def _read_dim(self):
         path = self._path("meta.json")
@@ -201,12 +256,15 @@ class FeatureTable:
                 raise UserError(f"{path} is missing: delete {self.folder}, and it is made anew")
             return None
         try:
-            meta = json.loads(path.read_text())
-            dim = int(meta["dim"])
+            meta = json.loads(path.read_text(encoding="utf-8"))
+            dim, version = int(meta["dim"]), int(meta["format"])
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(
                 f"{path} is damaged: delete {self.folder}, and it is made anew"
             ) from error
+        if version < _FORMAT:
+            _LOG.warning("%s is of an older version, and is made anew", self.folder)
+            return None
         for name, value in self._expected.items():
             if meta.get(name) != value:
                 raise UserError(
@@ -215,40 +273,38 @@ class FeatureTable:
                 )
         return dim
 
-    def _sound(self, records):
-        """Which records, from the first unknown one on, have their row: bool `(records,)`."""
-        good = np.zeros(len(records), bool)
-        path = self._path("rows.f32")
-        if not len(records) or not path.exists():
-            return good
-        if not self._check:
-            complete = path.stat().st_size // (4 * self.dim) - self._count
-            return np.arange(len(records)) < complete
-        with path.open("rb") as file:
-            file.seek(self._count * self.dim * 4)
-            for start in range(0, len(records), _BLOCK_ROWS):
-                block = np.fromfile(file, np.float32, _BLOCK_ROWS * self.dim)
-                rows = block[: len(block) // self.dim * self.dim].reshape(-1, self.dim)
-                pairs = zip(records[start : start + _BLOCK_ROWS], rows, strict=False)
-                for index, (record, row) in enumerate(pairs, start):
-                    key, check = record[:KEY_BYTES], record[KEY_BYTES:].tobytes()
-                    good[index] = check == _check(key, row)
-        return good
-
     def _cut(self):
         widths = {"rows.f32": (self.dim or 0) * 4, "keys.bin": _RECORD_BYTES}
         for name, width in widths.items():
-            path = self._path(name)
-            if path.exists() and path.stat().st_size > self._count * width:
-                os.truncate(path, self._count * width)
+            path, size = self._path(name), len(self._records) * width
+            if path.exists() and path.stat().st_size > size:
+                os.truncate(path, size)
 
 
-def _as_strings(keys):
-    """Keys as one array element each, which NumPy can sort and compare."""
-    return np.ascontiguousarray(keys, np.uint8).view(f"S{KEY_BYTES}").ravel()
+def _words(keys):
+    """Keys, uint8 `(n, 24)`, as uint64 `(n, 3)`."""
+    return np.ascontiguousarray(keys, np.uint8).view(np.uint64)
 
 
-def _check(key, row):
-    digest = hashlib.blake2b(key.tobytes(), digest_size=_CHECK_BYTES)
-    digest.update(row.tobytes())
-    return digest.digest()
+def _mixed(words):
+    """One number for each row of uint64 `(n, k)`: the sum of its words, each times an odd number.
+
+    A change of a single word always changes it, of several all but never.
+
+    Source: multilinear hashing (Lemire, Kaser, "Strongly universal string hashing is fast", 2014,
+    arXiv 1202.4961), with the factors of splitmix64 (Steele, Lea, Flood, 2014).
+    """
+    factors = np.arange(1, words.shape[1] + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        factors = (factors ^ (factors >> np.uint64(shift))) * np.uint64(factor)
+    return words @ (factors ^ (factors >> np.uint64(31)) | np.uint64(1))
+
+
+def _checksums(keys, rows):
+    """Of keys, uint64 `(n, 3)`, and their float32 rows `(n, dim)`: uint64 `(n,)`."""
+    if rows.shape[1] % 2:
+        rows = np.pad(rows, [(0, 0), (0, 1)])
+    words = np.ascontiguousarray(rows).view(np.uint64)
+    # Zeros, as where a disk has lost what was written, must not have a checksum of 0.
+    ones = np.ones((len(keys), 1), np.uint64)
+    return _mixed(np.concatenate([ones, keys, words], axis=1))

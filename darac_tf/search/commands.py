@@ -32,6 +32,9 @@ def _index_flags(values):
     flags.DEFINE_integer(
         "batch_images", 32, "Most images described at once.", lower_bound=1, flag_values=values
     )
+    flags.DEFINE_bool(
+        "verify", False, "Compare all checksums, and describe damaged images again.", values
+    )
     _faiss_flag(values)
 
 
@@ -40,7 +43,7 @@ def _index(values, folders):
     if not folders:
         raise UserError("index: name at least one folder of images")
     describer = ExportedDescriber(_model(values))
-    with writing(values.index, describer) as index:
+    with writing(values.index, describer, values.verify) as index:
         changes = update(index, describer, folders, values.batch_images)
         approximation.remove_stale(index)
         kind = _kind(values, index)

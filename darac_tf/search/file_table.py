@@ -11,7 +11,7 @@ import sqlite3
 
 import numpy as np
 
-from darac_tf.describing.feature_table import KEY_BYTES
+from darac_tf.data.content_keys import VIEW_KEY_BYTES
 from darac_tf.errors import UserError
 
 # A size or time that no file has: the file is read again in the next run.
@@ -93,10 +93,10 @@ class FileTable:
         """Keys of all files without repetition, uint8 `(n, 24)`."""
         with self._errors():
             cursor = self._db.execute("SELECT DISTINCT key FROM files WHERE key NOTNULL")
-            blocks = [np.empty((0, KEY_BYTES), np.uint8)]
+            blocks = [np.empty((0, VIEW_KEY_BYTES), np.uint8)]
             while some := cursor.fetchmany(_AT_ONCE):
                 data = b"".join(key for (key,) in some)
-                blocks.append(np.frombuffer(data, np.uint8).reshape(-1, KEY_BYTES))
+                blocks.append(np.frombuffer(data, np.uint8).reshape(-1, VIEW_KEY_BYTES))
         return np.concatenate(blocks)
 
     def paths(self, key):

@@ -1,10 +1,10 @@
 """The folder of an index, its lock, and which of its vectors are in use.
 
 `index.json` says which model made the vectors and in which subfolder they are, a
-`evaluation.feature_table.FeatureTable`: found by content, only ever added to, each with a checksum.
-Writers compare all checksums, readers none. `files.sqlite` is the `FileTable`. A vector is written
-before the file that needs it is entered, so whatever moment a program ends at, each file that is
-entered has its vector.
+`describing.feature_table.FeatureTable`: found by content, only ever added to, each with a checksum,
+which is compared on demand, and before vectors are copied. `files.sqlite` is the `FileTable`. A
+vector is written before the file that needs it is entered, so whatever moment a program ends at,
+each file that is entered has its vector.
 
 Vectors that no file needs any more stay until they are a fourth of all. Then the others are copied
 to a new subfolder, and `index.json` is replaced, which is the moment of change.
@@ -55,8 +55,6 @@ class IndexFolder:
 
     def __init__(self, folder, writable=False):
         self.folder = Path(folder)
-        # A look at all vectors would take a query longer than the search.
-        self._checks = writable
         self.settings = read_settings(self.folder)
         self.table = self._open_table()
         # A writer may have compacted it in between, and removed what was just looked at.
@@ -106,10 +104,13 @@ class IndexFolder:
             How many were removed.
         """
         keys, rows = self.live()
-        dead = len(self.table.rows()) - len(rows)
+        total = len(self.table.rows())
         # Readers, which compare no checksums, must not find a damaged vector.
-        if dead <= dead_share * len(self.table.rows()) and not self.table.damaged:
+        if total - len(rows) <= dead_share * total and not self.table.damaged:
             return 0
+        if self.table.check(rows):
+            self.read_lost_again()
+            keys, rows = self.live()
         name = f"vectors-{int(self.settings['vectors'].split('-')[1]) + 1}"
         vectors, old = self.vectors(rows), self.table.folder
         self.table = FeatureTable(self.folder / name, self.table_meta)
@@ -120,7 +121,13 @@ class IndexFolder:
         self.settings = {**self.settings, "vectors": name}
         write_settings(self.folder, self.settings)
         shutil.rmtree(old, ignore_errors=True)
-        return dead
+        return total - len(rows)
+
+    def read_lost_again(self):
+        """Has files read again whose vectors are lost: a disk was damaged, a machine stopped."""
+        keys = self.files.keys()
+        with self.files.transaction():
+            self.files.lose(keys[self.table.find(keys) < 0])
 
     @property
     def table_meta(self):
@@ -128,17 +135,18 @@ class IndexFolder:
 
     def _open_table(self):
         folder = self.folder / self.settings["vectors"]
-        return FeatureTable(folder, self.table_meta, check=self._checks)
+        return FeatureTable(folder, self.table_meta)
 
 
 @contextlib.contextmanager
-def writing(folder, describer=None):
+def writing(folder, describer=None, verify=False):
     """Opens an index for changes, and makes it if it is not there.
 
     Args:
         folder: The index's folder.
         describer: `ExportedDescriber` that makes its vectors, or None where nothing is described;
             the index must exist then.
+        verify: Whether to compare the checksums of all vectors; damaged ones are lost.
 
     Yields:
         `IndexFolder`.
@@ -161,7 +169,9 @@ def writing(folder, describer=None):
             _set_model(folder, describer)
         _remove_leftovers(folder)
         index = stack.enter_context(IndexFolder(folder, writable=True))
-        _read_lost_again(index)
+        if verify:
+            index.table.verify()
+        index.read_lost_again()
         yield index
 
 
@@ -196,10 +206,3 @@ def _remove_leftovers(folder):
                 shutil.rmtree(path)
             else:
                 path.unlink(missing_ok=True)
-
-
-def _read_lost_again(index):
-    """Vectors are lost where a disk was damaged, or a machine stopped within a second."""
-    keys = index.files.keys()
-    with index.files.transaction():
-        index.files.lose(keys[index.table.find(keys) < 0])

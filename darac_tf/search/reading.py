@@ -1,6 +1,5 @@
 """Reading image files ahead of their use, with a hash of their content."""
 
-import hashlib
 import os
 import stat
 import time
@@ -8,7 +7,7 @@ from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from darac_tf.describing.feature_table import KEY_BYTES
+from darac_tf.data.content_keys import VIEW_KEY_BYTES, content_key
 from darac_tf.search.file_table import UNKNOWN
 
 # Larger than any photograph; the files that are read ahead lie in memory.
@@ -29,7 +28,7 @@ class ReadFile:
         size: In bytes, when it was read; `UNKNOWN` where the next run must read it again.
         mtime_ns: Time of its last change, likewise.
         data: Its content; None where it could not be read.
-        key: Hash of the content, 24 bytes, or None.
+        key: Of the content (`data.content_keys`), 24 bytes, or None.
         fault: What is wrong with it, or None.
     """
 
@@ -81,9 +80,5 @@ def read_file(path):
         return ReadFile(path, size, mtime_ns, None, None, fault)
     if len(data) != size:  # it is being written
         size = UNKNOWN
-    return ReadFile(path, size, mtime_ns, data, content_key(data), None)
-
-
-def content_key(data):
-    """The key of an image file's content (bytes), 24 bytes."""
-    return hashlib.blake2b(data, digest_size=KEY_BYTES).digest()
+    key = content_key(data).ljust(VIEW_KEY_BYTES, b"\0")
+    return ReadFile(path, size, mtime_ns, data, key, None)

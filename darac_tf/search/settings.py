@@ -8,7 +8,8 @@ from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 
 SETTINGS = "index.json"
-_FORMAT = 1
+# 2: keys of `data.content_keys`.
+_FORMAT = 2
 _KINDS = {"format": int, "model": str, "dimension": int, "vectors": str, "model_folder": str}
 
 

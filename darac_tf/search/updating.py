@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from darac_tf.data.content_keys import VIEW_KEY_BYTES
 from darac_tf.data.images import IMAGE_SUFFIXES
-from darac_tf.describing.feature_table import KEY_BYTES
 from darac_tf.errors import UserError
 from darac_tf.search.listing import image_files
 from darac_tf.search.reading import read_ahead
@@ -184,7 +184,7 @@ class _Batch:
         bad, changed = set(), 0
         if self._data:
             vectors, valid = describer(list(self._data.values()))
-            keys = np.frombuffer(b"".join(self._data), np.uint8).reshape(-1, KEY_BYTES)
+            keys = np.frombuffer(b"".join(self._data), np.uint8).reshape(-1, VIEW_KEY_BYTES)
             if valid.any():
                 self._index.table.append(keys[valid], vectors[valid])
             bad = {key.tobytes() for key in keys[~valid]}

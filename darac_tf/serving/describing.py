@@ -7,10 +7,10 @@ import numpy as np
 from tqdm import tqdm
 
 from darac_tf.data import read_csv
-from darac_tf.data.content_keys import keys_of_images
+from darac_tf.data.content_keys import keys_of_images, view_keys
 from darac_tf.data.images import IMAGE_SUFFIXES, images_below
 from darac_tf.describing.feature_file import FeatureFile
-from darac_tf.describing.feature_table import KEY_BYTES, FeatureTable
+from darac_tf.describing.feature_table import FeatureTable
 from darac_tf.errors import UserError
 from darac_tf.serving.batches import split_images
 
@@ -64,13 +64,14 @@ def describe_files(client, paths, out, made_from, limits, progress=True):
     keys = keys_of_images(paths)
     kept = Path(f"{out}.partial")
     table = FeatureTable(kept, made_from)
+    table.check(table.find(view_keys(keys)))
     todo = _first_missing(table, keys)
     bad = set()
     with table.writing(), _bar(len(keys), len(keys) - len(todo), progress) as bar:
         for rows, described in _described(client, paths, keys, todo, limits):
             good = described.valid
             if good.any():
-                table.append(_padded(keys[rows[good]]), described.vectors[good])
+                table.append(view_keys(keys[rows[good]]), described.vectors[good])
             bad.update(keys[row].tobytes() for row in rows[~good])
             bar.update(len(rows))
     valid = np.array([key.tobytes() not in bad for key in keys])
@@ -84,14 +85,14 @@ def describe_files(client, paths, out, made_from, limits, progress=True):
 
 def _feature_file(table, paths, keys, valid, made_from):
     vectors = np.zeros((len(paths), table.dim), np.float32)
-    vectors[valid] = table.rows()[table.find(_padded(keys[valid]))]
+    vectors[valid] = table.rows()[table.find(view_keys(keys[valid]))]
     made_by = f"the model {made_from['model']}, version {made_from['version']}, through a server"
     return FeatureFile(np.array(paths), vectors, valid, keys, {"made_by": made_by, **made_from})
 
 
 def _first_missing(table, keys):
     """Places of images that the table lacks, one for each content."""
-    missing = np.flatnonzero(table.find(_padded(keys)) < 0)
+    missing = np.flatnonzero(table.find(view_keys(keys)) < 0)
     _, first = np.unique(keys[missing], axis=0, return_index=True)
     return missing[np.sort(first)]
 
@@ -109,13 +110,6 @@ def _read(path):
         return Path(path).read_bytes()
     except OSError as error:
         raise UserError(f"can't read the image {path}: {error.strerror}; check it") from error
-
-
-def _padded(keys):
-    """Keys of images as keys of a table: uint8 `(n, 24)`."""
-    padded = np.zeros((len(keys), KEY_BYTES), np.uint8)
-    padded[:, :16] = np.ascontiguousarray(keys, "<u8").view(np.uint8).reshape(len(keys), 16)
-    return padded
 
 
 def _bar(total, initial, progress):

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from darac_tf.data.content_keys import content_hashes, file_sizes, keys_of_images
+from darac_tf.data.content_keys import file_sizes, keys_of_images
 from darac_tf.errors import UserError
 from darac_tf.whitening.files import Whitening
 
@@ -12,7 +12,7 @@ FLAG = "--allow_whiten_on_test"
 def check_not_test_set(fitted_on, test_paths, allow=False):
     """Refuses test images that a whitening was fitted on, wherever their files lie.
 
-    Images are the same when their files have the same content (`whitening.image_keys`): the same
+    Images are the same when their files have the same content (`data.content_keys`): the same
     photograph under another path is found, the same one compressed anew is not. Only files of the
     test set whose size occurs in the whitening's set are read.
 
@@ -39,7 +39,7 @@ def check_not_test_set(fitted_on, test_paths, allow=False):
             f"images: fit it again, or pass {FLAG}"
         )
     candidates = np.flatnonzero(np.isin(sizes, keys[:, 0]))
-    hashes = content_hashes([test_paths[i] for i in candidates])
+    hashes = keys_of_images([test_paths[i] for i in candidates])[:, 1]
     shared = candidates[np.isin(hashes, keys[:, 1])]
     if not shared.size:
         return None

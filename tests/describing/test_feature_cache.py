@@ -8,39 +8,8 @@ from darac_tf.describing.feature_cache import (
     CachedRows,
     FeatureCache,
     OpenCache,
-    image_keys,
 )
 from darac_tf.describing.sizes import Factor, LongSide
-
-BOX = [0, 0, 9, 9]
-
-
-def _keys(tmp_path, contents, boxes=None, turns=None):
-    paths = []
-    for index, content in enumerate(contents):
-        (tmp_path / str(index)).write_bytes(content)
-        paths.append(str(tmp_path / str(index)))
-    boxes = np.array(boxes or [BOX] * len(paths))
-    return image_keys(paths, boxes, np.array(turns or [0] * len(paths)), progress=False)
-
-
-def test_keys_are_of_content_box_and_turn(tmp_path):
-    keys = _keys(
-        tmp_path,
-        [b"one", b"two", b"one", b"one", b"one", b""],
-        [BOX, BOX, BOX, [0, 0, 9, 8], BOX, BOX],
-        [0, 0, 0, 0, 1, 0],
-    )
-    assert keys.shape == (6, 24) and keys.dtype == np.uint8
-    assert (keys[0] == keys[2]).all()
-    assert len(np.unique(keys, axis=0)) == 5
-
-
-def test_many_keys_come_in_order(tmp_path):
-    contents = [str(i).encode() for i in range(600)]
-    keys = _keys(tmp_path, contents)
-    for index in (0, 1, 299, 599):
-        np.testing.assert_array_equal(keys[index], _keys(tmp_path, contents[index : index + 1])[0])
 
 
 def test_another_model_size_or_pixels_never_hits(tmp_path):

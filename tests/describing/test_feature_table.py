@@ -10,6 +10,7 @@ import time
 import numpy as np
 import pytest
 
+from darac_tf.describing import feature_table
 from darac_tf.describing.feature_table import KEY_BYTES, FeatureTable
 from darac_tf.errors import UserError
 from tests.conftest import REPOSITORY
@@ -102,22 +103,92 @@ def _repaired(folder, keys, rows, kept):
     assert (folder / "rows.f32").stat().st_size == rows.nbytes
 
 
+@pytest.mark.parametrize("dim", [5, 6])
 @pytest.mark.parametrize("name", ["keys.bin", "rows.f32"])
-def test_damage_in_the_middle_costs_only_the_damaged_rows(name, tmp_path, caplog):
-    keys, rows, _ = _written(tmp_path)
+@pytest.mark.parametrize("seen", ["when opened", "when read", "by verify"])
+def test_damage_in_the_middle_costs_only_the_damaged_rows(
+    name, seen, dim, tmp_path, caplog, monkeypatch
+):
+    keys, rows, _ = _written(tmp_path, dim=dim)
     data = bytearray((tmp_path / name).read_bytes())
     data[len(data) // 2] ^= 1
     (tmp_path / name).write_bytes(data)
+    if seen != "when opened":
+        monkeypatch.setattr(feature_table, "_CHECKED_AT_ONCE", 4)
     table = FeatureTable(tmp_path, META)
+    if seen != "when opened":
+        assert table.damaged == 0 and len(table) == 20 and not caplog.text
+    if seen == "when read":
+        table.check(np.array([9, -1, 11, 9]))
+        assert table.damaged == 0
+        # A damaged key is one that nobody asks for.
+        asked = table.find(keys) if name == "rows.f32" else np.arange(20)
+        assert table.check(asked) == 1
+    if seen == "by verify":
+        assert table.verify() == 1
     assert table.damaged == 1 and f"{tmp_path}: 1 damaged rows are made anew" in caplog.text
-    assert np.flatnonzero(table.find(keys) < 0).tolist() == [10]
+    assert np.flatnonzero(table.find(keys) < 0).tolist() == [10] and len(table) == 19
     others = np.arange(20) != 10
     _check(table, keys[others], rows[others])
     with table.writing():
         table.append(keys[10:11], rows[10:11])
     for each in (table, FeatureTable(tmp_path, META)):
-        assert len(each) == 20 and each.find(keys[10:11]) == 20
+        assert each.find(keys[10:11]) == 20
         _check(each, keys, rows)
+        assert each.verify() == 1 and len(each) == 20
+
+
+@pytest.mark.parametrize("bit", [0, 5, 31])
+@pytest.mark.parametrize("place", [0, 1, 3, 4])
+def test_any_single_bit_of_a_row_counts(place, bit, tmp_path):
+    _, rows, _ = _written(tmp_path)
+    words = rows.view(np.uint32)
+    words[7, place] ^= np.uint32(1 << bit)
+    rows.tofile(tmp_path / "rows.f32")
+    assert FeatureTable(tmp_path, META).verify() == 1
+
+
+def test_rows_that_changed_places_and_zeros_are_damaged(tmp_path):
+    _, rows, _ = _written(tmp_path)
+    for change in (rows[:, [1, 0, 2, 3, 4]], rows[:, [2, 3, 0, 1, 4]], rows[::-1], -rows, 0 * rows):
+        change.tofile(tmp_path / "rows.f32")
+        assert len(FeatureTable(tmp_path, META)) == 0
+    (tmp_path / "keys.bin").write_bytes(bytes(20 * RECORD))
+    assert len(FeatureTable(tmp_path, META)) == 0
+
+
+def test_opening_reads_the_last_rows_only(tmp_path, monkeypatch):
+    _written(tmp_path, count=700, batch=700)
+    checked, checksums = [], feature_table._checksums
+    monkeypatch.setattr(
+        feature_table, "_checksums", lambda k, r: checked.append(len(k)) or checksums(k, r)
+    )
+    table = FeatureTable(tmp_path, META)
+    assert checked == [256]
+    assert table.verify() == 0 and sum(checked[1:]) == 700
+
+
+def test_keys_that_share_a_number_are_told_apart(tmp_path, monkeypatch):
+    monkeypatch.setattr(feature_table, "_mixed", lambda words: words[:, 0] % np.uint64(3))
+    keys, rows, table = _written(tmp_path, count=50)
+    _check(table, keys, rows)
+    assert (table.find(_data(20, seed=1)[0]) == -1).all()
+
+
+def test_a_table_of_an_older_version_is_made_anew(tmp_path, caplog):
+    keys, rows, _ = _written(tmp_path)
+    path = tmp_path / "meta.json"
+    path.write_text(path.read_text().replace('"format": 2', '"format": 1'))
+    table = FeatureTable(tmp_path, META)
+    assert len(table) == 0 and f"{tmp_path / 'meta.json'} is of an older version" in caplog.text
+    with table.writing():
+        table.append(keys[:3], rows[:3])
+    for each in (table, FeatureTable(tmp_path, META)):
+        assert len(each) == 3 and len(each.rows()) == 3
+        _check(each, keys[:3], rows[:3])
+    path.write_text(path.read_text().replace('"format": 2', '"format": 3'))
+    with pytest.raises(UserError, match="format is 3 and not 2; delete"):
+        FeatureTable(tmp_path, META)
 
 
 def test_damaged_meta_is_refused(tmp_path):

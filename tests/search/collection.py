@@ -20,10 +20,10 @@ def write_file(path, content, seconds=0):
     return path
 
 
-def run(index, *folders, describer=None, **options):
+def run(index, *folders, describer=None, verify=False, **options):
     """Updates an index; returns `Changes`, and the contents that a `StandIn` described."""
     describer = describer or StandIn()
-    with writing(index, describer) as opened:
+    with writing(index, describer, verify) as opened:
         changes = update(opened, describer, folders, progress=False, **options)
     return changes, getattr(describer, "described", None)
 

@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from darac_tf.search import IndexFolder, reading, updating
+from darac_tf.describing import feature_table
+from darac_tf.search import IndexFolder, reading, updating, writing
 from tests.search.collection import assert_same, entries, expected, run, write_file
 from tests.search.small_model import StandIn
 
@@ -179,16 +180,23 @@ def test_a_reader_survives_compaction(photos, index):
         assert before.shape == (4, 48) and np.isfinite(before[:]).all()
 
 
-def test_damaged_vectors_are_made_again(photos, index):
+@pytest.mark.parametrize("seen", ["when opened", "by verify", "by compaction"])
+def test_damaged_vectors_are_made_again(photos, index, seen, monkeypatch):
     run(index, photos)
     rows = index / "vectors-1" / "rows.f32"
     data = bytearray(rows.read_bytes())
     data[48 * 4 + 5] ^= 255
     rows.write_bytes(data)
-    # Only a writer looks at checksums.
-    assert len(entries(index)) == 4
-    changes, described = run(index, photos)
-    assert len(described) == changes.compacted == 1
+    if seen != "when opened":
+        # Only the last rows are looked at without being asked.
+        monkeypatch.setattr(feature_table, "_CHECKED_AT_ONCE", 1)
+        assert len(entries(index)) == 4
+    if seen == "by compaction":
+        with writing(index) as opened:
+            assert opened.compact(dead_share=-1) == 1
+        assert len(entries(index)) == 3
+    changes, described = run(index, photos, verify=seen == "by verify")
+    assert len(described) == 1 and changes.compacted == (seen != "by compaction")
     assert_same(entries(index), expected(photos))
 
 
