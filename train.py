@@ -23,9 +23,9 @@ from darac_tf.training.config_checks import MATCHINGS, MININGS
 from darac_tf.training.configs import load_config
 from darac_tf.training.dry_run import dry_run
 from darac_tf.training.local_features import train_local_features
-from darac_tf.training.optimizers import OPTIMIZERS
 from darac_tf.training.precision import PRECISIONS
 from darac_tf.training.replicas import STRATEGIES
+from darac_tf.training.state import OPTIMIZERS
 
 DEFAULT = TrainConfig()
 FLAGS = flags.FLAGS

@@ -18,9 +18,8 @@ from darac_tf import cli
 from darac_tf.data import DATASETS, load_dataset
 from darac_tf.data.augmentation import Augmentation
 from darac_tf.data.images import decode_image, resize
-from darac_tf.data.pipeline import training_batches
-from darac_tf.data.sampling import ClassBalancedSampler
-from darac_tf.data.tempered_sampling import TemperedSampler
+from darac_tf.data.samplers import ClassBalancedSampler, TemperedSampler
+from darac_tf.training.batches import training_batches
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("dataset", "folder", list(DATASETS), "Kind of data set.")

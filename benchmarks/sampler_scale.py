@@ -73,7 +73,7 @@ def make_index(folder):
 def measure(folder):
     """What the fresh process does: seconds of each part, and MiB."""
     marks = [("start", time.perf_counter())]
-    from darac_tf.data.tempered_sampling import TemperedSampler
+    from darac_tf.data.samplers import TemperedSampler
     from darac_tf.data.training_sets.prepared import read_prepared
 
     marks.append(("import", time.perf_counter()))

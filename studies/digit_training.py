@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.data.sampling import ClassBalancedSampler
+from darac_tf.data.samplers import ClassBalancedSampler
 from studies.digit_losses import DIM
 
 _BATCH = 512  # of embedding, where only memory counts

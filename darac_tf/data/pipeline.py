@@ -1,4 +1,4 @@
-"""tf.data pipelines: P x K training batches, and images batched by shape for description."""
+"""The tf.data pipeline of description: images decoded once, batched by shape."""
 
 from typing import NamedTuple
 
@@ -11,60 +11,6 @@ from darac_tf.threads import CORES
 
 # Most images that are described together.
 MAX_BATCH = 64
-# Keeps the augmentation's random numbers apart from those of the sampler under the same seed.
-_STREAM = 2
-
-
-def training_batches(
-    images,
-    sampler,
-    augmentation,
-    size,
-    first_step,
-    last_step,
-    seed,
-    parts=1,
-    first_part=0,
-    parts_here=1,
-):
-    """Batches of augmented images, from `first_step` up to but without `last_step`.
-
-    The same step gives the same batch, whichever step the pipeline starts with, and however many
-    parts it is cut into.
-
-    Args:
-        images: `LabelledImages`, or `PreparedImages`.
-        sampler: A sampler over its labels.
-        augmentation: `Augmentation`.
-        size: Side of the square images, in pixels.
-        first_step: The first step.
-        last_step: The step to stop before.
-        seed: Integer.
-        parts: Equal parts that each batch is cut into, in order; one a replica.
-        first_part: The first part to give, counted from 0.
-        parts_here: How many to give, one after another.
-
-    Returns:
-        Dataset of `(float32 (n, size, size, 3) in [0, 255], int32 (n,))`, n = P * K / parts.
-    """
-    labels = tf.constant(images.labels, tf.int32)
-    part = sampler.batch_size // parts
-    mine = slice(first_part * part, (first_part + parts_here) * part)
-    stream = tf.random.experimental.stateless_fold_in([seed, _STREAM], 0)[0]
-
-    def choose(step):
-        # All of a step at once: one image at a time, it took as long as the crop.
-        chosen = tf.numpy_function(sampler.batch, [step], tf.int64, stateful=False)
-        chosen = tf.ensure_shape(chosen, [sampler.batch_size])
-        draws = augmentation.draw(sampler.batch_size, tf.stack([stream, tf.cast(step, tf.int32)]))
-        return tf.nest.map_structure(lambda rows: rows[mine], (chosen, draws))
-
-    def load(index, draws):
-        return augmentation(images.read(index), size, draws), labels[index]
-
-    chosen = tf.data.Dataset.range(first_step, last_step).map(choose).unbatch()
-    loaded = chosen.map(load, num_parallel_calls=CORES, deterministic=True)
-    return untuned(loaded.batch(part, drop_remainder=True).prefetch(2))
 
 
 class ShapeBatches(NamedTuple):

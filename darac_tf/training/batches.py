@@ -1,71 +1,176 @@
-"""The batches of a run's steps, and which images are in them."""
+"""The batches of a run's steps: which images are in them, decoded, augmented and shared out."""
 
 import numpy as np
+import tensorflow as tf
 
 from darac_tf.data.augmentation import Augmentation
 from darac_tf.data.images import check_images
-from darac_tf.data.pipeline import training_batches
+from darac_tf.data.pipeline import untuned
+from darac_tf.data.samplers import ClassBalancedSampler, TemperedSampler
 from darac_tf.data.training_sets import PreparedImages
+from darac_tf.errors import UserError
+from darac_tf.threads import CORES
+from darac_tf.training.mining import HardNegatives
 
 _BATCHES_AHEAD = 8
+# Keeps the augmentation's random numbers apart from those of the sampler under the same seed.
+_STREAM = 2
 
 
-def step_batches(config, training, sampling, first, replicas=None):
-    """`(images, labels)` of each step from `first` on.
+class StepBatches:
+    """The batches of a run, each of which follows from the seed and its step.
 
     Args:
         config: `TrainConfig`.
-        training: `LabelledImages`, or `PreparedImages`.
-        sampling: Of `make_sampling`.
-        first: Steps made before.
+        images: `LabelledImages` or `PreparedImages` to train on.
+        sampling: Object with a method `epochs(first, last)`, as of `OneSampler`.
         replicas: `Replicas` that each batch is shared out to; None for whole batches.
-
-    Yields:
-        Tensors, or with several replicas their distributed values.
     """
-    augmentation = Augmentation(config.min_crop_area, flip=config.flip, light=config.light)
-    for sampler, start, stop in sampling.stretches(first, config.steps):
 
-        def batches(context=None, sampler=sampler, start=start, stop=stop):
-            shares = {}
-            if context is not None:
-                shares["parts"] = context.num_replicas_in_sync
-                per_worker = context.num_replicas_in_sync // context.num_input_pipelines
-                shares["first_part"] = context.input_pipeline_id * per_worker
-                shares["parts_here"] = per_worker
-            return training_batches(
-                training,
-                sampler,
-                augmentation,
-                config.image_size,
-                start,
-                stop,
-                config.seed,
-                **shares,
-            )
+    def __init__(self, config, images, sampling, replicas=None):
+        self._config = config
+        self._images = images
+        self._sampling = sampling
+        self._replicas = replicas
 
-        if replicas is None or replicas.count == 1:
-            yield from batches()
+    def after(self, step):
+        """Yields `(images, labels)` of each step after `step` steps, to the last one.
+
+        They are tensors, or with several replicas their distributed values.
+        """
+        config = self._config
+        augmentation = Augmentation(config.min_crop_area, flip=config.flip, light=config.light)
+        for sampler, start, stop in self._sampling.epochs(step, config.steps):
+            arguments = (sampler, augmentation, config.image_size, start, stop, config.seed)
+
+            def batches(context=None, arguments=arguments):
+                return training_batches(self._images, *arguments, **_shares(context))
+
+            if self._replicas is None or self._replicas.count == 1:
+                yield from batches()
+            else:
+                yield from self._replicas.strategy.distribute_datasets_from_function(batches)
+
+    def names(self, step):
+        """Paths of the images of a step, counted from 0."""
+        sampler, _, _ = next(self._sampling.epochs(step, step + 1))
+        return [str(self._images.paths[index]) for index in sampler.batch(step)]
+
+    def check_around(self, step):
+        """Reads the images around a failed step one by one, and names the bad one.
+
+        Raises:
+            UserError: If there is one.
+        """
+        sampler, _, stop = next(self._sampling.epochs(step, step + _BATCHES_AHEAD))
+        indices = np.unique([sampler.batch(each) for each in range(step, stop)])
+        if isinstance(self._images, PreparedImages):
+            # They could be decoded when they were prepared, but the records may be damaged.
+            self._images.examples(indices)
         else:
-            yield from replicas.strategy.distribute_datasets_from_function(batches)
+            check_images(self._images.paths[indices])
 
 
-def names_of_step(training, sampling, step):
-    """Paths of the images of a step, counted from 0."""
-    sampler, _, _ = next(sampling.stretches(step, step + 1))
-    return [str(training.paths[index]) for index in sampler.batch(step)]
+class OneSampler:
+    """P x K batches of one sampler, for the whole run.
+
+    Args:
+        sampler: `ClassBalancedSampler` or `TemperedSampler`.
+    """
+
+    def __init__(self, sampler):
+        self._sampler = sampler
+
+    def epochs(self, first, last):
+        """Yields `(sampler, start, stop)`: steps from `start` up to but without `stop`."""
+        if first < last:
+            yield self._sampler, first, last
 
 
-def check_images_around(training, sampling, step):
-    """Reads the images around a failed step one by one, and names the bad one.
+def make_sampling(config, run_dir, model, images):
+    """The sampling that a run's settings name: class-balanced batches, or mined tuples.
+
+    Args:
+        config: `TrainConfig`.
+        run_dir: Run directory, where mined tuples are kept.
+        model: The descriptor that negatives are mined with.
+        images: `LabelledImages` of the training set.
+
+    Returns:
+        Object with a method `epochs(first, last)`, as of `OneSampler`.
 
     Raises:
-        UserError: If there is one.
+        UserError: If the training set has too few classes.
     """
-    sampler, _, stop = next(sampling.stretches(step, step + _BATCHES_AHEAD))
-    indices = np.unique([sampler.batch(each) for each in range(step, stop)])
-    if isinstance(training, PreparedImages):
-        # They could be decoded when they were prepared, but the records may be damaged.
-        training.examples(indices)
-    else:
-        check_images(training.paths[indices])
+    if config.mining != "none":
+        if isinstance(images, PreparedImages):
+            raise UserError(f"--mining={config.mining} needs image files: use the unprepared set")
+        return HardNegatives(config, run_dir, model, images)
+    shape = config.classes_per_batch, config.images_per_class
+    if config.class_power is None:
+        return OneSampler(ClassBalancedSampler(images.labels, *shape, config.seed))
+    return OneSampler(TemperedSampler(images.labels, *shape, config.class_power, config.seed))
+
+
+def training_batches(
+    images,
+    sampler,
+    augmentation,
+    size,
+    first_step,
+    last_step,
+    seed,
+    parts=1,
+    first_part=0,
+    parts_here=1,
+):
+    """Batches of augmented images, from `first_step` up to but without `last_step`.
+
+    The same step gives the same batch, whichever step the pipeline starts with, and however many
+    parts it is cut into.
+
+    Args:
+        images: `LabelledImages`, or `PreparedImages`.
+        sampler: A sampler over its labels.
+        augmentation: `Augmentation`.
+        size: Side of the square images, in pixels.
+        first_step: The first step.
+        last_step: The step to stop before.
+        seed: Integer.
+        parts: Equal parts that each batch is cut into, in order; one a replica.
+        first_part: The first part to give, counted from 0.
+        parts_here: How many to give, one after another.
+
+    Returns:
+        Dataset of `(float32 (n, size, size, 3) in [0, 255], int32 (n,))`, n = P * K / parts.
+    """
+    labels = tf.constant(images.labels, tf.int32)
+    part = sampler.batch_size // parts
+    mine = slice(first_part * part, (first_part + parts_here) * part)
+    stream = tf.random.experimental.stateless_fold_in([seed, _STREAM], 0)[0]
+
+    def choose(step):
+        # All of a step at once: one image at a time, it took as long as the crop.
+        chosen = tf.numpy_function(sampler.batch, [step], tf.int64, stateful=False)
+        chosen = tf.ensure_shape(chosen, [sampler.batch_size])
+        draws = augmentation.draw(sampler.batch_size, tf.stack([stream, tf.cast(step, tf.int32)]))
+        return tf.nest.map_structure(lambda rows: rows[mine], (chosen, draws))
+
+    def load(index, draws):
+        return augmentation(images.read(index), size, draws), labels[index]
+
+    chosen = tf.data.Dataset.range(first_step, last_step).map(choose).unbatch()
+    loaded = chosen.map(load, num_parallel_calls=CORES, deterministic=True)
+    return untuned(loaded.batch(part, drop_remainder=True).prefetch(2))
+
+
+def _shares(context):
+    """The parts of a batch that a worker loads, as `training_batches` takes them."""
+    if context is None:
+        return {}
+    here = context.num_replicas_in_sync // context.num_input_pipelines
+    return {
+        "parts": context.num_replicas_in_sync,
+        "first_part": context.input_pipeline_id * here,
+        "parts_here": here,
+    }

@@ -10,15 +10,14 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from darac_tf.data.sampling import ClassBalancedSampler
+from darac_tf.data.samplers import ClassBalancedSampler
 from darac_tf.errors import UserError
 from darac_tf.models.descriptor import backbone_of
 from darac_tf.reports import markdown
-from darac_tf.training.batches import step_batches
+from darac_tf.training.batches import OneSampler, StepBatches, make_sampling
 from darac_tf.training.checkpoint import KEPT
 from darac_tf.training.replicas import make_replicas
 from darac_tf.training.run import check_run_dir, training_images
-from darac_tf.training.sampling import OneSampler, make_sampling
 from darac_tf.training.state import build_state
 from darac_tf.training.step import make_train_step
 from darac_tf.training.summary import trained_weights
@@ -68,7 +67,7 @@ def dry_run(config, run_dir):
     training, validation = training_images(config)
     state = build_state(config, len(training.class_names), replicas)
     sampling = _sampling(config, state.model, training)
-    batches = step_batches(config, training, sampling, 0, replicas)
+    batches = StepBatches(config, training, sampling, replicas).after(0)
     measured = _measure(config, state, replicas, batches, validation is not None)
     rows = [
         *_rows_of_images(training, validation),

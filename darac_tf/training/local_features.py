@@ -5,7 +5,7 @@ linear classifier on the features pooled by attention. The steps, rates and augm
 reconstruction.
 """
 
-from dataclasses import dataclass
+import dataclasses
 from pathlib import Path
 
 import keras
@@ -13,12 +13,8 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from darac_tf.data.augmentation import Augmentation
 from darac_tf.data.content_keys import keys_of_images
 from darac_tf.data.image_list import ImageList
-from darac_tf.data.images import check_images
-from darac_tf.data.pipeline import training_batches
-from darac_tf.data.sampling import ClassBalancedSampler
 from darac_tf.errors import UserError
 from darac_tf.local_features.attention import AttentionPooling
 from darac_tf.local_features.extraction import LocalExtractor
@@ -26,6 +22,7 @@ from darac_tf.local_features.inner import inner_model
 from darac_tf.local_features.model import DELF_MODEL, PCA_FILE, build_delf, load_delf, save_delf
 from darac_tf.local_features.pca import fit_local_pca
 from darac_tf.models import Preprocessing, build_backbone
+from darac_tf.training.batches import StepBatches, make_sampling
 from darac_tf.training.run import RunResult, check_run_dir, start_run_dir, training_images
 
 # Images that the PCA is fitted on; each gives up to a hundred features.
@@ -38,8 +35,7 @@ def train_local_features(config, run_dir, resume=False):
     Writes config.json, train.csv (and val.csv, which is not used here), delf.keras and pca.npz.
 
     Args:
-        config: `TrainConfig` with `matching` "local". The backbone rests; `head_learning_rate` is
-            that of the attention.
+        config: `TrainConfig` with `matching` "local".
         run_dir: Run directory; a new one unless `resume`.
         resume: Whether to go on after the last file that is there.
 
@@ -59,28 +55,12 @@ def train_local_features(config, run_dir, resume=False):
         start_run_dir(run_dir, config, training, validation)
     losses = np.zeros(0)
     if not (run_dir / DELF_MODEL).exists():
-        model, losses = _train_from(config, training)
+        network, mode = build_backbone(config.backbone, config.backbone_weights)
+        model, losses = train_attention(network, Preprocessing(mode), training, config)
         save_delf(model, run_dir / DELF_MODEL)
     if not (run_dir / PCA_FILE).exists():
         _fit_pca(config, load_delf(run_dir), training, run_dir / PCA_FILE)
-    return RunResult(config.steps, np.asarray(losses), None, 1)
-
-
-def _train_from(config, images):
-    network, mode = build_backbone(config.backbone, config.backbone_weights)
-    settings = AttentionSettings(
-        layer=config.layer,
-        image_size=config.image_size,
-        classes_per_batch=config.classes_per_batch,
-        images_per_class=config.images_per_class,
-        steps=config.steps,
-        learning_rate=config.head_learning_rate,
-        min_crop_area=config.min_crop_area,
-        flip=config.flip,
-        light=config.light,
-        seed=config.seed,
-    )
-    return train_attention(network, Preprocessing(mode), images, settings)
+    return RunResult(config.steps, losses, None, 1)
 
 
 def _fit_pca(config, model, images, path):
@@ -97,45 +77,17 @@ def _fit_pca(config, model, images, path):
     pca.save(path)
 
 
-@dataclass(frozen=True)
-class AttentionSettings:
-    """How the attention is trained.
-
-    Attributes:
-        layer: Name of the inner layer; None takes `inner.inner_layer`.
-        hidden_units: Filters of the first convolution of the attention.
-        image_size: Side of the square training images, in pixels.
-        classes_per_batch: Classes in a batch; there are at most as many as the images have.
-        images_per_class: Images of each.
-        steps: Training steps.
-        learning_rate: Of Adam; it falls to zero along a half cosine.
-        min_crop_area: See `Augmentation.min_area`.
-        flip: See `Augmentation`.
-        light: See `Augmentation`.
-        seed: Of initial weights, batches and augmentation.
-    """
-
-    layer: str | None = None
-    hidden_units: int = 512
-    image_size: int = 320
-    classes_per_batch: int = 16
-    images_per_class: int = 2
-    steps: int = 500
-    learning_rate: float = 1e-3
-    min_crop_area: float = 0.4
-    flip: bool = True
-    light: float = 0.3
-    seed: int = 0
-
-
-def train_attention(backbone, preprocessing, images, settings=None, progress=True):
+def train_attention(backbone, preprocessing, images, config, hidden_units=512, progress=True):
     """Trains the attention; the backbone's weights and statistics stay as they are.
 
     Args:
         backbone: Keras model, see `inner.inner_layer`.
         preprocessing: Its `Preprocessing`.
         images: `LabelledImages`, of other places than will be searched.
-        settings: `AttentionSettings`; None for its defaults.
+        config: `TrainConfig`. `layer` is the inner one; `classes_per_batch` is lowered to the
+            classes there are; `head_learning_rate` is that of Adam, and falls to zero along a half
+            cosine.
+        hidden_units: Filters of the first convolution of the attention.
         progress: Whether to show a progress bar.
 
     Returns:
@@ -145,28 +97,30 @@ def train_attention(backbone, preprocessing, images, settings=None, progress=Tru
         UserError: With fewer than two classes, an image that cannot be read, a layer that is not
             there, or a loss that is not finite.
     """
-    settings = settings or AttentionSettings()
     n_classes = len(images.class_names)
     if n_classes < 2:
         raise UserError(f"{images.name}: the attention needs images of at least two classes")
-    keras.utils.set_random_seed(settings.seed)
-    inner = inner_model(backbone, settings.layer)
-    pooling = AttentionPooling(settings.hidden_units)
+    keras.utils.set_random_seed(config.seed)
+    inner = inner_model(backbone, config.layer)
+    pooling = AttentionPooling(hidden_units)
     classifier = keras.layers.Dense(n_classes, name="classes")
-    step = _make_step(inner, preprocessing, pooling, classifier, settings)
-    losses = _run_steps(step, images, settings, progress)
+    step = _make_step(inner, preprocessing, pooling, classifier, config)
+    classes = min(config.classes_per_batch, n_classes)
+    config = dataclasses.replace(config, classes_per_batch=classes)
+    sampling = make_sampling(config, None, None, images)
+    losses = _run_steps(step, StepBatches(config, images, sampling), config.steps, progress)
     return build_delf(inner, preprocessing, pooling.scores), losses
 
 
-def _make_step(inner, preprocessing, pooling, classifier, settings):
+def _make_step(inner, preprocessing, pooling, classifier, config):
     channels = inner.output_shape[-1]
     pooling.build((None, None, None, channels))
     classifier.build((None, channels))
     variables = pooling.trainable_variables + classifier.trainable_variables
-    rate = keras.optimizers.schedules.CosineDecay(settings.learning_rate, settings.steps)
+    rate = keras.optimizers.schedules.CosineDecay(config.head_learning_rate, config.steps)
     optimizer = keras.optimizers.Adam(rate)
     optimizer.build(variables)
-    side = settings.image_size
+    side = config.image_size
     signature = [tf.TensorSpec([None, side, side, 3]), tf.TensorSpec([None], tf.int32)]
 
     @tf.function(input_signature=signature)
@@ -184,24 +138,18 @@ def _make_step(inner, preprocessing, pooling, classifier, settings):
     return step
 
 
-def _run_steps(step, images, settings, progress):
-    classes = min(settings.classes_per_batch, len(images.class_names))
-    sampler = ClassBalancedSampler(images.labels, classes, settings.images_per_class, settings.seed)
-    augmentation = Augmentation(settings.min_crop_area, flip=settings.flip, light=settings.light)
-    batches = training_batches(
-        images, sampler, augmentation, settings.image_size, 0, settings.steps, settings.seed
-    )
+def _run_steps(step, batches, steps, progress):
     losses = []
     try:
-        bar = tqdm(batches, "train attention", settings.steps, unit="step", disable=not progress)
+        bar = tqdm(batches.after(0), "train attention", steps, unit="step", disable=not progress)
         for pixels, labels in bar:
             losses.append(float(step(pixels, labels)))
             bar.set_postfix(loss=f"{losses[-1]:.3f}", refresh=False)
             if not np.isfinite(losses[-1]):
                 raise UserError(
-                    f"step {len(losses)}: the loss is {losses[-1]}; lower the learning rate"
+                    f"step {len(losses)}: the loss is {losses[-1]}; lower --head_learning_rate"
                 )
     except tf.errors.InvalidArgumentError:
-        check_images(images.paths)  # names the image, if it was one
+        batches.check_around(len(losses))  # names the image, if it was one
         raise
     return np.array(losses)

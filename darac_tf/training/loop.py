@@ -1,7 +1,9 @@
 """The training loop: steps, validation, checkpoints and files in their order."""
 
 import contextlib
+import signal
 import sys
+import threading
 import time
 from dataclasses import dataclass
 
@@ -11,9 +13,7 @@ import tensorflow as tf
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 from darac_tf.models.descriptor import BEST_MODEL
-from darac_tf.training.batches import check_images_around, names_of_step, step_batches
 from darac_tf.training.monitor import Monitor, SilentMonitor
-from darac_tf.training.termination import on_termination
 from darac_tf.training.validation import Validator
 
 LAST_MODEL = "last.keras"
@@ -65,12 +65,11 @@ class Loop:
         else:
             self._monitor = SilentMonitor()
 
-    def run(self, training, sampling):
+    def run(self, batches):
         """Makes the steps that are left.
 
         Args:
-            training: `LabelledImages`.
-            sampling: Of `make_sampling`.
+            batches: `StepBatches`.
 
         Returns:
             `RunResult`.
@@ -86,9 +85,9 @@ class Loop:
             with self._replicas.reporting_loss_of_a_worker(), on_termination() as termination:
                 if first == 0 and self._config.validates:
                     self._validate(0)
-                for images, labels in self._batches(training, sampling, first):
+                for images, labels in [] if self._is_exhausted(first) else batches.after(first):
                     step += 1
-                    losses.append(self._step(step, images, labels, training, sampling))
+                    losses.append(self._step(step, images, labels, batches))
                     self._after_step(step)
                     if termination.requested:
                         self._leave(step)
@@ -96,7 +95,7 @@ class Loop:
                         self._save_once(step)
                         break
         except (tf.errors.InvalidArgumentError, tf.errors.UnknownError):
-            check_images_around(training, sampling, step)  # names the image, if it was one
+            batches.check_around(step)  # names the image, if it was one
             raise
         finally:
             self._monitor.close()
@@ -105,12 +104,7 @@ class Loop:
         traces = self._train_step.experimental_get_tracing_count()
         return RunResult(step, np.array(losses), best[0], traces, best[1])
 
-    def _batches(self, training, sampling, first):
-        if self._is_exhausted(first):
-            return []
-        return step_batches(self._config, training, sampling, first, self._replicas)
-
-    def _step(self, step, images, labels, training, sampling):
+    def _step(self, step, images, labels, batches):
         started = time.perf_counter()
         loss, gradient_norm = map(float, self._train_step(images, labels))
         # A gradient beyond float16 is left out, and its scale lowered; elsewhere it ends the run.
@@ -118,7 +112,7 @@ class Loop:
         is_last_straw = scale is None or float(scale.scale) < 1
         is_fatal = is_last_straw and not np.isfinite(gradient_norm)
         if is_fatal or not np.isfinite(loss):
-            names = ", ".join(names_of_step(training, sampling, step - 1))
+            names = ", ".join(batches.names(step - 1))
             raise UserError(
                 f"step {step}: the loss is {loss}, the norm of its gradient {gradient_norm}; lower "
                 "--learning_rate, raise --warmup_steps, "
@@ -183,3 +177,30 @@ class Loop:
     def _averaged(self):
         average = self._state.average
         return contextlib.nullcontext() if average is None else average.in_place()
+
+
+class Termination:
+    """Attributes: requested: bool, whether the process was asked to end."""
+
+    requested = False
+
+
+@contextlib.contextmanager
+def on_termination():
+    """Yields a `Termination`; within it, SIGTERM asks instead of killing.
+
+    Outside the main thread, where Python allows no handlers, SIGTERM kills as ever.
+    """
+    termination = Termination()
+    if threading.current_thread() is not threading.main_thread():
+        yield termination
+        return
+
+    def ask(*_):
+        termination.requested = True
+
+    before = signal.signal(signal.SIGTERM, ask)
+    try:
+        yield termination
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,4 +1,4 @@
-"""Hard-negative mining with the model as it is, once an epoch.
+"""Tuples of a query, a positive and hard negatives, mined with the model once an epoch.
 
 Source: GeM (Radenovic et al., arXiv 1711.02512), section 4.2.
 """
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from darac_tf.data.tuples import TupleSampler, draw_pairs, hardest_negatives
+from darac_tf.data.samplers import TupleSampler
 from darac_tf.describing.extraction import extract_features
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
@@ -38,7 +38,7 @@ class HardNegatives:
         self._model = model
         self.steps_per_epoch = config.mining_queries // config.tuples_per_batch
 
-    def stretches(self, first, last):
+    def epochs(self, first, last):
         """Yields `(sampler, start, stop)` for each epoch; mines when the epoch is reached."""
         while first < last:
             epoch = first // self.steps_per_epoch
@@ -102,3 +102,68 @@ class HardNegatives:
             batch_pixels=self._config.val_batch_pixels,
         )
         return features[size][""]
+
+
+def draw_pairs(labels, count, random):
+    """Queries and a positive of each.
+
+    Args:
+        labels: int `(images,)`.
+        count: Pairs to draw.
+        random: `numpy.random.Generator`.
+
+    Returns:
+        int64 `(count, 2)`: queries, each as often as the others up to one (images of classes with
+        one image only are none), and an image of the same class.
+
+    Raises:
+        UserError: If no class has two images.
+    """
+    order = np.argsort(labels, kind="stable")
+    sizes = np.bincount(labels)
+    starts = np.cumsum(sizes) - sizes
+    eligible = np.flatnonzero(sizes[labels] > 1)
+    if not eligible.size:
+        raise UserError("no class has two images: there are no positives to train on")
+    rounds = [random.permutation(eligible) for _ in range(-(-count // len(eligible)))]
+    queries = np.concatenate(rounds)[:count]
+    # A step of 1 to size - 1 along the class's images never comes back to the query.
+    size, start = sizes[labels[queries]], starts[labels[queries]]
+    place = np.empty(len(labels), np.int64)
+    place[order] = np.arange(len(labels))
+    step = 1 + (random.random(len(queries)) * (size - 1)).astype(np.int64)
+    positives = order[start + (place[queries] - start + step) % size]
+    return np.stack([queries, positives], axis=1)
+
+
+def hardest_negatives(similarities, query_labels, pool_labels, count):
+    """For each query the most similar images of other classes, one of each class.
+
+    Args:
+        similarities: float `(queries, pool)`.
+        query_labels: int `(queries,)`.
+        pool_labels: int `(pool,)`.
+        count: Negatives of each query.
+
+    Returns:
+        int64 `(queries, count)`, rows of the pool, the most similar first; equal similarities keep
+        the order of the pool.
+
+    Raises:
+        UserError: If the pool has too few other classes for a query.
+
+    Source: GeM (Radenovic et al., arXiv 1711.02512), section 4.2: no two negatives of a query show
+    the same scene.
+    """
+    chosen = np.empty((len(similarities), count), np.int64)
+    for query, row in enumerate(similarities):
+        others = np.flatnonzero(pool_labels != query_labels[query])
+        ranked = others[np.argsort(-row[others], kind="stable")]
+        _, first = np.unique(pool_labels[ranked], return_index=True)
+        if len(first) < count:
+            raise UserError(
+                f"--tuple_negatives={count} needs as many classes besides the query's in the pool, "
+                f"which has {len(first)}: lower it, or raise --mining_pool"
+            )
+        chosen[query] = ranked[np.sort(first)[:count]]
+    return chosen

@@ -1,16 +1,27 @@
-"""What a run shows while it goes on: a progress bar, metrics.csv, TensorBoard and pictures."""
+"""What a run shows as it goes on: progress bar, metrics.csv, TensorBoard, pictures, projector."""
 
+import contextlib
+import csv
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import tensorflow as tf
+from google.protobuf import text_format
+from tensorboard.plugins.projector import ProjectorConfig
 from tqdm import tqdm
 
-from darac_tf.training.metrics_file import MetricsFile
-from darac_tf.training.projector import write_projector
+from darac_tf.errors import UserError
+from darac_tf.files import atomic_path
+from darac_tf.reports.thumbnails import thumbnail
 
+METRICS_FILE = "metrics.csv"
 PICTURES = "pictures"
+_HEADER = ["step", "name", "value"]
 _GRID_COLUMNS, _GRID_IMAGES = 8, 48
+_PROJECTED, _SPRITE_SIDE = 1000, 48
+_VECTORS, _METADATA, _SPRITE = "descriptors.tsv", "classes.tsv", "images.png"
 
 
 class Monitor:
@@ -133,3 +144,109 @@ def image_grid(images, columns):
     padded = tf.pad(pixels, [[0, rows * columns - count], [0, 0], [0, 0], [0, 0]])
     grid = tf.reshape(padded, [rows, columns, height, width, 3])
     return tf.reshape(tf.transpose(grid, [0, 2, 1, 3, 4]), [rows * height, columns * width, 3])
+
+
+class MetricsFile:
+    """Appends `step,name,value` lines; what lies beyond the step of a resumed run is dropped.
+
+    Args:
+        run_dir: Run directory.
+        step: The step the run goes on from; 0 for a new one.
+
+    Raises:
+        UserError: From any method, if the file can't be written, as on a full disk.
+    """
+
+    def __init__(self, run_dir, step):
+        self._path = path = Path(run_dir) / METRICS_FILE
+        kept = [row for row in _read(path) if int(row[0]) <= step] if step else []
+        with self._reporting():
+            with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+                csv.writer(file).writerows([_HEADER, *kept])
+            self._file = path.open("a", newline="")
+        self._writer = csv.writer(self._file)
+
+    def write(self, step, values):
+        """Writes a dictionary of name to number, with all digits of each."""
+        rows = [[step, name, json.dumps(value)] for name, value in values.items()]
+        with self._reporting():
+            self._writer.writerows(rows)
+
+    def flush(self):
+        """Hands all lines to the system: a killed process loses none."""
+        with self._reporting():
+            self._file.flush()
+
+    def close(self):
+        with self._reporting():
+            self._file.close()
+
+    @contextlib.contextmanager
+    def _reporting(self):
+        try:
+            yield
+        except OSError as error:
+            raise UserError(
+                f"can't write {self._path}: {error.strerror}; free space or change its rights, and "
+                "go on with --resume"
+            ) from error
+
+
+def _read(path):
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        # A killed process may leave half a line.
+        return [row for row in list(csv.reader(file))[1:] if len(row) == 3]
+
+
+def write_projector(folder, descriptors, images):
+    """Writes the files that the projector reads from a TensorBoard folder.
+
+    Args:
+        folder: Folder of the events.
+        descriptors: float `(images, dim)`.
+        images: `LabelledImages`; of more than 1000, evenly spread ones are shown.
+
+    Raises:
+        UserError: If the files can't be written, or an image can't be read.
+    """
+    shown = np.unique(np.linspace(0, len(images) - 1, _PROJECTED).astype(int))
+    with atomic_path(folder / _VECTORS) as path:
+        np.savetxt(path, np.asarray(descriptors)[shown], fmt="%.5g", delimiter="\t")
+    with atomic_path(folder / _METADATA) as path:
+        names = (str(images.class_names[images.labels[row]]) for row in shown)
+        path.write_text("".join(" ".join(name.split()) + "\n" for name in names))
+    if not (folder / _SPRITE).exists():  # Images stay the same.
+        with atomic_path(folder / _SPRITE) as path:
+            cv2.imwrite(str(path), sprite([images.paths[row] for row in shown])[:, :, ::-1])
+    config = ProjectorConfig()
+    embedding = config.embeddings.add(
+        tensor_name="validation", tensor_path=_VECTORS, metadata_path=_METADATA
+    )
+    embedding.sprite.image_path = _SPRITE
+    embedding.sprite.single_image_dim.extend([_SPRITE_SIDE, _SPRITE_SIDE])
+    with atomic_path(folder / "projector_config.pbtxt") as path:
+        path.write_text(text_format.MessageToString(config))
+
+
+def sprite(paths):
+    """Small pictures side by side, row by row, as many columns as rows or one more.
+
+    Args:
+        paths: Image files.
+
+    Returns:
+        uint8 RGB `(48 * rows, 48 * columns, 3)`.
+
+    Raises:
+        UserError: If an image can't be read.
+    """
+    columns = int(np.ceil(np.sqrt(len(paths))))
+    rows = -(-len(paths) // columns)
+    canvas = np.zeros((rows * _SPRITE_SIDE, columns * _SPRITE_SIDE, 3), np.uint8)
+    for place, path in enumerate(paths):
+        top, left = _SPRITE_SIDE * (place // columns), _SPRITE_SIDE * (place % columns)
+        small = thumbnail(path, _SPRITE_SIDE)
+        canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return canvas

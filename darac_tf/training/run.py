@@ -3,24 +3,29 @@
 from pathlib import Path
 
 import keras
+import numpy as np
+import tensorflow as tf
 from absl import logging
 
 from darac_tf.data import load_dataset
 from darac_tf.data.training_sets import PreparedImages
 from darac_tf.errors import UserError
-from darac_tf.models.descriptor import CONFIG_FILE
-from darac_tf.training.batches import step_batches
+from darac_tf.layers import WhitenedRMAC
+from darac_tf.models.descriptor import CONFIG_FILE, POOLING_LAYER, backbone_of
+from darac_tf.training.batches import StepBatches, make_sampling
 from darac_tf.training.checkpoint import RunCheckpoint
 from darac_tf.training.loop import LAST_MODEL, Loop, RunResult
-from darac_tf.training.pooling_fit import fit_pooling
 from darac_tf.training.replicas import make_replicas
-from darac_tf.training.sampling import make_sampling
 from darac_tf.training.state import build_state
 from darac_tf.training.step import make_train_step
 from darac_tf.training.summary import write_summary
 from darac_tf.training.validation import Validator
+from darac_tf.whitening import fit_pca_whitening
 
 __all__ = ["LAST_MODEL", "RunResult", "train"]
+
+# Images whose regional vectors a PCA is fitted on, 14 of each square image.
+_MAX_IMAGES = 4000
 
 
 def train(config, run_dir, resume=False):
@@ -61,11 +66,11 @@ def train(config, run_dir, resume=False):
     if isinstance(validation, PreparedImages):  # Descriptors are extracted from files.
         validation = validation.extract(run_dir / "val_images")
     if checkpoint.step == 0:
-        fit_pooling(state.model, step_batches(config, training, sampling, 0), len(training))
+        fit_pooling(state.model, StepBatches(config, training, sampling).after(0), len(training))
     validator = Validator(state.model, validation, config) if validation else None
     step = make_train_step(state, config, replicas)
     loop = Loop(config, run_dir, state, replicas, checkpoint, validator, step)
-    result = loop.run(training, sampling)
+    result = loop.run(StepBatches(config, training, sampling, replicas))
     if replicas.is_chief:
         write_summary(run_dir, config, state.model, result)
     return result
@@ -109,3 +114,36 @@ def start_run_dir(run_dir, config, training, validation):
     if validation:
         validation.write_csv(run_dir / "val.csv")
     config.write(run_dir)
+
+
+def fit_pooling(model, batches, n_images):
+    """Starts a `WhitenedRMAC` as the PCA whitening of its regional vectors; leaves others as is.
+
+    Args:
+        model: Descriptor.
+        batches: Iterable of training batches `(images, labels)`, as many as are wanted.
+        n_images: Images in the training set, which is seen once at most.
+
+    Raises:
+        UserError: If there are too few images for its dimension.
+
+    Source: Gordo et al., arXiv 1610.07940, section 3.1. How many images is not given.
+    """
+    pooling = model.get_layer(POOLING_LAYER)
+    if not isinstance(pooling, WhitenedRMAC):
+        return
+    network, preprocessing = backbone_of(model)
+
+    @tf.function(reduce_retracing=True)
+    def regional_vectors(images):
+        vectors = pooling.regional_vectors(network(preprocessing(images), training=False))
+        return tf.reshape(vectors, [-1, vectors.shape[-1]])
+
+    found, seen = [], 0
+    for images, _ in batches:
+        found.append(regional_vectors(images).numpy())
+        seen += len(images)
+        if seen >= min(_MAX_IMAGES, n_images):
+            break
+    whitening = fit_pca_whitening(np.concatenate(found), dim=pooling.dim)
+    pooling.set_whitening(whitening.mean, whitening.projection)

@@ -14,17 +14,18 @@ from darac_tf.local_features.attention import AttentionScores
 from darac_tf.local_features.model import build_delf
 from darac_tf.models import Preprocessing
 from darac_tf.models.backbones import load_keras_model
-from darac_tf.training.local_features import AttentionSettings, train_attention
+from darac_tf.training import TrainConfig
+from darac_tf.training.local_features import train_attention
 from tests.helpers import write_backbone, write_collection, write_image
 
-SETTINGS = AttentionSettings(
+SETTINGS = TrainConfig(
     layer="small_inner",
-    hidden_units=6,
     image_size=32,
     classes_per_batch=4,
     images_per_class=2,
     steps=30,
-    learning_rate=0.03,
+    warmup_steps=0,
+    head_learning_rate=0.03,
     min_crop_area=0.8,
     light=0.0,
 )
@@ -44,7 +45,7 @@ def backbone(tmp_path):
 
 def test_only_the_attention_learns(images, backbone):
     before = [np.array(weights) for weights in backbone.get_weights()]
-    model, losses = train_attention(backbone, Preprocessing("tf"), images, SETTINGS, False)
+    model, losses = train_attention(backbone, Preprocessing("tf"), images, SETTINGS, 6, False)
     assert losses.shape == (30,)
     assert losses[-5:].mean() < 0.7 * losses[:5].mean()
     for old, new in zip(before, backbone.get_weights(), strict=True):
@@ -59,7 +60,7 @@ def test_only_the_attention_learns(images, backbone):
 
 def test_the_same_seed_trains_the_same(images, backbone):
     few = replace(SETTINGS, steps=4)
-    runs = [train_attention(backbone, Preprocessing(), images, few, False) for _ in range(2)]
+    runs = [train_attention(backbone, Preprocessing(), images, few, 6, False) for _ in range(2)]
     np.testing.assert_allclose(runs[0][1], runs[1][1], rtol=1e-4)
 
 
@@ -88,15 +89,17 @@ def test_refuses_one_class_and_names_a_bad_image(backbone, tmp_path):
     write_image(tmp_path / "one" / "a" / "0.jpg")
     with pytest.raises(UserError, match="at least two classes"):
         images = load_dataset("folder", tmp_path / "one")
-        train_attention(backbone, Preprocessing(), images, SETTINGS, False)
+        train_attention(backbone, Preprocessing(), images, SETTINGS, 6, False)
     folder = write_collection(tmp_path / "bad", classes=2, images=1)
     (folder / "class_1" / "0.jpg").write_bytes(b"no image")
     with pytest.raises(UserError, match=r"class_1/0\.jpg: cannot be decoded"):
-        train_attention(backbone, Preprocessing(), load_dataset("folder", folder), SETTINGS, False)
+        train_attention(
+            backbone, Preprocessing(), load_dataset("folder", folder), SETTINGS, 6, False
+        )
 
 
 def test_a_loss_that_is_not_finite_is_named(images, backbone):
     backbone.layers[-1].activation = keras.activations.linear  # some CPUs' ReLU turns NaN into 0
     backbone.layers[-1].set_weights([np.full(w.shape, np.nan) for w in backbone.layers[-1].weights])
     with pytest.raises(UserError, match="step 1: the loss is nan"):
-        train_attention(backbone, Preprocessing(), images, SETTINGS, False)
+        train_attention(backbone, Preprocessing(), images, SETTINGS, 6, False)

@@ -13,7 +13,8 @@ from darac_tf.local_features import (
     write_features,
 )
 from darac_tf.models import Preprocessing, build_backbone
-from darac_tf.training.local_features import AttentionSettings, train_attention
+from darac_tf.training import TrainConfig
+from darac_tf.training.local_features import train_attention
 
 WEIGHTS = "weights/efficientnet_lite2_imagenet_notop.keras"
 
@@ -25,8 +26,17 @@ def test_inliers_find_buildings_again(shared_data, tmp_path):
     training, tested = images.split("train"), images.split("test")
     twice = np.flatnonzero(np.bincount(tested.labels) >= 2)
     tested = tested.select(np.isin(tested.labels, twice) & (np.arange(len(tested)) < 22))
-    settings = AttentionSettings(image_size=224, steps=20, classes_per_batch=8)
-    model, losses = train_attention(network, Preprocessing(mode), training, settings, False)
+    settings = TrainConfig(
+        image_size=224,
+        steps=20,
+        warmup_steps=0,
+        classes_per_batch=8,
+        images_per_class=2,
+        head_learning_rate=1e-3,
+    )
+    model, losses = train_attention(
+        network, Preprocessing(mode), training, settings, progress=False
+    )
     assert losses[-5:].mean() < losses[:5].mean()
     sizes = ExtractionSettings(max_side=400)
     sample = LocalExtractor(model, training.paths[:8], None, sizes, progress=False)

@@ -11,7 +11,7 @@ import pytest
 from darac_tf.errors import UserError
 from darac_tf.training import TrainConfig, train
 from darac_tf.training.checkpoint import RunCheckpoint
-from darac_tf.training.metrics_file import METRICS_FILE, MetricsFile
+from darac_tf.training.monitor import METRICS_FILE, MetricsFile
 from darac_tf.training.replicas import make_replicas
 from darac_tf.training.state import build_state
 from tests.helpers import write_backbone, write_collection

@@ -6,9 +6,9 @@ import tensorflow as tf
 
 from darac_tf.losses import make_loss
 from darac_tf.models import build_descriptor
-from darac_tf.training.averaging import WeightAverage
 from darac_tf.training.freezing import set_batch_norm
-from darac_tf.training.gradients import embedder, in_chunks
+from darac_tf.training.state import WeightAverage
+from darac_tf.training.step import embedder, in_chunks
 from tests.helpers import write_backbone
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from darac_tf.errors import UserError
 from darac_tf.training import TrainConfig, train
-from darac_tf.training.metrics_file import MetricsFile
+from darac_tf.training.monitor import MetricsFile
 from tests.helpers import write_backbone, write_collection
 from tests.training.cut_runs import during, interrupt
 

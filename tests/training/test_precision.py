@@ -11,11 +11,10 @@ import tensorflow as tf
 from darac_tf.models.descriptor import backbone_of
 from darac_tf.training import TrainConfig, precision, train
 from darac_tf.training.checkpoint import RunCheckpoint
-from darac_tf.training.gradients import embedder
 from darac_tf.training.precision import LossScale, computing_in
 from darac_tf.training.replicas import make_replicas
 from darac_tf.training.state import build_state
-from darac_tf.training.step import make_train_step
+from darac_tf.training.step import embedder, make_train_step
 from tests.helpers import write_backbone, write_collection
 
 MIXED = {"mixed_bfloat16": tf.bfloat16, "mixed_float16": tf.float16}

@@ -1,4 +1,4 @@
-"""Light of training images, against the three changes made one after another in NumPy."""
+"""Augmentation: crops, mirroring, and light against its three changes made one after another."""
 
 import numpy as np
 import pytest
@@ -53,3 +53,41 @@ def test_matrices_of_many_are_those_of_each():
         colour, lift = light_matrix(*each)
         np.testing.assert_allclose(colours[place], colour, rtol=1e-6)
         np.testing.assert_allclose(lifts[place], lift, rtol=1e-6)
+
+
+def _augmented(augmentation, image, seed, count=1):
+    data = tf.io.encode_png(image)
+    draws = augmentation.draw(count, [0, seed])
+    each = [Draws(*(rows[place] for rows in draws)) for place in range(count)]
+    return np.stack([augmentation(data, 32, own) for own in each])
+
+
+def test_without_augmentation_it_is_the_resized_image():
+    plain = Augmentation(min_area=1.0, aspect=1.0, flip=False, light=0.0)
+    image = np.random.default_rng(0).integers(0, 256, (32, 32, 3)).astype(np.uint8)
+    np.testing.assert_allclose(_augmented(plain, image, 2)[0], image, atol=1e-3)
+
+
+def test_augmentation_follows_its_seed():
+    image = np.random.default_rng(0).integers(0, 256, (40, 50, 3)).astype(np.uint8)
+    one, same, other = (_augmented(Augmentation(), image, seed, 2) for seed in (2, 2, 3))
+    np.testing.assert_array_equal(one, same)
+    assert np.abs(one - other).mean() > 5 and np.abs(one[0] - one[1]).mean() > 5
+
+
+def test_flip_mirrors_half_of_the_images():
+    flip = Augmentation(min_area=1.0, aspect=1.0, flip=True, light=0.0)
+    image = np.tile(np.arange(32, dtype=np.uint8)[None, :, None], (32, 1, 3))
+    mirrored = _augmented(flip, image, 0, 60)[:, 0, 0, 0] > 16
+    assert 15 < sum(mirrored) < 45
+
+
+def test_crops_differ_and_keep_to_their_share():
+    part = Augmentation(min_area=0.4, flip=False, light=0.0)
+    # Brightness grows to the right, so that it tells the width of the window.
+    across = np.tile(np.arange(200, dtype=np.uint8)[None, :, None], (150, 1, 3))
+    found = _augmented(part, across, 1, 40)[:, 16, :, 0]
+    widths = (found[:, -1] - found[:, 0]) * 32 / 31
+    assert widths.max() <= 201 and widths.std() > 10
+    # At least 0.4 of 150 x 200 pixels, no higher than 150.
+    assert widths.min() > 0.4 * 200 - 2

@@ -1,12 +1,12 @@
-"""Pairs, hardest negatives and the walk through tuples, against loops."""
+"""Pairs and hardest negatives, against loops."""
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darac_tf.data.tuples import TupleSampler, draw_pairs, hardest_negatives
 from darac_tf.errors import UserError
+from darac_tf.training.mining import draw_pairs, hardest_negatives
 
 
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=30), st.integers(1, 50), st.integers(0, 9))
@@ -56,12 +56,3 @@ def test_hardest_negatives(count):
 def test_too_few_classes_in_the_pool():
     with pytest.raises(UserError, match=r"--tuple_negatives=2 .* has 1: lower it"):
         hardest_negatives(np.zeros((1, 3)), np.array([0]), np.array([0, 1, 1]), 2)
-
-
-def test_the_sampler_walks_through_the_table():
-    table = np.array([[5, 6, 7], [1, 2, 3], [9, 8, 4]])
-    sampler = TupleSampler(table, tuples_per_batch=1, first_step=10)
-    assert sampler.batch_size == 3
-    assert [list(sampler.batch(step)) for step in (10, 11, 12)] == table.tolist()
-    in_pairs = TupleSampler(np.repeat(table, 2, axis=0), tuples_per_batch=2, first_step=10)
-    assert list(in_pairs.batch(11)) == [1, 2, 3, 1, 2, 3]
