@@ -63,7 +63,7 @@ def local_system(system, paths):
     """The same of local features."""
     import numpy as np
 
-    from darac_tf.data.image_list import ImageList
+    from darac_tf.data.views import ImageList
     from darac_tf.local_features import LocalExtractor, build_delf, fit_local_pca, match
     from darac_tf.local_features.attention import AttentionScores
     from darac_tf.local_features.inner import inner_model

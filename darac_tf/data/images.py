@@ -17,6 +17,9 @@ IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
 # pixels than before: descriptors kept on disk are then made anew.
 PIXELS_VERSION = 1
 
+# What `decode_scaled` divides sides by.
+RATIOS = (1, 2, 4, 8)
+
 
 def decode_image(data):
     """JPEG, PNG, GIF or BMP bytes (a scalar string) to uint8 RGB `(height, width, 3)`.
@@ -25,6 +28,32 @@ def decode_image(data):
     """
     image = tf.io.decode_image(data, channels=3, expand_animations=False)
     return tf.ensure_shape(image, [None, None, 3])
+
+
+def decode_scaled(data, ratio):
+    """Decodes a JPEG at a part of its size; other images must have a ratio of 1.
+
+    The decoder leaves out what smaller pixels don't show, which saves time of decoding and resize.
+    The result is not that of the whole image, only close to it, so that this is for those who ask
+    for it.
+
+    Args:
+        data: Its file, a scalar string.
+        ratio: Integer tensor, one of `RATIOS`.
+
+    Returns:
+        uint8 `(height, width, 3)`, each side `ceil(side / ratio)`.
+    """
+    _, *scaled = RATIOS
+    branches = [lambda: decode_image(data)]
+    # The operation takes its ratio as an attribute, one for each branch.
+    branches += [lambda own=own: tf.io.decode_jpeg(data, channels=3, ratio=own) for own in scaled]
+    return tf.switch_case(tf.searchsorted(RATIOS, [ratio])[0], branches)
+
+
+def scaled_side(side, ratio):
+    """A side in pixels after `decode_scaled`; integers or arrays."""
+    return -(-side // ratio)
 
 
 def decode_window(data, window):

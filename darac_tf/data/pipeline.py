@@ -5,8 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.data.images import crop, decode_image, decoding_failure, resize, turn
-from darac_tf.data.scaled_decoding import decode_scaled
+from darac_tf.data.images import crop, decode_image, decode_scaled, decoding_failure, resize, turn
 from darac_tf.threads import CORES
 
 # Most images that are described together.

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from darac_tf.data.image_list import ImageList
+from darac_tf.data.views import ImageList
 
 # The relevance lists that each protocol has for every query.
 RELEVANCE = {

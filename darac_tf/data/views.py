@@ -1,18 +1,56 @@
-"""The part of each image that is looked at, in whole pixels, and its shape before the resize."""
+"""Which pixels to describe: image files, the box that is looked at, how each is turned.
 
+Boxes and turns as users give them are an `ImageList`; in whole pixels, with the shapes before the
+resize, they are `Views`.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
 
-from darac_tf.data.image_list import ImageList
-from darac_tf.data.images import stored_size
-from darac_tf.data.scaled_decoding import are_jpeg, decoding_ratios, scaled_side
+from darac_tf.data.images import RATIOS, scaled_side, stored_size
 from darac_tf.errors import UserError
 
 # Boxes may overshoot the image by a few pixels; a box that lies further outside was drawn on an
 # image of another size.
 _LEAST_INSIDE = 0.9
+# An image that is decoded at a part of its size is at least so many times as large as it is needed,
+# so that the antialiased resize still decides about its pixels.
+_MARGIN = 2
+
+
+@dataclass(frozen=True)
+class ImageList:
+    """Images as they go into the network.
+
+    Attributes:
+        paths: String array `(images,)`.
+        boxes: float64 `(images, 4)`, the part of each image that is looked at as `xmin, ymin, xmax,
+            ymax` in pixels of the stored image, or None for whole images. A row of NaN stands for
+            a whole image.
+        turns: int64 `(images,)`, quarter turns counter-clockwise (0..3) that make the stored image
+            upright, after the crop; or None for images as they are stored.
+    """
+
+    paths: np.ndarray
+    boxes: np.ndarray | None = None
+    turns: np.ndarray | None = None
+
+    def __len__(self):
+        return len(self.paths)
+
+    def box_of(self, index):
+        """The box of one image, `(4,)` float64, or None where it is looked at as a whole."""
+        if self.boxes is None or np.isnan(self.boxes[index]).any():
+            return None
+        return self.boxes[index]
+
+    def turns_of(self, index):
+        """Quarter turns counter-clockwise of one image, 0..3."""
+        return 0 if self.turns is None else int(self.turns[index])
 
 
 class Views(NamedTuple):
@@ -27,8 +65,8 @@ class Views(NamedTuple):
         turns: int64 `(images,)`, quarter turns counter-clockwise after the crop, 0..3; None where
             none is turned.
         shapes: int64 `(images, 2)`, heights and widths after crop and turn.
-        ratios: int64 `(images,)`, what sides are divided by when the image is decoded
-            (`scaled_decoding`), 1 for those with a box; None where all are decoded as they are.
+        ratios: int64 `(images,)`, what sides are divided by in decoding (`images.decode_scaled`),
+            1 for those with a box; None where all are decoded as they are.
     """
 
     paths: np.ndarray
@@ -180,3 +218,34 @@ def _check_boxes(images, boxes, sizes):
             f"{where} lies outside the image of {width} x {height} pixels; use the images in the "
             "size that the boxes were drawn for"
         )
+
+
+def decoding_ratios(shapes, sizes):
+    """The largest ratios at which images have twice the pixels that they are needed with.
+
+    Args:
+        shapes: int `(images, 2)`, heights and widths as stored.
+        sizes: The sizes that they are needed at (`describing.sizes`).
+
+    Returns:
+        int64 `(images,)`, of `images.RATIOS`.
+    """
+    planned = [np.stack(size.planned_size(*shapes.T), axis=1).max(axis=1) for size in sizes]
+    needed = _MARGIN * np.max(planned, axis=0)
+    ratios = np.ones(len(shapes), np.int64)
+    for ratio in RATIOS:
+        ratios[scaled_side(shapes.max(axis=1), ratio) >= needed] = ratio
+    return ratios
+
+
+def are_jpeg(paths):
+    """bool `(images,)`: which files begin as JPEG does; False for those that can't be read."""
+    return np.array([_begins_as_jpeg(path) for path in paths], bool)
+
+
+def _begins_as_jpeg(path):
+    try:
+        with Path(path).open("rb") as file:
+            return file.read(3) == b"\xff\xd8\xff"
+    except OSError:
+        return False

@@ -103,7 +103,7 @@ def extract_features(
         progress: Whether to show a progress bar.
         skip_bad: Whether images that cannot be read are left out, instead of refused.
         scaled_decoding: Whether JPEGs without a box are decoded at a part of their size where all
-            `sizes` need less than half of it (`data.scaled_decoding`).
+            `sizes` need less than half of it (`data.images.decode_scaled`).
 
     Returns:
         `Features`.

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from darac_tf.data import LabelledImages
-from darac_tf.data.image_list import ImageList
+from darac_tf.data.views import ImageList
 from darac_tf.errors import UserError
 from darac_tf.evaluation.task import benchmark_task
 from darac_tf.whitening import matching_pairs

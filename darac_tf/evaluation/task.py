@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from darac_tf.data.image_list import ImageList
+from darac_tf.data.views import ImageList
 from darac_tf.metrics import Scores, mean_scores, retrieval_scores, score_set, verdicts
 
 NO_LABEL = -1  # of distractors: no query has it

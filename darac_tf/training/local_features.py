@@ -14,7 +14,7 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from darac_tf.data.content_keys import keys_of_images
-from darac_tf.data.image_list import ImageList
+from darac_tf.data.views import ImageList
 from darac_tf.errors import UserError
 from darac_tf.local_features.attention import AttentionPooling
 from darac_tf.local_features.extraction import LocalExtractor

@@ -5,8 +5,7 @@ import hashlib
 import numpy as np
 
 from darac_tf.data.content_keys import content_key, keys_of_images, view_keys
-from darac_tf.data.image_list import ImageList
-from darac_tf.data.views import plan_views
+from darac_tf.data.views import ImageList, plan_views
 
 
 def _written(folder, contents):

@@ -145,6 +145,20 @@ def test_a_window_of_a_damaged_image_is_an_error():
             images.decode_window(damaged, lambda shape: (tf.zeros(3, tf.int32), shape))
 
 
+@pytest.mark.parametrize("ratio", images.RATIOS)
+@pytest.mark.parametrize("size", [(640, 960), (301, 267)])
+def test_scaled_decoding_divides_sides_and_is_near_a_mean(ratio, size):
+    small = np.random.default_rng(0).integers(0, 256, (9, 12, 3)).astype(np.uint8)
+    picture = np.asarray(Image.fromarray(small).resize(size[::-1], Image.BICUBIC))
+    data = _bytes(picture, "JPEG", quality=95)
+    found = images.decode_scaled(data, ratio).numpy()
+    assert found.shape == (*(-(-side // ratio) for side in size), 3)
+    full = images.decode_image(data).numpy()[: size[0] // ratio * ratio, : size[1] // ratio * ratio]
+    means = full.reshape(size[0] // ratio, ratio, size[1] // ratio, ratio, 3).mean(axis=(1, 3))
+    inner = found[: means.shape[0], : means.shape[1]].astype(float)
+    assert np.abs(inner - means).mean() < 2
+
+
 def test_stored_size(tmp_path):
     assert images.stored_size(write_image(tmp_path / "a.jpg", 40, 56)) == (40, 56)
 

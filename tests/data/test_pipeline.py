@@ -5,15 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from darac_tf.data.image_list import ImageList
 from darac_tf.data.images import decode_image, resize_long_side, scaled_size
 from darac_tf.data.labelled import read_folder
 from darac_tf.data.pipeline import (
     batch_by_shape,
     description_batches,
 )
-from darac_tf.data.views import read_views, stored_sizes
-from darac_tf.errors import UserError
+from darac_tf.data.views import ImageList, read_views
 from tests.helpers import write_collection
 
 
@@ -79,13 +77,3 @@ def test_batches_of_several_sizes_share_all_their_shapes():
         chosen = shapes[plan.order[plan.batch == number]]
         assert len(chosen) == count and (chosen == chosen[0]).all()
         assert count == 1 or chosen.prod(axis=2).sum() <= 1500
-
-
-def test_unreadable_headers_are_collected_on_request(images, tmp_path):
-    (tmp_path / "text.jpg").write_text("no image")
-    paths = [images.paths[0], str(tmp_path / "text.jpg"), str(tmp_path / "absent.jpg")]
-    sizes, failures = stored_sizes(paths, progress=False, skip_bad=True)
-    assert list(failures) == [1, 2] and "absent.jpg: no such image" in failures[2]
-    assert sizes[0].all() and not sizes[1:].any()
-    with pytest.raises(UserError, match=r"text\.jpg: cannot be decoded"):
-        stored_sizes(paths, progress=False)

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from darac_tf.data.image_list import ImageList
-from darac_tf.data.views import plan_views
+from darac_tf.data.views import ImageList, are_jpeg, decoding_ratios, plan_views, stored_sizes
+from darac_tf.describing.sizes import Factor, LongSide
 from darac_tf.errors import UserError
+from tests.helpers import write_image
 
 WHOLE = [np.nan] * 4
 
@@ -69,3 +70,35 @@ def test_lengths_are_checked():
         _views([(9, 9)] * 2, [WHOLE])
     with pytest.raises(ValueError, match="Received: 3 turns for 2"):
         _views([(9, 9)] * 2, None, np.zeros(3, int))
+
+
+def test_unreadable_headers_are_collected_on_request(tmp_path):
+    (tmp_path / "text.jpg").write_text("no image")
+    good = write_image(tmp_path / "good.jpg", 40, 56)
+    paths = [good, str(tmp_path / "text.jpg"), str(tmp_path / "absent.jpg")]
+    sizes, failures = stored_sizes(paths, progress=False, skip_bad=True)
+    assert list(failures) == [1, 2] and "absent.jpg: no such image" in failures[2]
+    assert sizes.tolist() == [[40, 56], [0, 0], [0, 0]]
+    with pytest.raises(UserError, match=r"text\.jpg: cannot be decoded"):
+        stored_sizes(paths, progress=False)
+
+
+@pytest.mark.parametrize(
+    "sizes", [[LongSide(40)], [LongSide(11), LongSide(30)], [Factor(0.5)], [Factor(0.2)]]
+)
+def test_ratios_are_the_largest_with_twice_the_pixels(sizes):
+    shapes = np.random.default_rng(0).integers(1, 400, (60, 2))
+    found = decoding_ratios(shapes, sizes)
+    for (height, width), ratio in zip(shapes.tolist(), found, strict=True):
+        needed = 2 * max(max(size.planned_size(height, width)) for size in sizes)
+        enough = [r for r in (1, 2, 4, 8) if -(-max(height, width) // r) >= needed]
+        assert ratio == max(enough, default=1)
+    assert found.max() > 1 or sizes == [Factor(0.5)]
+
+
+def test_files_are_told_by_their_first_bytes(tmp_path):
+    pixels = Image.new("RGB", (9, 9))
+    pixels.save(tmp_path / "a.png", "JPEG")
+    pixels.save(tmp_path / "b.jpg", "PNG")
+    names = [tmp_path / name for name in ("a.png", "b.jpg", "absent.jpg")]
+    assert are_jpeg(names).tolist() == [True, False, False]

@@ -35,23 +35,31 @@ class Counting(FunctionEngine):
         return {name: halves(pixels) + place for place, name in enumerate(self.names)}
 
     def counted(self):
+        """Images since it was last asked."""
         count = int(self.images.numpy())
         self.images.assign(0)
         return count
 
 
+# Traced once for all tests.
+HALVES = FunctionEngine(lambda pixels: {"d": halves(pixels)})
+
+
 def write_images(folder, count=12, suffix="png"):
+    """Paths of new images in three shapes."""
     shapes = [(48, 64), (64, 48), (40, 40)]
     return np.array(
         [write_image(folder / f"{i}.{suffix}", *shapes[i % 3], seed=i) for i in range(count)]
     )
 
 
-def extract(images, size, describe=None, cache=None, **options):
+def extract_all(images, sizes, describe=HALVES, cache=None, **options):
+    """`Features` in batches of a few images."""
+    options = {"batch_pixels": 9000, "progress": False, **options}
+    return extract_features(describe, images, sizes, cache, **options)
+
+
+def extract(images, size, describe=HALVES, cache=None, **options):
+    """Array `(images, 14)` at one size, and the `Features`."""
     features = extract_all(images, [size], describe, cache, **options)
     return np.asarray(features[size]["d"]), features
-
-
-def extract_all(images, sizes, describe=None, cache=None, **options):
-    options = {"batch_pixels": 9000, "progress": False, **options}
-    return extract_features(describe or Counting(), images, sizes, cache, **options)

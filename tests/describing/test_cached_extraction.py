@@ -8,7 +8,8 @@ import sys
 import numpy as np
 import pytest
 
-from darac_tf.data.image_list import ImageList
+from darac_tf.data.views import ImageList
+from darac_tf.describing import feature_table
 from darac_tf.describing.feature_cache import CachedRows, FeatureCache
 from darac_tf.describing.sizes import Factor, LongSide
 from darac_tf.errors import UserError
@@ -79,14 +80,29 @@ def test_several_descriptors(tmp_path):
         extract_all(paths, [33], both, FeatureCache(folder, {"absent": "2"}))
 
 
-def test_a_cache_in_use_is_refused(tmp_path):
-    paths = write_images(tmp_path, 3)
+def test_a_cache_in_use_is_refused(images, tmp_path):
     cache = FeatureCache(tmp_path / "cache", {"d": "f"})
     with (
         cache.tables(LongSide(32), 1)["d"].writing(),
         pytest.raises(UserError, match=f"is being written by process {os.getpid()}"),
     ):
-        extract(paths, 32, cache=cache)
+        extract(images[:3], 32, cache=cache)
+
+
+def test_a_damaged_row_is_described_again(images, tmp_path, caplog, monkeypatch):
+    monkeypatch.setattr(feature_table, "_CHECKED_AT_ONCE", 2)
+    describe, cache = Counting(), FeatureCache(tmp_path / "cache", {"d": "f"})
+    expected, _ = extract(images, 32, describe, cache)
+    (rows,) = (tmp_path / "cache").rglob("rows.f32")
+    data = bytearray(rows.read_bytes())
+    data[3 * 14 * 4 + 2] ^= 64
+    rows.write_bytes(data)
+    describe.counted()
+    found, _ = extract(images, 32, describe, cache)
+    assert describe.counted() == 1 and "1 damaged rows are made anew" in caplog.text
+    np.testing.assert_array_equal(found, expected)
+    extract(images, 32, describe, cache)
+    assert describe.counted() == 0
 
 
 # Forks before TensorFlow starts its threads: importing it for each attempt would take minutes.
@@ -124,7 +140,7 @@ while True:
         attempt()
         os._exit(0)
     if kills < 4:
-        wanted = lines() + random.randint(1, 12)
+        wanted = lines() + random.randint(1, 7)
         while lines() < wanted and os.waitpid(child, os.WNOHANG) == (0, 0):
             time.sleep(0.0005)
         time.sleep(random.uniform(0, 0.003))
@@ -140,17 +156,17 @@ while True:
 
 def test_killed_and_started_again_equals_an_uninterrupted_run(tmp_path):
     folder, log = tmp_path / "images", tmp_path / "log"
-    paths = np.array(sorted(write_images(folder, 240)))
+    paths = np.array(sorted(write_images(folder, 120)))
     command = [sys.executable, "-c", KILLED, str(folder), str(tmp_path / "cache"), str(log)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     kills = int(done.stdout)
     assert kills == 4
     table = FeatureCache(tmp_path / "cache", {"d": "f"}).tables(LongSide(32), 1)["d"]
-    assert len(table) == len(table.rows()) == 240 and table.damaged == 0
+    assert len(table) == len(table.rows()) == 120 and table.damaged == 0
     # Described once each; only what was being written at a kill may be missing from the log.
     written = sum(map(int, log.read_text().split()))
-    assert 240 - 4 * kills <= written <= 240
+    assert 120 - 4 * kills <= written <= 120
     describe = Counting()
     resumed, _ = extract(paths, 32, describe, FeatureCache(tmp_path / "cache", {"d": "f"}))
     assert describe.counted() == 0

@@ -8,10 +8,18 @@ from darac_tf.describing.combination import (
     COMBINATIONS,
     combine_resolutions,
     combine_tensors,
+    whiten,
+    whitening_arrays,
     whitening_layer,
 )
+from darac_tf.describing.vectors import Vectors
 from darac_tf.errors import UserError
-from darac_tf.whitening import Whitening, fit_learned_whitening, matching_pairs
+from darac_tf.whitening import (
+    Whitening,
+    fit_learned_whitening,
+    fit_pca_whitening,
+    matching_pairs,
+)
 
 
 def _descriptors(resolutions=3, images=5, channels=6, seed=0, negative=False):
@@ -136,6 +144,38 @@ def test_whitens_by_either_kind():
     expected = (x - fitted.mean) @ fitted.projection.T
     expected /= np.linalg.norm(expected, axis=1, keepdims=True)
     np.testing.assert_allclose(whitening_layer(fitted, x.shape[-1])(x), expected, atol=1e-5)
+    np.testing.assert_allclose(whiten(x, *whitening_arrays(fitted, 6)), expected, atol=1e-5)
+
+
+def test_whitens_as_the_layer_does():
+    rng = np.random.default_rng(10)
+    x = combine_resolutions([rng.random((900, 512), np.float32)])
+    fitted = fit_pca_whitening(x, 200)
+    x[3] = fitted.mean  # stays zero
+    layer = whitening_layer(fitted, 512)
+    whitened = whiten(x, *whitening_arrays(fitted, 512))
+    assert whitened.dtype == np.float32 and whitened.shape == (900, 200) and not whitened[3].any()
+    np.testing.assert_allclose(whitened, layer(x), atol=1e-6)
+
+
+def test_vectors_are_read_in_blocks():
+    parts = _descriptors(images=30, channels=8, seed=11)
+    whitening = Whitening(np.full(8, 0.1), np.eye(8)[:5], np.ones(5), {})
+    combined = combine_resolutions(parts, "gmean", 2)
+    vectors = Vectors(parts, "gmean", 2)
+    whitened = vectors.whitened(whitening)
+    assert vectors.shape == (30, 8) and whitened.shape == (30, 5) and len(whitened) == 30
+    expected = whiten(combined, *whitening_arrays(whitening, 8))
+    for item in (slice(3, 9), np.array([7, 7, 2]), slice(40, 50), slice(None)):
+        np.testing.assert_allclose(vectors[item], combined[item], atol=1e-6)
+        np.testing.assert_allclose(whitened[item], expected[item], atol=1e-6)
+    some = whitened.of(np.array([5, 1])).of(np.array([1, 0, 0]))
+    np.testing.assert_allclose(np.asarray(some), expected[[1, 5, 5]], atol=1e-6)
+    assert type(whitened.in_memory()) is np.ndarray
+    stored = Vectors([vectors])
+    assert stored.in_memory() is stored
+    with pytest.raises(ValueError, match="Received: copy=False"):
+        np.array(vectors, copy=False)
 
 
 def test_refuses_a_whitening_of_another_model():

@@ -1,4 +1,5 @@
-"""Extraction: one trace for many shapes, crops and turns, bad images left out or named."""
+"""Extraction: one trace and one decoding for all shapes and sizes; crops and turns; JPEGs
+decoded smaller; bad images left out or named."""
 
 import shutil
 from pathlib import Path
@@ -8,16 +9,25 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from darac_tf.data.image_list import ImageList
+from darac_tf.data import pipeline
 from darac_tf.data.images import decode_image, resize_long_side
-from darac_tf.describing.extraction import extract_features
+from darac_tf.data.views import ImageList
+from darac_tf.describing.combination import combine_resolutions
 from darac_tf.describing.feature_cache import FeatureCache
 from darac_tf.describing.sizes import Factor, LongSide
-from darac_tf.engines import as_engine
+from darac_tf.engines import FunctionEngine
 from darac_tf.errors import UserError
 from darac_tf.models import build_descriptor
-from tests.describing.extraction_helpers import Counting, extract, halves, write_images
+from tests.describing.extraction_helpers import (
+    Counting,
+    extract,
+    extract_all,
+    halves,
+    write_images,
+)
 from tests.helpers import write_backbone, write_image
+
+SIZES = (48, LongSide(20), Factor(0.5))
 
 
 @pytest.fixture(scope="module")
@@ -25,77 +35,162 @@ def model(tmp_path_factory):
     return build_descriptor(write_backbone(tmp_path_factory.mktemp("backbone") / "small.keras"))
 
 
-def test_fifty_shapes_in_one_trace_and_in_order(model, tmp_path):
-    shapes = [(30 + i, 81 - i) for i in range(50)]
+def test_many_shapes_in_one_trace_and_in_order(model, tmp_path):
+    shapes = [(30 + 3 * i, 81 - 3 * i) for i in range(16)]
     paths = [write_image(tmp_path / f"{i}.png", *s, seed=i) for i, s in enumerate(shapes)]
-    engine = as_engine(lambda x: {"d": model(x)})
-    found = extract_features(engine, paths, [64], progress=False)[64]["d"]
+    engine = FunctionEngine(lambda x: {"d": model(x)})
+    together, _ = extract(paths, 64, engine, batch_pixels=10**6)
+    alone, _ = extract(paths, 64, engine, batch_pixels=1)
     assert engine.traces == 1
-    for path, vector in zip(paths, found, strict=True):
+    np.testing.assert_allclose(alone, together, atol=1e-6)
+    for path, vector in zip(paths[::3], together[::3], strict=True):
         pixels = resize_long_side(decode_image(Path(path).read_bytes()), 64)
         np.testing.assert_allclose(model(pixels[None])[0], vector, atol=1e-5)
 
 
-def test_batch_size_changes_nothing(model, tmp_path):
-    paths = [write_image(tmp_path / f"{i}.jpg", seed=i) for i in range(7)]
-    alone, together = (
-        extract(paths, 48, lambda x: {"d": model(x)}, batch_pixels=pixels)[0]
-        for pixels in (1, 10**6)
-    )
-    np.testing.assert_allclose(alone, together, atol=1e-6)
-
-
-def test_a_bad_image_is_named(model, tmp_path):
-    paths = [write_image(tmp_path / f"{i}.jpg", 80, 90, seed=i) for i in range(30)]
-    data = (tmp_path / "17.jpg").read_bytes()
-    (tmp_path / "17.jpg").write_bytes(data[: len(data) // 2])
-    with pytest.raises(UserError, match=r"17\.jpg: cannot be decoded"):
-        extract(paths, 64, lambda x: {"d": model(x)})
-
-
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("size", [LongSide(32), Factor(0.5), Factor(1.3)])
-def test_crops_and_turns_are_those_of_the_pixels(size, turned, tmp_path):
+def test_crops_and_turns_are_those_of_the_pixels(size, turned, images):
     """Fails where boxes or turns are ignored, or where the factor is not that of the crop."""
-    paths = write_images(tmp_path)
     rng = np.random.default_rng(0)
-    boxes = rng.uniform([0, 0, 24, 20], [12, 15, 40, 40], (len(paths), 4))
+    boxes = rng.uniform([0, 0, 24, 20], [12, 15, 40, 40], (len(images), 4))
     boxes[5] = np.nan
-    turns = np.arange(len(paths)) % 4 if turned else None
-    describe = Counting()
-    found, _ = extract(ImageList(paths, boxes, turns), size, describe)
-    for index, path in enumerate(paths):
+    turns = np.arange(len(images)) % 4 if turned else None
+    found, _ = extract(ImageList(images, boxes, turns), size)
+    for index, path in enumerate(images):
         with Image.open(path) as image:
             seen = image if index == 5 else image.crop(tuple(boxes[index]))
             if turned:
                 seen = seen.rotate(90 * turns[index], expand=True)
             expected = halves(size.resize(np.asarray(seen))[None])[0]
         np.testing.assert_allclose(found[index], expected, atol=1e-3)
-    whole, _ = extract(paths, size, describe)
+    whole, _ = extract(images, size)
     assert (np.abs(found - whole).max(axis=1) > 1).sum() >= 11
-    assert describe.traces == 1
 
 
-def test_sizes_in_one_trace(tmp_path):
-    paths, describe = write_images(tmp_path), Counting()
-    for size in (32, LongSide(40), Factor(0.5)):
-        extract(paths, size, describe)
-    found, _ = extract(paths, Factor(2), describe)
+def test_factors_are_of_the_own_size(images):
+    describe = Counting()
+    found, _ = extract(images, Factor(2), describe)
     np.testing.assert_array_equal(found[:2, -2:], [[96, 128], [128, 96]])
-    found, _ = extract(paths, Factor(0.001), describe)
+    found, _ = extract(images, Factor(0.001), describe)
     np.testing.assert_array_equal(found[:, -2:], np.ones((12, 2)))
     assert describe.traces == 1
 
 
-def test_duplicate_paths_are_fine(tmp_path):
-    paths = write_images(tmp_path, 3)
-    found, _ = extract(np.array([paths[0], paths[1], paths[0]]), 32)
+def test_duplicate_paths_are_fine(images):
+    found, _ = extract(images[[0, 1, 0]], 32)
     np.testing.assert_array_equal(found[0], found[2])
 
 
 def test_no_images():
     with pytest.raises(UserError, match="the list is empty"):
         extract(np.array([], str), 32)
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """Counts decoded images: a list of one number."""
+    count = [0]
+
+    def counted(data):
+        def note(value):
+            count[0] += 1
+            return value
+
+        return decode_image(tf.ensure_shape(tf.numpy_function(note, [data], tf.string), []))
+
+    monkeypatch.setattr(pipeline, "decode_image", counted)
+    return count
+
+
+@pytest.mark.parametrize("cached", [False, True])
+@pytest.mark.parametrize("batch_pixels", [1, 4000, 10**6])
+def test_one_decoding_gives_what_one_size_at_a_time_gives(
+    cached, batch_pixels, images, tmp_path, decoded
+):
+    cache = FeatureCache(tmp_path / "cache", {"d": "f"}) if cached else None
+    found = extract_all(images, SIZES, cache=cache, batch_pixels=batch_pixels)
+    assert decoded[0] == len(images) and list(found.by_size) == [LongSide(48), *SIZES[1:]]
+    alone = [extract(images, size)[0] for size in SIZES]
+    for size, expected in zip(SIZES, alone, strict=True):
+        np.testing.assert_allclose(np.asarray(found[size]["d"]), expected, atol=1e-4)
+    assert decoded[0] == 4 * len(images)
+    for sizes, parts in ((None, alone), ([48], alone[:1]), (SIZES[:2], alone[:2])):
+        vectors = found.vectors("d", sizes, "gmean", 2)
+        np.testing.assert_allclose(vectors[:], combine_resolutions(parts, "gmean", 2), atol=1e-6)
+
+
+def test_what_a_cache_has_is_not_described_again(images, tmp_path, decoded):
+    cache = FeatureCache(tmp_path / "cache", {"d": "f"})
+    extract(images[:5], 48, cache=cache)
+    extract(images[3:7], 20, cache=cache)
+    decoded[0] = 0
+    found = extract_all(images, [48, 20], cache=cache)
+    # The two that have both sizes are not decoded, the others once.
+    assert decoded[0] == len(images) - 2
+    for size in (48, 20):
+        np.testing.assert_allclose(found[size]["d"][:], extract(images, size)[0], atol=1e-4)
+    decoded[0] = 0
+    extract_all(images, [48, 20], cache=cache)
+    assert decoded[0] == 0
+
+
+def test_the_same_size_twice_is_described_once(images, decoded):
+    found = extract_all(images[:3], [32, LongSide(32)])
+    assert list(found.by_size) == [LongSide(32)] and decoded[0] == 3
+
+
+# The names of images for scaled decoding, their height and width.
+LARGE = {"a.jpg": (400, 600), "b.jpg": (60, 90), "c.png": (400, 600), "d.jpg": (601, 399)}
+CORNER = FunctionEngine(
+    # 100 pixels of each image, as a descriptor.
+    lambda pixels: {"d": tf.reshape(pixels[:, :20, :20], [tf.shape(pixels)[0], -1])[:, :300]}
+)
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory):
+    rng, folder = np.random.default_rng(0), tmp_path_factory.mktemp("large")
+    for name, (height, width) in LARGE.items():
+        small = Image.fromarray(rng.integers(0, 256, (9, 12, 3)).astype(np.uint8))
+        small.resize((width, height), Image.BICUBIC).save(folder / name, quality=95)
+    return np.array([str(folder / name) for name in LARGE])
+
+
+def _corners(images, sizes, scaled, cache=None):
+    features = extract_all(images, sizes, CORNER, cache, scaled_decoding=scaled)
+    return [np.asarray(features[size]["d"]) for size in sizes]
+
+
+def _differences(images, sizes=(40,), **options):
+    full, scaled = (_corners(images, sizes, scaled, **options) for scaled in (False, True))
+    return [np.abs(a - b).max(axis=1) for a, b in zip(full, scaled, strict=True)]
+
+
+def test_scaled_decoding_changes_only_large_jpegs_and_little(large):
+    (found,) = _differences(large)
+    assert found[1] == found[2] == 0
+    assert 0 < found[0] < 8 and 0 < found[3] < 8
+    # The largest size decides for all.
+    for found in _differences(large, (40, 310)):
+        assert not found.any()
+
+
+def test_scaled_decoding_changes_turned_images_and_no_cropped_ones(large):
+    boxes = np.full((4, 4), np.nan)
+    boxes[0] = 10, 20, 590, 390
+    (found,) = _differences(ImageList(large, boxes, np.array([1, 1, 1, 1])))
+    assert found[0] == found[1] == found[2] == 0 and 0 < found[3] < 8
+
+
+def test_a_cache_tells_scaled_decoding_apart(large, tmp_path):
+    cache = FeatureCache(tmp_path / "cache", {"d": "f"})
+    (cached,), (alone,) = _differences(large, cache=cache), _differences(large)
+    np.testing.assert_allclose(cached, alone, atol=1e-3)
+    # Of the larger one it is decoded larger, so that the smaller one is made anew.
+    (again, _) = _corners(large, (40, 150), True, cache)
+    fresh, _ = _corners(large, (40, 150), True)
+    np.testing.assert_allclose(again, fresh, atol=1e-3)
 
 
 def _spoil(paths):
@@ -121,6 +216,8 @@ def test_bad_images_are_left_out_and_listed(cached, tmp_path):
     cache = FeatureCache(tmp_path / "cache", {"d": "f"}) if cached else None
     with pytest.raises(UserError, match=r"4\.jpg: cannot be decoded"):
         extract(paths, 32)
+    with pytest.raises(UserError, match=r"3\.jpg: cannot be decoded"):
+        extract(np.delete(paths, bad[1:]), 32)
     found, features = extract(paths, 32, cache=cache, skip_bad=True)
     assert [skipped.index for skipped in features.skipped] == bad
     for (index, path, reason), said in zip(
@@ -161,6 +258,6 @@ def test_a_descriptor_that_is_not_finite_is_named(value, tmp_path):
     assert (cache.tables(LongSide(32), 1)["d"].rows() < 255).all()
 
 
-def test_descriptors_must_be_vectors(tmp_path):
+def test_descriptors_must_be_vectors(images):
     with pytest.raises(ValueError, match="one vector for each image"):
-        extract(write_images(tmp_path), 32, lambda pixels: {"d": pixels})
+        extract(images, 32, lambda pixels: {"d": pixels})

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from darac_tf.data.content_keys import keys_of_images
-from darac_tf.data.image_list import ImageList
 from darac_tf.data.labelled import read_folder
+from darac_tf.data.views import ImageList
 from darac_tf.describing.extraction import extract_features
 from darac_tf.describing.feature_file import FeatureFile, load_feature_file
 from darac_tf.describing.sizes import LongSide

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from darac_tf.data.image_list import ImageList
 from darac_tf.data.labelled import LabelledImages, read_csv
+from darac_tf.data.views import ImageList
 from darac_tf.describing.sizes import LongSide, parse_sizes
 from darac_tf.describing.sources import Source
 from darac_tf.errors import UserError

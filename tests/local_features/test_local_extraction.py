@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from darac_tf.data.image_list import ImageList
 from darac_tf.data.images import resize
+from darac_tf.data.views import ImageList
 from darac_tf.describing.sizes import Factor
 from darac_tf.errors import UserError
 from darac_tf.local_features import ExtractionSettings, LocalExtractor, fit_local_pca

@@ -4,8 +4,8 @@ import doctest
 import numpy as np
 import pytest
 
-from darac_tf.data.image_list import ImageList
 from darac_tf.data.retrieval_set import RetrievalSet
+from darac_tf.data.views import ImageList
 from darac_tf.errors import UserError
 from darac_tf.metrics import (
     Scores,

@@ -6,8 +6,8 @@ import numpy as np
 
 from darac_tf.data.benchmarks.image_files import ImageFiles
 from darac_tf.data.benchmarks.published import PUBLISHED
-from darac_tf.data.image_list import ImageList
 from darac_tf.data.retrieval_set import RetrievalSet
+from darac_tf.data.views import ImageList
 from darac_tf.errors import UserError
 
 _NAME = re.compile(r"([0-9]+)_.+", re.ASCII | re.DOTALL)

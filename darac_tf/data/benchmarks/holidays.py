@@ -8,8 +8,8 @@ from darac_tf.data.benchmarks.ground_truth import check_name, check_unlike
 from darac_tf.data.benchmarks.image_files import ImageFiles, stem
 from darac_tf.data.benchmarks.orientation import check_orientation, image_turns
 from darac_tf.data.benchmarks.published import PUBLISHED
-from darac_tf.data.image_list import ImageList
 from darac_tf.data.retrieval_set import RetrievalSet
+from darac_tf.data.views import ImageList
 from darac_tf.errors import UserError
 
 NAME_LISTS = ("holidays_images.dat", "eval_holidays/holidays_images.dat")

@@ -11,8 +11,8 @@ from darac_tf.data.benchmarks.mat import load_ground_truth_mat
 from darac_tf.data.benchmarks.published import PUBLISHED
 from darac_tf.data.benchmarks.text_lists import find_text_lists, load_text_lists
 from darac_tf.data.benchmarks.unpickle import load_ground_truth_pickle
-from darac_tf.data.image_list import ImageList
 from darac_tf.data.retrieval_set import RetrievalSet
+from darac_tf.data.views import ImageList
 from darac_tf.errors import UserError
 
 KINDS = ("ok", "junk")

@@ -3,8 +3,8 @@
 from darac_tf.data.benchmarks.ground_truth import parse_ground_truth
 from darac_tf.data.benchmarks.oxford import image_files, notes, query_images, standard_file
 from darac_tf.data.benchmarks.published import PUBLISHED
-from darac_tf.data.image_list import ImageList
 from darac_tf.data.retrieval_set import RELEVANCE, RetrievalSet
+from darac_tf.data.views import ImageList
 from darac_tf.errors import UserError
 
 
