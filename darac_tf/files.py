@@ -103,7 +103,7 @@ def only_writer(path):
             file.seek(0)
             raise UserError(
                 f"{path.parent} is being written by process {file.read().strip() or 'unknown'}; "
-                "wait until it ends, or use another cache folder"
+                "wait until it ends, or name another folder"
             ) from error
         file.truncate(0)
         file.write(str(os.getpid()))

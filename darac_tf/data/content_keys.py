@@ -74,17 +74,17 @@ def view_keys(keys, views=None):
     Returns:
         uint8 `(images, 24)`.
     """
-    found = np.zeros((len(keys), VIEW_KEY_BYTES), np.uint8)
-    found[:, :16] = np.ascontiguousarray(keys, "<u8").view(np.uint8).reshape(-1, 16)
+    seen = np.zeros((len(keys), VIEW_KEY_BYTES), np.uint8)
+    seen[:, :16] = np.ascontiguousarray(keys, "<u8").view(np.uint8).reshape(-1, 16)
     if views is None:
-        return found
+        return seen
     turns = np.zeros(len(keys), np.int64) if views.turns is None else views.turns
     for place in np.flatnonzero(~views.is_whole() | (turns != 0)):
         box = (0, 0, *views.stored[place, ::-1]) if views.boxes is None else views.boxes[place]
-        seen = np.array([*box, turns[place]], "<i8").tobytes()
-        digest = hashlib.blake2b(seen, digest_size=VIEW_KEY_BYTES - 16).digest()
-        found[place, 16:] = np.frombuffer(digest, np.uint8)
-    return found
+        view = np.array([*box, turns[place]], "<i8").tobytes()
+        digest = hashlib.blake2b(view, digest_size=VIEW_KEY_BYTES - 16).digest()
+        seen[place, 16:] = np.frombuffer(digest, np.uint8)
+    return seen
 
 
 def as_set(keys):

@@ -119,25 +119,12 @@ def read_views(images, progress=True, skip_bad=False):
     """
     if not isinstance(images, ImageList):
         images = ImageList(np.asarray(images))
-    stored, failures = stored_sizes(images.paths, progress, skip_bad)
+    stored, failures = _stored_sizes(images.paths, progress, skip_bad)
     return plan_views(images, stored), failures
 
 
-def stored_sizes(paths, progress=True, skip_bad=False):
-    """Heights and widths of image files, read from their headers.
-
-    Args:
-        paths: `(images,)` paths of image files.
-        progress: Whether to show a progress bar.
-        skip_bad: Whether images that can't be read have a size of 0 x 0, instead of being refused.
-
-    Returns:
-        Tuple of int64 `(images, 2)`, and a dictionary of place to reason of images that can't be
-        read.
-
-    Raises:
-        UserError: For an image that can't be read, without `skip_bad`.
-    """
+def _stored_sizes(paths, progress, skip_bad):
+    """Heights and widths, and failures; see `read_views`."""
     bar = tqdm(paths, "headers", unit=" images", disable=not progress or len(paths) < 1000)
     sizes, failures = np.zeros((len(paths), 2), np.int64), {}
     for place, path in enumerate(bar):

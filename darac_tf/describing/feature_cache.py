@@ -27,21 +27,18 @@ class FeatureCache:
         fingerprints: Dictionary of descriptor name to `fingerprint.model_fingerprint` of everything
             that makes it: backbone, preprocessing and pooling. The name does not count, so that a
             model may move.
-        notes: Dictionary of strings for `meta.json`, such as versions; it does not count either.
 
     Raises:
         ValueError: If there are no fingerprints.
     """
 
-    def __init__(self, folder, fingerprints, notes=None):
+    def __init__(self, folder, fingerprints):
         if not fingerprints:
             raise ValueError(
                 f"`fingerprints` must name a descriptor. Received: fingerprints={fingerprints!r}"
             )
         self.folder = Path(folder)
-        self.names = tuple(fingerprints)
         self._fingerprints = dict(fingerprints)
-        self._notes = dict(notes or {})
 
     def open(self, sizes, pixels_version, views, usable, progress=True):
         """Opens the tables of some sizes for some images.
@@ -83,7 +80,7 @@ class FeatureCache:
             identity = hashlib.blake2b(repr(sorted(meta.items())).encode(), digest_size=12)
             folder = self.folder / identity.hexdigest()
             if fingerprint not in tables:
-                tables[fingerprint] = FeatureTable(folder, meta, self._notes)
+                tables[fingerprint] = FeatureTable(folder, meta)
         return {name: tables[own] for name, own in self._fingerprints.items()}
 
 
@@ -184,11 +181,11 @@ class CachedRows:
 
     def __getitem__(self, item):
         index = np.asarray(self._index[item])
-        found = np.zeros((*index.shape, self.shape[1]), np.float32)
+        vectors = np.zeros((*index.shape, self.shape[1]), np.float32)
         known = index >= 0
-        found[known] = self._rows[index[known]]
-        self._give_back(found.nbytes)
-        return found
+        vectors[known] = self._rows[index[known]]
+        self._give_back(vectors.nbytes)
+        return vectors
 
     def __array__(self, dtype=None, copy=None):
         if copy is False:

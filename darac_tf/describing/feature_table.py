@@ -44,16 +44,14 @@ class FeatureTable:
         folder: The table's folder, which need not exist yet. What an older version of this project
             wrote there counts as nothing, and goes when something is written.
         meta: Dictionary of strings and integers that the table must have been written with.
-        notes: Dictionary for `meta.json` that need not be the same.
 
     Raises:
         UserError: If `meta.json` is missing, damaged or of another table.
     """
 
-    def __init__(self, folder, meta, notes=None):
+    def __init__(self, folder, meta):
         self.folder = Path(folder)
         self._expected = {"format": _FORMAT, **meta}
-        self._notes = dict(notes or {})
         self.dim = None
         self._records = np.empty((0, _RECORD_WORDS), np.uint64)
         self._is_sound = np.empty(0, bool)
@@ -119,10 +117,10 @@ class FeatureTable:
             expected = _checksums(records[:, :_KEY_WORDS], rows[some])
             self._is_sound[some] = records[:, _KEY_WORDS] == expected
             release(rows, some[0], some[-1] + 1)
-        found = self.damaged - before
-        if found:
-            _LOG.warning("%s: %d damaged rows are made anew", self.folder, found)
-        return found
+        damaged = self.damaged - before
+        if damaged:
+            _LOG.warning("%s: %d damaged rows are made anew", self.folder, damaged)
+        return damaged
 
     def verify(self):
         """Checks all rows, see `check`; returns how many are damaged."""
@@ -175,8 +173,8 @@ class FeatureTable:
         """
         if not self._files:
             raise ValueError(
-                "`append` works within `writing()`. "
-                "Received: a call outside of it, or after a failure"
+                "`append` works within `writing()`. Received: a call outside of it, or "
+                "after a failure"
             )
         keys = _words(keys)
         rows = np.ascontiguousarray(rows, np.float32)
@@ -208,7 +206,7 @@ class FeatureTable:
 
     def _write_meta(self, dim):
         self.dim = dim
-        meta = {**self._expected, "dim": dim, "notes": self._notes}
+        meta = {**self._expected, "dim": dim}
         with atomic_path(self._path("meta.json")) as path:
             path.write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
 
@@ -228,18 +226,13 @@ class FeatureTable:
         self._drop_lost(known)
 
     def _drop_lost(self, first):
-        """Drops damaged rows at the end, where a machine that stops loses them, down to `first`.
-
-        Damaged rows before a sound one stay, and are not found.
-        """
-        stop = len(self._records)
-        while stop > first:
+        """Drops damaged rows at the end, where a machine that stops loses them, down to `first`."""
+        stop = start = len(self._records)
+        while stop == start > first:
             start = max(stop - _CHECKED_AT_ONCE, first)
             self.check(np.arange(start, stop))
             sound = np.flatnonzero(self._is_sound[start:stop])
-            stop = start + int(sound[-1]) + 1 if len(sound) else start
-            if len(sound):
-                break
+            stop = start + int(np.max(sound, initial=-1)) + 1
         self._records, self._is_sound = self._records[:stop], self._is_sound[:stop]
 
     def _know(self, records):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from darac_tf.data.views import ImageList, are_jpeg, decoding_ratios, plan_views, stored_sizes
+from darac_tf.data.views import ImageList, are_jpeg, decoding_ratios, plan_views, read_views
 from darac_tf.describing.sizes import Factor, LongSide
 from darac_tf.errors import UserError
 from tests.helpers import write_image
@@ -76,11 +76,11 @@ def test_unreadable_headers_are_collected_on_request(tmp_path):
     (tmp_path / "text.jpg").write_text("no image")
     good = write_image(tmp_path / "good.jpg", 40, 56)
     paths = [good, str(tmp_path / "text.jpg"), str(tmp_path / "absent.jpg")]
-    sizes, failures = stored_sizes(paths, progress=False, skip_bad=True)
+    views, failures = read_views(paths, progress=False, skip_bad=True)
     assert list(failures) == [1, 2] and "absent.jpg: no such image" in failures[2]
-    assert sizes.tolist() == [[40, 56], [0, 0], [0, 0]]
+    assert views.stored.tolist() == [[40, 56], [0, 0], [0, 0]]
     with pytest.raises(UserError, match=r"text\.jpg: cannot be decoded"):
-        stored_sizes(paths, progress=False)
+        read_views(paths, progress=False)
 
 
 @pytest.mark.parametrize(
