@@ -142,7 +142,7 @@ while True:
     if kills < 4:
         wanted = lines() + random.randint(1, 7)
         while lines() < wanted and os.waitpid(child, os.WNOHANG) == (0, 0):
-            time.sleep(0.0005)
+            time.sleep(0.002)
         time.sleep(random.uniform(0, 0.003))
         os.kill(child, signal.SIGKILL)
         kills += 1
