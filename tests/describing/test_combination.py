@@ -171,6 +171,8 @@ def test_vectors_are_read_in_blocks():
         np.testing.assert_allclose(whitened[item], expected[item], atol=1e-6)
     some = whitened.of(np.array([5, 1])).of(np.array([1, 0, 0]))
     np.testing.assert_allclose(np.asarray(some), expected[[1, 5, 5]], atol=1e-6)
+    some = vectors.of(np.array([5, 1])).whitened(whitening)
+    np.testing.assert_allclose(some[:], expected[[5, 1]], atol=1e-6)
     assert type(whitened.in_memory()) is np.ndarray
     stored = Vectors([vectors])
     assert stored.in_memory() is stored
