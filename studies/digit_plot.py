@@ -3,7 +3,7 @@
 import numpy as np
 from matplotlib.patches import Circle
 
-from studies.digit_losses import CIRCLE
+from studies.digit_training import CIRCLE
 from studies.figures import GREY, new_figure, spread
 
 # Ten colours that are dark enough on white; the digits themselves are the markers.

@@ -7,7 +7,7 @@ from darac_tf.layers import l2_normalize
 from darac_tf.metrics import mean_scores, retrieval_scores
 from darac_tf.ranking.exact_search import search
 from darac_tf.reports import markdown
-from studies.digit_losses import CIRCLE
+from studies.digit_training import CIRCLE
 
 # Of scores in the table: where it was measured.
 SCORES = {
@@ -22,7 +22,7 @@ def placed(embeddings, space):
 
     Args:
         embeddings: `(images, 2)`.
-        space: `digit_losses.PLANE` or `CIRCLE`.
+        space: `digit_training.PLANE` or `CIRCLE`.
 
     Returns:
         float32 `(images, 2)`.

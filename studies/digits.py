@@ -20,11 +20,10 @@ from absl import flags
 from darac_tf import cli
 from darac_tf.errors import UserError
 from studies.digit_data import KINDS, load_digits
-from studies.digit_losses import LOSSES
 from studies.digit_plot import draw_embeddings
 from studies.digit_scores import mean_and_deviation, placed, score, score_table
-from studies.digit_training import batches, build_network, embed, train
-from studies.study_files import write_study
+from studies.digit_training import LOSSES, batches, build_network, embed, train
+from studies.figures import write_study
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum("data", "sklearn", KINDS, "scikit-learn's digits, or MNIST.")

@@ -1,4 +1,7 @@
-"""What the studies' plots share: colours, labels beside lines, and PNG files that are whole."""
+"""What the studies share: plots with labels beside lines, and the files that a study writes."""
+
+import json
+from pathlib import Path
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -6,6 +9,7 @@ from matplotlib.figure import Figure
 from scipy.optimize import isotonic_regression
 
 from darac_tf.files import atomic_path
+from darac_tf.reports.environment import environment
 from darac_tf.reports.markdown import printable
 
 DPI = 120
@@ -97,3 +101,27 @@ def label_ends(axes, x, values, labels, colors):
             annotation_clip=False,
             arrowprops={"arrowstyle": "-", "color": color, "lw": 0.5, "shrinkA": 0, "shrinkB": 3},
         )
+
+
+def write_study(folder, name, figure, page, results, settings):
+    """Writes `name.png`, `name.md` and `name.json`, each as a whole or not at all.
+
+    Args:
+        folder: Where to write; it is created.
+        name: Of the study.
+        figure: Matplotlib figure.
+        page: Markdown text.
+        results: What was measured: lists and dictionaries of numbers, NumPy's too, and text.
+        settings: Dictionary of all that it was measured with.
+
+    Raises:
+        UserError: If the folder can't be written to.
+        ValueError: If a number is not finite, which JSON does not have.
+    """
+    folder = Path(folder)
+    content = {"settings": settings, "environment": environment(), "results": results}
+    text = json.dumps(content, indent=2, allow_nan=False, default=lambda value: value.tolist())
+    save_png(figure, folder / f"{name}.png")
+    for ending, written in (("md", page), ("json", text)):
+        with atomic_path(folder / f"{name}.{ending}") as temporary:
+            temporary.write_text(written.rstrip("\n") + "\n", encoding="utf-8")

@@ -20,9 +20,9 @@ from darac_tf.errors import UserError
 from darac_tf.evaluation.evaluator import Settings, evaluate
 from darac_tf.evaluation.options import read_task
 from darac_tf.reports.markdown import is_missing
+from studies.figures import write_study
 from studies.poolings import pooling_source
 from studies.size_plot import draw_by_size, main_metric, size_table
-from studies.study_files import write_study
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("backbone", "ResNet50V2", "keras.applications name or .keras file.")

@@ -18,7 +18,7 @@ from darac_tf import cli
 from darac_tf.data.images import check_images, decode_image, resize_long_side
 from darac_tf.models import load_descriptor
 from darac_tf.models.descriptor import backbone_of
-from studies.study_files import write_study
+from studies.figures import write_study
 from studies.weight_plot import draw_weights
 from studies.weight_table import region_weights, weight_rows, weight_table
 

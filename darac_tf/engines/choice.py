@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 
 from darac_tf.engines.inference_copy import POLICIES
+from darac_tf.engines.openvino_engine import OpenVINOEngine
+from darac_tf.engines.tensorflow_engine import TensorFlowEngine
 from darac_tf.errors import UserError
 
-ENGINES = ("tensorflow", "openvino")
+_ENGINES = {"tensorflow": TensorFlowEngine, "openvino": OpenVINOEngine}
+ENGINES = tuple(_ENGINES)
 PRECISIONS = tuple(POLICIES)
 # Raise it whenever an engine gives other vectors than before: descriptors kept on disk are then
 # made anew.
@@ -57,11 +60,4 @@ def make_engine(settings, network, preprocessing, poolings):
     Raises:
         UserError: If the engine is not installed, or a layer of the backbone can't be copied.
     """
-    if settings.engine == "openvino":
-        # Optional: nothing else needs the package.
-        from darac_tf.engines.openvino_engine import OpenVINOEngine
-
-        return OpenVINOEngine(network, preprocessing, poolings, settings.precision)
-    from darac_tf.engines.tensorflow_engine import TensorFlowEngine
-
-    return TensorFlowEngine(network, preprocessing, poolings, settings.precision)
+    return _ENGINES[settings.engine](network, preprocessing, poolings, settings.precision)

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.engines.function_engine import PIXELS
+from darac_tf.engines.tensorflow_engine import PIXELS
 from darac_tf.errors import UserError
 from darac_tf.models.descriptor import share_backbone
 from darac_tf.models.folding import fold_batch_norm

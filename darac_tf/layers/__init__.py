@@ -1,10 +1,8 @@
 """Pooling layers, from feature maps `(batch, height, width, channels)` to one vector an image."""
 
 from darac_tf.layers.global_pooling import MAC, GeM, SPoC
-from darac_tf.layers.normalization import L2Normalization, l2_normalize
-from darac_tf.layers.regional import DARAC, RAMAC, RMAC
-from darac_tf.layers.whitened_rmac import WhitenedRMAC
-from darac_tf.layers.whitening import PCAWhitening
+from darac_tf.layers.normalization import L2Normalization, PCAWhitening, l2_normalize
+from darac_tf.layers.regional import DARAC, RAMAC, RMAC, WhitenedRMAC
 
 __all__ = [
     "DARAC",

@@ -4,12 +4,11 @@ import functools
 import inspect
 
 from darac_tf.errors import UserError
+from darac_tf.losses.classification import ArcFaceLoss, CosFaceLoss, SoftmaxLoss
 from darac_tf.losses.contrastive import ContrastiveLoss
-from darac_tf.losses.margin_softmax import ArcFaceLoss, CosFaceLoss
 from darac_tf.losses.multi_similarity import MultiSimilarityLoss
 from darac_tf.losses.nra import NRALoss
 from darac_tf.losses.smooth_ap import SmoothAPLoss
-from darac_tf.losses.softmax import SoftmaxLoss
 from darac_tf.losses.triplet import TripletLoss
 
 LOSSES = {

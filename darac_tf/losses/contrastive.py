@@ -3,8 +3,7 @@
 import keras
 import tensorflow as tf
 
-from darac_tf.losses.distances import pair_masks, pairwise_distances
-from darac_tf.losses.pair_loss import PairLoss, check_above_zero, masked_mean
+from darac_tf.losses.pairs import PairLoss, check_above_zero, masked_mean, pairwise_distances
 
 
 @keras.saving.register_keras_serializable(package="darac_tf")
@@ -19,7 +18,8 @@ class ContrastiveLoss(PairLoss):
       negatives, mined beforehand. The pairs of each query with the others of its tuple are summed,
       and the sums averaged over the tuples. The labels say which pairs are positive.
 
-    A batch of one image gives 0.
+    A batch of one image gives 0. One that is not a number of whole tuples raises
+    `tf.errors.InvalidArgumentError`.
 
     Args:
         margin: Above 0, as a distance of unit vectors, which is 2 at most.
@@ -42,21 +42,8 @@ class ContrastiveLoss(PairLoss):
         self.margin = margin
         self.tuple_size = tuple_size
 
-    def __call__(self, labels, embeddings):
-        """The loss of one batch.
-
-        Args:
-            labels: Integer classes, `(batch,)` or `(batch, 1)`.
-            embeddings: `(batch, dim)`, any float dtype and any length; normalised here.
-
-        Returns:
-            float32 scalar, at least 0.
-
-        Raises:
-            tf.errors.InvalidArgumentError: If the batch is not a number of whole tuples.
-        """
+    def _of_pairs(self, embeddings, positives, negatives):
         distances = pairwise_distances(embeddings)
-        positives, negatives = pair_masks(labels)
         apart = tf.nn.relu(self.margin - distances)
         losses = 0.5 * tf.square(tf.where(positives, distances, apart))
         if self.tuple_size is None:
@@ -64,9 +51,6 @@ class ContrastiveLoss(PairLoss):
         # Each query has one pair fewer than its tuple has rows.
         queries = _query_pairs(tf.shape(distances)[0], self.tuple_size)
         return masked_mean(losses, queries) * (self.tuple_size - 1)
-
-    def get_config(self):
-        return {"margin": self.margin, "tuple_size": self.tuple_size}
 
 
 def _query_pairs(batch_size, tuple_size):

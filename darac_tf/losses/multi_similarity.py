@@ -3,9 +3,7 @@
 import keras
 import tensorflow as tf
 
-from darac_tf.layers import l2_normalize
-from darac_tf.losses.distances import pair_masks
-from darac_tf.losses.pair_loss import PairLoss, check_above_zero
+from darac_tf.losses.pairs import PairLoss, check_above_zero, cosines
 
 # Beyond any cosine; as an exponent, adds nothing to a sum.
 _FAR = 1e9
@@ -48,19 +46,9 @@ class MultiSimilarityLoss(PairLoss):
         self.threshold = threshold
         self.epsilon = epsilon
 
-    def __call__(self, labels, embeddings):
-        """The loss of one batch.
-
-        Args:
-            labels: Integer classes, `(batch,)` or `(batch, 1)`.
-            embeddings: `(batch, dim)`, any float dtype and any length; normalised here.
-
-        Returns:
-            float32 scalar, at least 0.
-        """
-        unit = l2_normalize(embeddings)
-        similarities = tf.matmul(unit, unit, transpose_b=True)
-        positives, negatives = self._mined(similarities, *pair_masks(labels))
+    def _of_pairs(self, embeddings, positives, negatives):
+        similarities = cosines(embeddings)
+        positives, negatives = self._mined(similarities, positives, negatives)
         above = similarities - self.threshold
         terms = _log_one_plus_sum(-self.alpha * above, positives) / self.alpha
         terms += _log_one_plus_sum(self.beta * above, negatives) / self.beta
@@ -78,14 +66,6 @@ class MultiSimilarityLoss(PairLoss):
             positives & (similarities < hardest_negative + self.epsilon),
             negatives & (similarities > hardest_positive - self.epsilon),
         )
-
-    def get_config(self):
-        return {
-            "alpha": self.alpha,
-            "beta": self.beta,
-            "threshold": self.threshold,
-            "epsilon": self.epsilon,
-        }
 
 
 def _log_one_plus_sum(exponents, mask):

@@ -3,22 +3,27 @@
 import keras
 import tensorflow as tf
 
-from darac_tf.losses import ranks, transfers
-from darac_tf.losses.distances import pair_masks, pairwise_distances
+from darac_tf.losses import ranks
+from darac_tf.losses.pairs import (
+    BEYOND_ANY_DISTANCE,
+    PairLoss,
+    check_above_zero,
+    check_choice,
+    pairwise_distances,
+)
 
 RANKS = ("soft", "gaussian")
 STATISTICS = ("batch", "anchor")
 # transfer: (function, default of `power`)
 TRANSFERS = {
-    "logistic": (transfers.logistic_transfer, 2.0),
-    "power": (transfers.power_transfer, 4.0),
-    "exponential": (transfers.exponential_transfer, 10.0),
+    "logistic": (ranks.logistic_transfer, 2.0),
+    "power": (ranks.power_transfer, 4.0),
+    "exponential": (ranks.exponential_transfer, 10.0),
 }
-_BEYOND_ANY_DISTANCE = 3.0
 
 
 @keras.saving.register_keras_serializable(package="darac_tf")
-class NRALoss:
+class NRALoss(PairLoss):
     """`J = -1/m * sum_i (log s+_i,max + log(1 - s-_i,min))` over the m images of a batch.
 
     For anchor i, s+_i,max is the similarity of its positive of the largest approximated rank (the
@@ -30,14 +35,11 @@ class NRALoss:
     An anchor without a positive or without a negative counts with the term it has; a batch with
     neither gives 0. Value and gradient are finite for equal images and for collapsed embeddings.
 
-    This is not a `keras.losses.Loss`, which turns labels into float32 and merges classes above
-    2^24; `Model.compile` takes it all the same.
-
     Args:
         rank: `"soft"` (`ranks.soft_ranks`) or `"gaussian"` (`ranks.gaussian_ranks`).
         statistics: For `"gaussian"`: mean and deviation of the `"batch"` or of the `"anchor"`.
         statistics_gradient: For `"gaussian"`: whether these pass back a gradient.
-        transfer: `"logistic"`, `"power"` or `"exponential"` (`transfers`).
+        transfer: `"logistic"`, `"power"` or `"exponential"` (`ranks`).
         power: Steepness of the transfer, above 0; `None` is 2 for logistic, 4 for power and 10 for
             exponential.
         r0: For `"logistic"`: the rank of similarity 1/2, in (0, 1). `None` is (K - 0.5) / (n - 1)
@@ -62,15 +64,14 @@ class NRALoss:
         r0=None,
         temperature=0.05,
     ):
-        _check_choice("rank", rank, RANKS)
-        _check_choice("statistics", statistics, STATISTICS)
-        _check_choice("transfer", transfer, TRANSFERS)
+        check_choice("rank", rank, RANKS)
+        check_choice("statistics", statistics, STATISTICS)
+        check_choice("transfer", transfer, TRANSFERS)
         if power is not None and not 0 < power < float("inf"):
             raise ValueError(f"`power` must be above 0, or None. Received: power={power}")
         if r0 is not None and not 0 < r0 < 1:
             raise ValueError(f"`r0` must lie between 0 and 1, or be None. Received: r0={r0}")
-        if not 0 < temperature < float("inf"):
-            raise ValueError(f"`temperature` must be above 0. Received: temperature={temperature}")
+        check_above_zero("temperature", temperature)
         self.rank = rank
         self.statistics = statistics
         self.statistics_gradient = statistics_gradient
@@ -79,23 +80,13 @@ class NRALoss:
         self.r0 = r0
         self.temperature = temperature
 
-    def __call__(self, labels, embeddings):
-        """The loss of one batch.
-
-        Args:
-            labels: Integer classes, `(batch,)`.
-            embeddings: `(batch, dim)`, any float dtype and any length; normalised here.
-
-        Returns:
-            float32 scalar, at least 0.
-        """
+    def _of_pairs(self, embeddings, positives, negatives):
         distances = pairwise_distances(embeddings)
-        positives, negatives = pair_masks(labels)
         r0 = self._r0(positives)
         # Both approximated ranks grow with the anchor's distances: farthest is largest rank. The
         # distances are the better order, since ranks near 0 and 1 round to the same number.
         hardest_positive = _argmax(tf.where(positives, distances, -1.0))
-        hardest_negative = _argmax(-tf.where(negatives, distances, _BEYOND_ANY_DISTANCE))
+        hardest_negative = _argmax(-tf.where(negatives, distances, BEYOND_ANY_DISTANCE))
         log_positive = self._similarity(distances, hardest_positive, r0).log_similar
         log_negative = self._similarity(distances, hardest_negative, r0).log_dissimilar
         terms = tf.where(tf.reduce_any(positives, axis=1), log_positive, 0.0)
@@ -118,33 +109,6 @@ class NRALoss:
         transfer, default_power = TRANSFERS[self.transfer]
         return transfer(rank, default_power if self.power is None else self.power, r0)
 
-    @property
-    def trainable_variables(self):
-        """Weights of the loss itself: none."""
-        return []
-
-    def get_config(self):
-        return {
-            "rank": self.rank,
-            "statistics": self.statistics,
-            "statistics_gradient": self.statistics_gradient,
-            "transfer": self.transfer,
-            "power": self.power,
-            "r0": self.r0,
-            "temperature": self.temperature,
-        }
-
-    @classmethod
-    def from_config(cls, config):
-        return cls(**config)
-
 
 def _argmax(values):
     return tf.argmax(values, axis=1, output_type=tf.int32)
-
-
-def _check_choice(name, value, choices):
-    if value not in choices:
-        raise ValueError(
-            f"`{name}` must be one of {', '.join(choices)}. Received: {name}={value!r}"
-        )

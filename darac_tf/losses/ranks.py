@@ -1,7 +1,11 @@
-"""Normalised approximated ranks: the share of the other images expected nearer to an anchor.
+"""Normalised approximated ranks, and nonlinear decreasing transfers from a rank to a similarity.
 
-A rank r can be so close to 0 or 1 that float32 holds neither r nor 1 - r, while the loss needs the
-logarithm of both. Ranks are therefore logarithms from the start.
+A rank is the share of the other images expected nearer to an anchor. It can be so close to 0 or 1
+that float32 holds neither r nor 1 - r, while the loss needs the logarithm of both. Ranks and
+similarities, both in (0, 1), are therefore logarithms from the start: neither underflows, so the
+nearest negatives and the farthest positives keep their gradient.
+
+Source: NRA loss (arXiv 1909.09427); ranks and transfers are reconstructions.
 """
 
 import math
@@ -14,6 +18,8 @@ _LEAST_DEVIATION = 1e-4
 # float32's `erfc` keeps its relative precision down to here; the series below it is as precise.
 _ERFC_LIMIT = -10.0
 _LOG_HALF = -math.log(2.0)
+# Below this rank (3e-7) a straight line is as precise as the curve of a transfer in float32.
+_LOG_LINEAR_RANK = -15.0
 # Stands for log 0.
 _EXCLUDED = -1e9
 
@@ -23,6 +29,13 @@ class LogRank(NamedTuple):
 
     log_rank: tf.Tensor
     log_complement: tf.Tensor
+
+
+class LogSimilarity(NamedTuple):
+    """`log_similar` is log s and `log_dissimilar` log(1 - s), float32 tensors of one shape."""
+
+    log_similar: tf.Tensor
+    log_dissimilar: tf.Tensor
 
 
 def gaussian_ranks(distances, index, statistics="batch", statistics_gradient=True):
@@ -37,8 +50,6 @@ def gaussian_ranks(distances, index, statistics="batch", statistics_gradient=Tru
 
     Returns:
         `LogRank` of `(batch,)`.
-
-    Source: NRA loss (arXiv 1909.09427); this approximation is a reconstruction.
     """
     mean, deviation = _statistics(distances, None if statistics == "batch" else 1)
     if not statistics_gradient:
@@ -59,8 +70,6 @@ def soft_ranks(distances, index, temperature=0.05):
 
     Returns:
         `LogRank` of `(batch,)`.
-
-    Source: NRA loss (arXiv 1909.09427); this approximation is a reconstruction.
     """
     count = tf.shape(distances)[0]
     steps = (_at(distances, index)[:, tf.newaxis] - distances) / temperature
@@ -73,6 +82,35 @@ def soft_ranks(distances, index, temperature=0.05):
     near = LogRank(log_rank, _log_one_minus_exp(log_rank))
     far = LogRank(_log_one_minus_exp(log_complement), log_complement)
     return LogRank(*(tf.where(is_near, a, b) for a, b in zip(near, far, strict=True)))
+
+
+def logistic_transfer(rank, power, r0):
+    """`s = 1 / (1 + (r / r0)^power)`: one half at rank r0, steeper with a larger power.
+
+    Args:
+        rank: `LogRank` of `(batch,)`.
+        power: Above 0.
+        r0: Rank of similarity 1/2, above 0; a tensor that broadcasts with `(batch,)`.
+
+    Returns:
+        `LogSimilarity` of `(batch,)`.
+    """
+    log_odds = power * (rank.log_rank - tf.math.log(r0))
+    return LogSimilarity(-tf.math.softplus(log_odds), -tf.math.softplus(-log_odds))
+
+
+def power_transfer(rank, power, r0):
+    """`s = (1 - r)^power`. Arguments and result as in `logistic_transfer`; `r0` plays no part."""
+    del r0
+    log_similar = power * rank.log_complement
+    return LogSimilarity(log_similar, _log_dissimilar(log_similar, rank.log_rank, power))
+
+
+def exponential_transfer(rank, power, r0):
+    """`s = exp(-power * r)`. Arguments and result as in `logistic_transfer`; `r0` plays no part."""
+    del r0
+    log_similar = -power * tf.exp(rank.log_rank)
+    return LogSimilarity(log_similar, _log_dissimilar(log_similar, rank.log_rank, power))
 
 
 def log_ndtr(z):
@@ -115,3 +153,10 @@ def _log_mean_sigmoid(x, is_counted):
 def _log_one_minus_exp(log_share):
     """log(1 - share) for shares up to 1/2; cuts larger ones, so that unused values are finite."""
     return tf.math.log1p(-tf.exp(tf.minimum(log_share, 0.9 * _LOG_HALF)))
+
+
+def _log_dissimilar(log_similar, log_rank, slope):
+    """log(1 - s), where s is near 1 - slope * r for the smallest ranks."""
+    is_linear = log_rank < _LOG_LINEAR_RANK
+    dissimilar = -tf.math.expm1(tf.where(is_linear, -1.0, log_similar))
+    return tf.where(is_linear, math.log(slope) + log_rank, tf.math.log(dissimilar))

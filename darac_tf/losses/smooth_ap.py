@@ -3,9 +3,7 @@
 import keras
 import tensorflow as tf
 
-from darac_tf.layers import l2_normalize
-from darac_tf.losses.distances import pair_masks
-from darac_tf.losses.pair_loss import PairLoss, check_above_zero, masked_mean
+from darac_tf.losses.pairs import PairLoss, check_above_zero, cosines, masked_mean
 
 
 @keras.saving.register_keras_serializable(package="darac_tf")
@@ -17,8 +15,8 @@ class SmoothAPLoss(PairLoss):
     numbers ranked before j, with smooth steps. AP is the mean over the positives, the loss is over
     the queries that have one. S is the cosine. The query itself is in no rank.
 
-    A query without negatives has an AP of 1, a batch without positives gives 0. Needs memory of
-    batch^3 numbers.
+    A query without negatives has an AP of 1, a batch without positives gives 0; the loss is at
+    most 1. Needs memory of batch^3 numbers.
 
     Args:
         temperature: Width of the steps, above 0, as a cosine.
@@ -33,19 +31,8 @@ class SmoothAPLoss(PairLoss):
         check_above_zero("temperature", temperature)
         self.temperature = temperature
 
-    def __call__(self, labels, embeddings):
-        """The loss of one batch.
-
-        Args:
-            labels: Integer classes, `(batch,)` or `(batch, 1)`.
-            embeddings: `(batch, dim)`, any float dtype and any length; normalised here.
-
-        Returns:
-            float32 scalar, 0 to 1.
-        """
-        unit = l2_normalize(embeddings)
-        similarities = tf.matmul(unit, unit, transpose_b=True)
-        positives, negatives = pair_masks(labels)
+    def _of_pairs(self, embeddings, positives, negatives):
+        similarities = cosines(embeddings)
         leads = similarities[:, tf.newaxis, :] - similarities[:, :, tf.newaxis]
         steps = tf.sigmoid(leads / self.temperature)
         # j's step against itself is 1/2.
@@ -56,9 +43,6 @@ class SmoothAPLoss(PairLoss):
         of_query = tf.reduce_sum(tf.where(positives, losses, 0.0), axis=1)
         count = tf.reduce_sum(tf.cast(positives, tf.float32), axis=1)
         return masked_mean(of_query / tf.maximum(count, 1.0), count > 0)
-
-    def get_config(self):
-        return {"temperature": self.temperature}
 
 
 def _sum_over(steps, mask):

@@ -3,11 +3,16 @@
 import keras
 import tensorflow as tf
 
-from darac_tf.losses.distances import pair_masks, pairwise_distances
-from darac_tf.losses.pair_loss import PairLoss, check_above_zero, masked_mean
+from darac_tf.losses.pairs import (
+    BEYOND_ANY_DISTANCE,
+    PairLoss,
+    check_above_zero,
+    check_choice,
+    masked_mean,
+    pairwise_distances,
+)
 
 MININGS = ("batch_hard", "semi_hard")
-_BEYOND_ANY_DISTANCE = 3.0
 
 
 @keras.saving.register_keras_serializable(package="darac_tf")
@@ -34,37 +39,22 @@ class TripletLoss(PairLoss):
     """
 
     def __init__(self, mining="batch_hard", margin=0.2):
-        if mining not in MININGS:
-            raise ValueError(
-                f"`mining` must be one of {', '.join(MININGS)}. Received: mining={mining!r}"
-            )
+        check_choice("mining", mining, MININGS)
         check_above_zero("margin", margin)
         self.mining = mining
         self.margin = margin
 
-    def __call__(self, labels, embeddings):
-        """The loss of one batch.
-
-        Args:
-            labels: Integer classes, `(batch,)` or `(batch, 1)`.
-            embeddings: `(batch, dim)`, any float dtype and any length; normalised here.
-
-        Returns:
-            float32 scalar, at least 0.
-        """
+    def _of_pairs(self, embeddings, positives, negatives):
         distances = pairwise_distances(embeddings)
         mine = _batch_hard if self.mining == "batch_hard" else _semi_hard
-        positive, negative, is_triplet = mine(distances, *pair_masks(labels))
+        positive, negative, is_triplet = mine(distances, positives, negatives)
         return masked_mean(tf.nn.relu(self.margin + positive - negative), is_triplet)
-
-    def get_config(self):
-        return {"mining": self.mining, "margin": self.margin}
 
 
 def _batch_hard(distances, positives, negatives):
     """Distances of positive and negative, and which of them are triplets, each `(batch,)`."""
     positive = tf.reduce_max(tf.where(positives, distances, -1.0), axis=1)
-    negative = tf.reduce_min(tf.where(negatives, distances, _BEYOND_ANY_DISTANCE), axis=1)
+    negative = tf.reduce_min(tf.where(negatives, distances, BEYOND_ANY_DISTANCE), axis=1)
     has_both = tf.reduce_any(positives, axis=1) & tf.reduce_any(negatives, axis=1)
     return positive, negative, has_both
 
@@ -73,7 +63,7 @@ def _semi_hard(distances, positives, negatives):
     """As `_batch_hard`, each `(batch, batch)`: anchors by positives."""
     to_negative = distances[:, tf.newaxis, :]
     is_farther = negatives[:, tf.newaxis, :] & (to_negative > distances[:, :, tf.newaxis])
-    nearest = tf.reduce_min(tf.where(is_farther, to_negative, _BEYOND_ANY_DISTANCE), axis=2)
+    nearest = tf.reduce_min(tf.where(is_farther, to_negative, BEYOND_ANY_DISTANCE), axis=2)
     farthest = tf.reduce_max(tf.where(negatives, distances, -1.0), axis=1, keepdims=True)
     negative = tf.where(tf.reduce_any(is_farther, axis=2), nearest, farthest)
     return distances, negative, positives & tf.reduce_any(negatives, axis=1, keepdims=True)

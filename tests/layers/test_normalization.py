@@ -1,11 +1,13 @@
-"""The one L2 normalisation."""
+"""The one L2 normalisation, and PCA whitening: formulas, files, and the layer contract."""
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from darac_tf.layers import L2Normalization, l2_normalize
+from darac_tf.layers import L2Normalization, PCAWhitening, l2_normalize
 from tests.layer_contract import check_layer
+
+DESCRIPTORS = np.random.default_rng(0).normal(size=(5, 8)).astype(np.float32)
 
 
 @pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16, tf.float32, tf.float64])
@@ -40,6 +42,27 @@ def test_inside_tf_data():
     np.testing.assert_allclose(next(iter(dataset)), [0.6, 0.8], atol=1e-7)
 
 
-def test_layer_contract(tmp_path):
-    x = np.random.default_rng(0).normal(size=(4, 6)).astype(np.float32)
-    check_layer(L2Normalization, {}, x, tmp_path)
+def test_whitening_is_its_formula():
+    rng = np.random.default_rng(1)
+    mean, projection = rng.normal(size=8), rng.normal(size=(3, 8))
+    layer = PCAWhitening.from_arrays(mean, projection)
+    expected = (DESCRIPTORS - mean) @ projection.T
+    expected /= np.linalg.norm(expected, axis=1, keepdims=True)
+    np.testing.assert_allclose(layer(DESCRIPTORS), expected, atol=1e-6)
+    assert not layer.trainable_weights
+
+
+@pytest.mark.parametrize(
+    ("layer_class", "arguments"),
+    [(L2Normalization, {}), (PCAWhitening, {"units": 8}), (PCAWhitening, {"units": 3})],
+    ids=str,
+)
+def test_layer_contract(layer_class, arguments, tmp_path):
+    check_layer(layer_class, arguments, DESCRIPTORS, tmp_path)
+
+
+def test_wrong_units_are_refused():
+    with pytest.raises(ValueError, match="Received: units=0"):
+        PCAWhitening(0)
+    with pytest.raises(ValueError, match=r"at most the 8 channels.*Received: units=9"):
+        PCAWhitening(9)(DESCRIPTORS)

@@ -8,10 +8,18 @@ import tensorflow_datasets as tfds
 
 from darac_tf.errors import UserError
 from studies.digit_data import load_digits
-from studies.digit_losses import CIRCLE, LOSSES, PLANE, PlainSoftmaxLoss
 from studies.digit_plot import class_directions, draw_embeddings
 from studies.digit_scores import knn_accuracy, mean_and_deviation, mean_ap, placed
-from studies.digit_training import batches, build_network, embed, train
+from studies.digit_training import (
+    CIRCLE,
+    LOSSES,
+    PLANE,
+    PlainSoftmaxLoss,
+    batches,
+    build_network,
+    embed,
+    train,
+)
 from studies.figures import DPI
 from tests.studies.study_runner import png_size, run_study
 
@@ -154,12 +162,12 @@ def test_directions_that_are_drawn_are_exact():
 
 
 def test_from_digits_to_files(tmp_path, capsys):
-    flags = ["--steps=3", "--seeds=2", "--images_per_class=2", "--losses=softmax,nra"]
+    flags = ["--steps=2", "--seeds=2", "--images_per_class=2", "--losses=softmax,nra"]
     assert run_study("digits", *flags, f"--out={tmp_path}") == 0
     page = (tmp_path / "digits.md").read_text(encoding="utf-8")
     assert capsys.readouterr().out.strip() in page
     content = json.loads((tmp_path / "digits.json").read_text())
-    assert content["settings"]["steps"] == 3
+    assert content["settings"]["steps"] == 2
     rows = content["results"]
     assert [(row["loss"], row["space"], row["seed"]) for row in rows] == [
         ("softmax", "plane", 0),

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from studies.figures import DPI, label_ends, new_figure, save_png, spread
-from studies.study_files import write_study
+from studies.figures import DPI, label_ends, new_figure, save_png, spread, write_study
 from tests.studies.study_runner import png_size
 
 

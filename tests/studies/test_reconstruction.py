@@ -2,14 +2,13 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
-import pytest
 
-from darac_tf.errors import UserError
 from darac_tf.training import TrainConfig
 from studies import sweep as sweep_module
-from studies.sweep import TestSet, Variant, base_config, comparison_table, hold_out, sweep
+from studies.sweep import TestSet, Variant, base_config, comparison_table, sweep
 from studies.variants import GROUPS
 from tests.helpers import write_backbone, write_collection
 from tests.studies.study_runner import run_study
@@ -37,44 +36,42 @@ def test_table_has_means_deviations_and_paired_differences():
     assert lines[4][2:] == ["62.00", "10.54", "+2.00", "1.00"]
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("reconstruction")
-    write_collection(folder / "photos", classes=7, images=4)
-    write_backbone(folder / "small.keras")
-    return folder
+def test_every_variant_is_trained_with_its_settings_and_each_seed(tmp_path, monkeypatch):
+    trained = []
 
+    def train(config, run_dir):
+        trained.append(config)
+        (run_dir / "checkpoints").mkdir(parents=True)
+        return SimpleNamespace(losses=np.array([0.5]))
 
-def test_runs_are_kept_and_others_refused(place, tmp_path, monkeypatch):
-    base = base_config(
-        dataset="folder",
-        data_dir=str(place / "photos"),
-        backbone=str(place / "small.keras"),
-        image_size=32,
-        classes_per_batch=3,
-        images_per_class=2,
-        steps=2,
-        warmup_steps=1,
+    monkeypatch.setattr(sweep_module, "train", train)
+    monkeypatch.setattr(sweep_module, "load_descriptor", lambda path: path.parent.name)
+    monkeypatch.setattr(
+        sweep_module, "measure", lambda name, config, tests: {"t": 0.1 if "base" in name else 0.2}
     )
-    config, unseen = hold_out(base, 3, tmp_path)
-    assert len(unseen.class_names) == 3
     variants = [Variant("base", {"rank": "gaussian"}), Variant("soft", {"rank": "soft"})]
-    tests = [TestSet("unseen", unseen, 32)]
-    scores = sweep(variants, [1], config, tests, tmp_path)
-    assert {k: v.shape for k, v in scores.items()} == {"base": (1, 1), "soft": (1, 1)}
+    config, tests = base_config(steps=30), [TestSet("t", None, 32)]
+    scores = sweep(variants, [1, 4], config, tests, tmp_path)
+    assert [(each.rank, each.seed, each.steps) for each in trained] == [
+        ("gaussian", 1, 30),
+        ("gaussian", 4, 30),
+        ("soft", 1, 30),
+        ("soft", 4, 30),
+    ]
+    assert {name: values.tolist() for name, values in scores.items()} == {
+        "base": [[0.1], [0.1]],
+        "soft": [[0.2], [0.2]],
+    }
     stored = json.loads((tmp_path / "scores" / "soft-1.json").read_text())
     assert stored["settings"]["rank"] == "soft" and stored["settings"]["seed"] == 1
-    monkeypatch.setattr(sweep_module, "train", None)  # nothing is trained again
-    again = sweep(variants, [1], config, tests, tmp_path)
-    np.testing.assert_array_equal(again["soft"], scores["soft"])
-    with pytest.raises(UserError, match=r"base-1\.json is of other settings"):
-        sweep(variants, [1], dataclasses.replace(config, steps=3), tests, tmp_path)
+    again = sweep(variants, [1, 4], config, tests, tmp_path)
+    assert len(trained) == 4 and again["soft"].tolist() == scores["soft"].tolist()
 
 
-def test_from_images_to_a_table(place, tmp_path, capsys):
+def test_from_images_to_a_table(tmp_path, capsys, monkeypatch):
     flags = [
-        f"--data_dir={place / 'photos'}",
-        f"--backbone={place / 'small.keras'}",
+        f"--data_dir={write_collection(tmp_path / 'photos', classes=7, images=4)}",
+        f"--backbone={write_backbone(tmp_path / 'small.keras')}",
         "--held_out_classes=3",
         "--image_size=32",
         "--classes_per_batch=3",
@@ -82,12 +79,20 @@ def test_from_images_to_a_table(place, tmp_path, capsys):
         "--steps=21",
         "--seeds=1",
         "--studies=triplet",
-        f"--out={tmp_path}",
+        f"--out={tmp_path / 'out'}",
     ]
     assert run_study("reconstruction", *flags) == 0
-    assert "| triplet | triplet, hardest of the batch |" in capsys.readouterr().out
-    facts = json.loads((tmp_path / "table.json").read_text())
+    table = capsys.readouterr().out
+    assert "| triplet | triplet, hardest of the batch |" in table
+    facts = json.loads((tmp_path / "out" / "table.json").read_text())
     assert set(facts["scores"]) == {"base", "triplet"} and facts["environment"]["tensorflow"]
+    listed = (tmp_path / "out" / "train.csv").read_text().split()[1:]
+    assert len(listed) == 16  # of the 4 classes that are not held out
+    monkeypatch.setattr(sweep_module, "train", None)  # nothing is trained again
+    assert run_study("reconstruction", *flags) == 0
+    assert capsys.readouterr().out.endswith(table[table.index("| variant") :])
+    other = run_study("reconstruction", *flags, "--steps=22")
+    assert "base-0.json is of other settings" in other and "\n" not in other
     assert run_study("reconstruction", *flags, "--studies=x") == (
         "error: --studies: 'x' is unknown; choose from base, ranks, weights, reconstruction, "
         + ", ".join(

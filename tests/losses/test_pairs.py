@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from darac_tf.losses.distances import pair_masks, pairwise_distances
+from darac_tf.losses.pairs import pair_masks, pairwise_distances
 
 
 def _exact(embeddings):
