@@ -4,11 +4,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from darac_tf.engines.inference_layers import FixedNorm, Sum
 from keras import layers
 
 from darac_tf.engines import EngineSettings, FunctionEngine, as_engine, make_engine
-from darac_tf.engines.inference_copy import inference_copy
+from darac_tf.engines.inference_copy import FixedNorm, Sum, inference_copy
 from darac_tf.errors import UserError
 from tests.engines.engine_checks import check_engine
 from tests.engines.networks import SHAPES, parts, pixels, randomised, residual_network
