@@ -23,6 +23,7 @@ class RegionWeights(NamedTuple):
 
     Attributes:
         grid: `"fixed"` or `"pyramid"`.
+        order: Of the regions, one of `regions.REGION_ORDERS`.
         maximum: float64 `(21,)`, weights of the regional maxima, in the order of the grid.
         average: float64 `(21,)`, likewise of the averages.
         channels: How many weights a number is the mean of: 1, or the channels of a `per_channel`
@@ -30,13 +31,14 @@ class RegionWeights(NamedTuple):
     """
 
     grid: str
+    order: str
     maximum: np.ndarray
     average: np.ndarray
     channels: int
 
     def regions(self, rows, columns):
         """int64 `(21, 4)` of `(x, y, width, height)` in cells of a map, see `regions`."""
-        return _REGIONS_OF[self.grid](rows, columns)
+        return _REGIONS_OF[self.grid](rows, columns, self.order)
 
     def levels(self):
         """`(name, slice of the regions)` of each level."""
@@ -68,7 +70,7 @@ def region_weights(model, name):
         )
     weights = np.asarray(pooling.get_weights()[0], np.float64)
     maximum, average = np.split(weights.mean(axis=1), 2)
-    return RegionWeights(pooling.grid, maximum, average, weights.shape[1])
+    return RegionWeights(pooling.grid, pooling.region_order, maximum, average, weights.shape[1])
 
 
 def weight_rows(weights, rows, columns):

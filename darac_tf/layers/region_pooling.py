@@ -28,6 +28,18 @@ class Windows(NamedTuple):
     size: tf.Tensor
 
 
+class Level(NamedTuple):
+    """One level of a grid: a region for each pair of a row window and a column window.
+
+    `order` is int32 `(regions,)`: the place of each region when they are counted by rows, then
+    columns; None where they are in that order.
+    """
+
+    rows: Windows
+    columns: Windows
+    order: tf.Tensor | None = None
+
+
 def rmac_grid(height, width, levels=3):
     """R-MAC's adaptive grid (`regions.rmac_regions`).
 
@@ -37,7 +49,7 @@ def rmac_grid(height, width, levels=3):
         levels: Number of scales.
 
     Returns:
-        One pair of `Windows` (rows, columns) a level. Levels too small for the map are empty.
+        List of `Level`. Those too small for the map are empty.
     """
     extra = _extra_steps(height, width)
     extra_rows = tf.where(height > width, extra, 0)
@@ -47,24 +59,43 @@ def rmac_grid(height, width, levels=3):
         side = 2 * tf.minimum(height, width) // (level + 1)
         is_there = tf.cast(side > 0, tf.int32)
         rows = _even_windows(height, side, is_there * (level + extra_rows))
-        grid.append((rows, _even_windows(width, side, is_there * (level + extra_columns))))
+        columns = _even_windows(width, side, is_there * (level + extra_columns))
+        grid.append(Level(rows, columns))
     return grid
 
 
-def fixed_grid(height, width):
+def fixed_grid(height, width, order="long_axis"):
     """DARAC's grid of 20 regions and the whole map (`regions.fixed_regions`)."""
     extra_rows = tf.cast(height > width, tf.int32)
     grid = []
     for level in range(1, FIXED_LEVELS + 1):
         side = tf.maximum(2 * tf.minimum(height, width) // (level + 1), 1)
         rows = _even_windows(height, side, level + extra_rows)
-        grid.append((rows, _even_windows(width, side, level + 1 - extra_rows)))
-    return [*grid, (_tiles(height, 1), _tiles(width, 1))]
+        grid.append(Level(rows, _even_windows(width, side, level + 1 - extra_rows)))
+    grid.append(Level(_tiles(height, 1), _tiles(width, 1)))
+    return _along_long_axis(grid, height, width) if order == "long_axis" else grid
 
 
-def pyramid_grid(height, width):
+def pyramid_grid(height, width, order="long_axis"):
     """The 1 x 1 + 2 x 2 + 4 x 4 pyramid (`regions.pyramid_regions`)."""
-    return [(_tiles(height, cells), _tiles(width, cells)) for cells in PYRAMID_CELLS]
+    grid = [Level(_tiles(height, cells), _tiles(width, cells)) for cells in PYRAMID_CELLS]
+    return _along_long_axis(grid, height, width) if order == "long_axis" else grid
+
+
+def _along_long_axis(grid, height, width):
+    """A grid whose portrait is the landscape turned clockwise (`regions.REGION_ORDERS`)."""
+    is_portrait = height > width
+    turned = []
+    for rows, columns, _ in grid:
+        # The rows of the landscape, from its top, are columns of the portrait, from its right.
+        start = tf.where(is_portrait, width - columns.stop, columns.start)
+        stop = tf.where(is_portrait, width - columns.start, columns.stop)
+        row_count, column_count = tf.shape(rows.start)[0], tf.shape(columns.start)[0]
+        index = tf.range(row_count * column_count)
+        by_columns = index % row_count * column_count + index // row_count
+        order = tf.where(is_portrait, by_columns, index)
+        turned.append(Level(rows, Windows(start, stop, columns.size), order))
+    return turned
 
 
 def _extra_steps(height, width):
@@ -98,7 +129,7 @@ def regional_max(feature_maps, grid):
 
     Args:
         feature_maps: `(batch, height, width, channels)`.
-        grid: Pairs of row and column `Windows`, one a level, as a function above gives them.
+        grid: List of `Level`.
 
     Returns:
         `(batch, regions, channels)` in the dtype of `feature_maps`.
@@ -114,11 +145,12 @@ def regional_mean(feature_maps, grid):
     return tf.matmul(tf.cast(share, feature_maps.dtype), cells)
 
 
-def _level_max(feature_maps, rows, columns):
+def _level_max(feature_maps, rows, columns, order):
     row_maxima = tf.reduce_max(tf.gather(feature_maps, _cells(rows), axis=1), axis=2)
     maxima = tf.reduce_max(tf.gather(row_maxima, _cells(columns), axis=2), axis=3)
     regions = tf.shape(rows.start)[0] * tf.shape(columns.start)[0]
-    return tf.reshape(maxima, [tf.shape(maxima)[0], regions, feature_maps.shape[-1]])
+    maxima = tf.reshape(maxima, [tf.shape(maxima)[0], regions, feature_maps.shape[-1]])
+    return maxima if order is None else tf.gather(maxima, order, axis=1)
 
 
 def _cells(windows):
@@ -127,11 +159,12 @@ def _cells(windows):
     return tf.minimum(cells, windows.stop[:, tf.newaxis] - 1)
 
 
-def _level_shares(height, width, rows, columns):
+def _level_shares(height, width, rows, columns, order):
     """`(regions, height * width)`: what each cell counts for in each region's average."""
     shares = tf.einsum("rh,cw->rchw", _axis_shares(height, rows), _axis_shares(width, columns))
     regions = tf.shape(rows.start)[0] * tf.shape(columns.start)[0]
-    return tf.reshape(shares, [regions, height * width])
+    shares = tf.reshape(shares, [regions, height * width])
+    return shares if order is None else tf.gather(shares, order)
 
 
 def _axis_shares(length, windows):

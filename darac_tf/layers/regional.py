@@ -5,15 +5,19 @@ whitening (`WhitenedRMAC`, as in DIR) and weights.
 Pooling runs in the layer's compute dtype; normalising and summing in float32.
 """
 
+import logging
+
 import keras
 import tensorflow as tf
 
 from darac_tf.layers import region_pooling
 from darac_tf.layers.normalization import l2_normalize
 from darac_tf.layers.region_pooling import regional_max, regional_mean
+from darac_tf.layers.regions import REGION_ORDERS
 
 # Grids with the same number of regions on every map, as one weight for each region needs.
 REGIONS_OF_GRID = {"fixed": 21, "pyramid": 21}
+_LOG = logging.getLogger(__name__)
 
 
 class _RegionalPooling(keras.layers.Layer):
@@ -25,6 +29,13 @@ class _RegionalPooling(keras.layers.Layer):
     def _regional_vectors(self, inputs):
         """`(batch, vectors, channels)` in the compute dtype."""
         raise NotImplementedError
+
+    def regional_vectors(self, inputs):
+        """L2-normalised regional vectors `(batch, vectors, channels)`, float32.
+
+        They come before the weights and whitening, in the order of the grid.
+        """
+        return l2_normalize(self._regional_vectors(inputs))
 
     def _sum(self, vectors):
         return tf.reduce_sum(vectors, axis=1)
@@ -105,10 +116,6 @@ class WhitenedRMAC(RMAC):
             name="bias", shape=(self.dim or channels,), initializer="zeros", autocast=False
         )
 
-    def regional_vectors(self, inputs):
-        """L2-normalised regional maxima `(batch, regions, channels)`, before the whitening."""
-        return l2_normalize(self._regional_vectors(inputs))
-
     def set_whitening(self, mean, projection):
         """Starts the fully connected layer as `projection (x - mean)`.
 
@@ -139,24 +146,32 @@ class RAMAC(_RegionalPooling):
     Args:
         grid: `"fixed"` (20 regions and the whole map, `regions.fixed_regions`) or `"pyramid"`
             (`regions.pyramid_regions`).
+        region_order: `"long_axis"` or `"rows"` (`regions.REGION_ORDERS`). A model that was stored
+            before there was a choice loads as `"rows"`, with a warning, and describes as it did.
 
     Raises:
-        ValueError: If `grid` is another.
+        ValueError: If `grid` or `region_order` is another.
 
     Source: DARAC (arXiv 1909.09420); the grid is a reconstruction.
     """
 
-    def __init__(self, grid="fixed", **kwargs):
+    def __init__(self, grid="fixed", region_order="long_axis", **kwargs):
         super().__init__(**kwargs)
         if grid not in REGIONS_OF_GRID:
             raise ValueError(
                 f"`grid` must be one of {', '.join(REGIONS_OF_GRID)}. Received: grid={grid!r}"
             )
+        if region_order not in REGION_ORDERS:
+            raise ValueError(
+                f"`region_order` must be one of {', '.join(REGION_ORDERS)}. "
+                f"Received: region_order={region_order!r}"
+            )
         self.grid = grid
+        self.region_order = region_order
 
     def _grid(self, height, width):
         make = region_pooling.fixed_grid if self.grid == "fixed" else region_pooling.pyramid_grid
-        return make(height, width)
+        return make(height, width, self.region_order)
 
     def _regional_vectors(self, inputs):
         grid = self._grid_of(inputs)
@@ -164,7 +179,19 @@ class RAMAC(_RegionalPooling):
         return tf.ensure_shape(vectors, [None, 2 * REGIONS_OF_GRID[self.grid], None])
 
     def get_config(self):
-        return super().get_config() | {"grid": self.grid}
+        return super().get_config() | {"grid": self.grid, "region_order": self.region_order}
+
+    @classmethod
+    def from_config(cls, config):
+        if "region_order" not in config:
+            _LOG.warning(
+                "%s %s was stored before regions were counted along the long axis: it keeps their "
+                "order by rows, and describes as it did",
+                cls.__name__,
+                config.get("name", ""),
+            )
+            config = config | {"region_order": "rows"}
+        return super().from_config(config)
 
 
 @keras.saving.register_keras_serializable(package="darac_tf")
@@ -176,6 +203,7 @@ class DARAC(RAMAC):
 
     Args:
         grid: As in `RAMAC`.
+        region_order: As in `RAMAC`.
         non_negative: Whether the optimiser keeps the weights at 0 or above.
         per_channel: One weight for each vector and channel, instead of one for each vector.
         normalize_regions: Whether each regional vector is L2-normalised before it is weighted;
@@ -191,9 +219,10 @@ class DARAC(RAMAC):
         non_negative=False,
         per_channel=False,
         normalize_regions=True,
+        region_order="long_axis",
         **kwargs,
     ):
-        super().__init__(grid=grid, **kwargs)
+        super().__init__(grid=grid, region_order=region_order, **kwargs)
         self.non_negative = non_negative
         self.per_channel = per_channel
         self.normalize_regions = normalize_regions

@@ -1,8 +1,9 @@
 """The region grids, as plain NumPy: the readable reference for the graph version in `layers`.
 
 A region is a row `(x, y, width, height)` in cells of the feature map, 0-based. The order is level,
-then row of the grid, then column. Everything is computed in float64: float32 moves regions by a
-cell on 50 of the 4096 map sizes up to 64 x 64.
+then row of the grid, then column; grids with a weight for each region have it along the long axis
+(`REGION_ORDERS`). Everything is computed in float64: float32 moves regions by a cell on 50 of the
+4096 map sizes up to 64 x 64.
 """
 
 import numpy as np
@@ -13,6 +14,12 @@ _WANTED_OVERLAP = 0.4
 _CANDIDATE_STEPS = np.arange(2, 8)
 FIXED_LEVELS = 3
 PYRAMID_CELLS = (1, 2, 4)
+# "long_axis": the index runs along the long axis, from the left of a landscape and from the top of
+# a portrait, and then along the short one. The grid of a portrait is that of a landscape turned by
+# 90 degrees clockwise, to the cell: each part of a turned picture keeps its region and its weight.
+# It is turned and not mirrored, since pictures are. A square map counts as landscape.
+# "rows": by rows, then columns, of every map, as in models from before there was a choice.
+REGION_ORDERS = ("long_axis", "rows")
 
 
 def rmac_regions(height, width, levels=3):
@@ -50,7 +57,7 @@ def rmac_regions(height, width, levels=3):
     return np.concatenate(found)
 
 
-def fixed_regions(height, width):
+def fixed_regions(height, width, order="long_axis"):
     """The grid of DARAC: 20 regions and the whole map, in number the same for every map shape.
 
     Level `l` (1 to 3) has `l + 1` regions along the longer side and `l` along the shorter one
@@ -60,6 +67,7 @@ def fixed_regions(height, width):
     Args:
         height: Rows of the feature map, at least 1.
         width: Columns of the feature map, at least 1.
+        order: One of `REGION_ORDERS`.
 
     Returns:
         int64 array `(21, 4)` of `(x, y, width, height)`.
@@ -70,6 +78,8 @@ def fixed_regions(height, width):
     Source: a reconstruction; DARAC (arXiv 1909.09420) gives 21 regions, not where they lie.
     """
     _check_sizes(height, width)
+    if order == "long_axis" and height > width:
+        return _turned(fixed_regions(width, height), width)
     extra_rows, extra_columns = (1, 0) if height > width else (0, 1)
     found = []
     for level in range(1, FIXED_LEVELS + 1):
@@ -79,7 +89,7 @@ def fixed_regions(height, width):
     return np.concatenate([*found, [[0, 0, width, height]]])
 
 
-def pyramid_regions(height, width):
+def pyramid_regions(height, width, order="long_axis"):
     """The spatial pyramid 1 x 1 + 2 x 2 + 4 x 4: 21 regions that tile the map at each level.
 
     Cell `i` of `n` spans `floor(i * length / n)` to `ceil((i + 1) * length / n)`.
@@ -87,6 +97,7 @@ def pyramid_regions(height, width):
     Args:
         height: Rows of the feature map, at least 1.
         width: Columns of the feature map, at least 1.
+        order: One of `REGION_ORDERS`.
 
     Returns:
         int64 array `(21, 4)` of `(x, y, width, height)`.
@@ -95,6 +106,8 @@ def pyramid_regions(height, width):
         UserError: If a size is below 1.
     """
     _check_sizes(height, width)
+    if order == "long_axis" and height > width:
+        return _turned(pyramid_regions(width, height), width)
     found = []
     for cells in PYRAMID_CELLS:
         index = np.arange(cells)
@@ -113,6 +126,12 @@ def _check_sizes(height, width):
             "a feature map needs at least one row and one column. "
             f"Received: height={height}, width={width}"
         )
+
+
+def _turned(landscape, width):
+    """Regions of a landscape map, turned clockwise onto a portrait map of `width` columns."""
+    x, y, w, h = landscape.T
+    return np.stack([width - y - h, x, h, w], axis=1)
 
 
 def _extra_steps(height, width):

@@ -1,5 +1,7 @@
 """The graph's grids equal the NumPy ones, on every map size, in one trace."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -10,16 +12,25 @@ GRIDS = {
     "rmac": (region_pooling.rmac_grid, regions.rmac_regions),
     "fixed": (region_pooling.fixed_grid, regions.fixed_regions),
     "pyramid": (region_pooling.pyramid_grid, regions.pyramid_regions),
+    "fixed by rows": (
+        functools.partial(region_pooling.fixed_grid, order="rows"),
+        functools.partial(regions.fixed_regions, order="rows"),
+    ),
+    "pyramid by rows": (
+        functools.partial(region_pooling.pyramid_grid, order="rows"),
+        functools.partial(regions.pyramid_regions, order="rows"),
+    ),
 }
 
 
 def _rows(grid):
     """`(regions, 4)` rows of a grid, in the order of `darac_tf.layers.regions`."""
     found = []
-    for rows, columns in grid:
+    for rows, columns, order in grid:
         y, x = tf.meshgrid(rows.start, columns.start, indexing="ij")
         bottom, right = tf.meshgrid(rows.stop, columns.stop, indexing="ij")
-        found.append(tf.reshape(tf.stack([x, y, right - x, bottom - y], -1), [-1, 4]))
+        level = tf.reshape(tf.stack([x, y, right - x, bottom - y], -1), [-1, 4])
+        found.append(level if order is None else tf.gather(level, order))
     return tf.concat(found, 0)
 
 

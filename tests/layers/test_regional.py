@@ -1,12 +1,14 @@
 """R-MAC, RAMAC and DARAC against a loop over regions, and the layer contract."""
 
+import zipfile
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from darac_tf.layers import DARAC, RAMAC, RMAC, WhitenedRMAC
-from darac_tf.layers.regions import fixed_regions, pyramid_regions, rmac_regions
+from darac_tf.layers.regions import REGION_ORDERS, fixed_regions, pyramid_regions, rmac_regions
 from tests.layer_contract import check_layer
 
 # (9, 5) and (9, 33) are among the sizes where the last bit of float64 decides the adaptive grid.
@@ -38,20 +40,6 @@ def _loop_darac(maps, regions, weights, normalize=_unit):
     return np.array(result)
 
 
-@pytest.mark.parametrize(("height", "width"), SIZES)
-def test_layers_equal_the_loop_over_regions(height, width):
-    maps = _maps(height, width)
-    np.testing.assert_allclose(RMAC()(maps), _loop_rmac(maps), atol=2e-6)
-    for name, grid in (("fixed", fixed_regions), ("pyramid", pyramid_regions)):
-        regions = grid(height, width)
-        np.testing.assert_allclose(RAMAC(name)(maps), _loop_darac(maps, regions, 1), atol=2e-6)
-        weights = np.random.default_rng(1).normal(size=(42, 1)).astype(np.float32)
-        layer = DARAC(name)
-        layer.build(maps.shape)
-        layer.set_weights([weights])
-        np.testing.assert_allclose(layer(maps), _loop_darac(maps, regions, weights), atol=2e-5)
-
-
 def _loop_whitened(maps, mean, projection):
     result = []
     for image in maps:
@@ -61,6 +49,80 @@ def _loop_whitened(maps, mean, projection):
             total = total + _unit(projection @ (region - mean))
         result.append(_unit(total))
     return np.array(result)
+
+
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_layers_equal_the_loop_over_regions(height, width):
+    maps = _maps(height, width)
+    np.testing.assert_allclose(RMAC()(maps), _loop_rmac(maps), atol=2e-6)
+    weights = np.random.default_rng(1).normal(size=(42, 1)).astype(np.float32)
+    for name, grid in (("fixed", fixed_regions), ("pyramid", pyramid_regions)):
+        for order in REGION_ORDERS:
+            regions = grid(height, width, order)
+            ramac = RAMAC(name, order)
+            np.testing.assert_allclose(ramac(maps), _loop_darac(maps, regions, 1), atol=2e-6)
+            layer = DARAC(name, region_order=order)
+            layer.build(maps.shape)
+            layer.set_weights([weights])
+            expected = _loop_darac(maps, regions, weights)
+            np.testing.assert_allclose(layer(maps), expected, atol=2e-5)
+
+
+@pytest.mark.parametrize("grid", ["fixed", "pyramid"])
+def test_a_turned_map_has_the_same_regional_vectors_in_the_same_order(grid):
+    layer = DARAC(grid)
+    layer.build((None, None, None, 4))
+    layer.set_weights([np.random.default_rng(1).normal(size=(42, 1)).astype(np.float32)])
+
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 4])])
+    def describe(maps):
+        return layer.regional_vectors(maps), layer(maps)
+
+    rng = np.random.default_rng(2)
+    for height, width in [(1, 2), (7, 10), (12, 16), *rng.integers(1, 30, (25, 2)).tolist()]:
+        landscape = _maps(min(height, width), max(height, width), channels=4, batch=2)
+        if height == width:
+            continue
+        turned = np.ascontiguousarray(np.rot90(landscape, -1, axes=(1, 2)))
+        (vectors, descriptors), (of_turned, turned_descriptors) = (
+            describe(landscape),
+            describe(turned),
+        )
+        np.testing.assert_allclose(of_turned, vectors, atol=1e-6, err_msg=f"{height} x {width}")
+        np.testing.assert_allclose(turned_descriptors, descriptors, atol=2e-5)
+
+
+def test_a_model_from_before_the_long_axis_describes_as_it_did_and_says_so(tmp_path, caplog):
+    layer = DARAC(region_order="rows", name="pooling")
+    pixels = keras.Input((None, None, 6))
+    model = keras.Model(pixels, layer(pixels))
+    layer.set_weights([np.random.default_rng(1).normal(size=(42, 1)).astype(np.float32)])
+    model.save(tmp_path / "new.keras")
+    with (
+        zipfile.ZipFile(tmp_path / "new.keras") as new,
+        zipfile.ZipFile(tmp_path / "old.keras", "w") as old,
+    ):
+        for name in new.namelist():
+            content = new.read(name)
+            if name == "config.json":
+                assert b', "region_order": "rows"' in content
+                content = content.replace(b', "region_order": "rows"', b"")
+            old.writestr(name, content)
+    loaded = keras.models.load_model(tmp_path / "old.keras")
+    (record,) = caplog.records
+    assert "DARAC pooling was stored before regions" in record.getMessage()
+    loaded.save(tmp_path / "again.keras")
+    again = keras.models.load_model(tmp_path / "again.keras")
+    loaded.export(tmp_path / "saved_model", verbose=False)
+    exported = tf.saved_model.load(tmp_path / "saved_model").serve
+    assert len(caplog.records) == 1  # a model that is stored again says which order it has
+    portrait = _maps(10, 8)
+    for describe in (loaded, again, exported):
+        np.testing.assert_allclose(describe(portrait), model(portrait), atol=1e-6)
+    current = DARAC()
+    current.build(portrait.shape)
+    current.set_weights(layer.get_weights())
+    assert np.abs(current(portrait) - model(portrait)).max() > 1e-3
 
 
 def test_whitening_starts_as_rmac():
@@ -107,14 +169,14 @@ def test_darac_with_equal_weights_equals_ramac(grid, weight, per_channel):
     [
         (RMAC, {"levels": 2}),
         (WhitenedRMAC, {"levels": 2, "dim": 3}),
-        (RAMAC, {}),
+        (RAMAC, {"region_order": "rows"}),
         (DARAC, {"grid": "pyramid", "per_channel": True, "non_negative": True}),
         (DARAC, {"normalize_regions": False}),
     ],
     ids=str,
 )
 def test_layer_contract(layer_class, arguments, tmp_path):
-    check_layer(layer_class, arguments, _maps(6, 8), tmp_path)
+    check_layer(layer_class, arguments, _maps(8, 6), tmp_path)
 
 
 # Each size is compiled anew: a few say enough, and DARAC holds all of RAMAC.
@@ -178,6 +240,8 @@ def test_non_negative_weights_stay_so_in_training():
 def test_wrong_arguments_are_refused():
     with pytest.raises(ValueError, match="Received: grid='hexagons'"):
         RAMAC("hexagons")
+    with pytest.raises(ValueError, match="Received: region_order='columns'"):
+        DARAC(region_order="columns")
     with pytest.raises(ValueError, match="Received: levels=0"):
         RMAC(levels=0)
     with pytest.raises(ValueError, match="Received: dim=0"):

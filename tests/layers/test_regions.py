@@ -63,12 +63,40 @@ def test_fixed_and_pyramid_always_have_21_with_the_whole_map(height, width):
 def test_fixed_regions_equal_rmac_where_that_has_20():
     for height, width in [(24, 32), (18, 32), (32, 24)]:
         np.testing.assert_array_equal(
-            fixed_regions(height, width)[:20], rmac_regions(height, width)
+            fixed_regions(height, width, "rows")[:20], rmac_regions(height, width)
         )
 
 
-def test_fixed_regions_of_a_portrait_are_the_transposed_landscape():
-    landscape, portrait = fixed_regions(9, 16), fixed_regions(16, 9)
+def _masks(regions, height, width):
+    """bool `(regions, height, width)`: the cells of each region."""
+    masks = np.zeros((len(regions), height, width), bool)
+    for mask, (x, y, w, h) in zip(masks, regions, strict=True):
+        mask[y : y + h, x : x + w] = True
+    return masks
+
+
+@pytest.mark.parametrize("grid", [fixed_regions, pyramid_regions])
+def test_regions_of_a_portrait_are_those_of_the_landscape_turned_clockwise(grid):
+    for height in range(1, 24):
+        for width in range(height + 1, 30):
+            landscape = _masks(grid(height, width), height, width)
+            portrait = _masks(grid(width, height), width, height)
+            turned = np.rot90(landscape, -1, axes=(1, 2))
+            assert np.array_equal(portrait, turned), f"{height} x {width}"
+
+
+@pytest.mark.parametrize("grid", [fixed_regions, pyramid_regions])
+def test_order_of_a_landscape_and_a_square_is_by_rows(grid):
+    for size in ((8, 10), (7, 7), (1, 3)):
+        np.testing.assert_array_equal(grid(*size), grid(*size, "rows"))
+    # Region 4, of level 2, is top right on a landscape, and so bottom right on the turned map.
+    assert fixed_regions(8, 10)[4].tolist() == [5, 0, 5, 5]
+    assert fixed_regions(10, 8)[4].tolist() == [3, 5, 5, 5]
+    assert fixed_regions(10, 8, "rows")[4].tolist() == [0, 2, 5, 5]
+
+
+def test_regions_by_rows_of_a_portrait_are_the_transposed_landscape():
+    landscape, portrait = fixed_regions(9, 16), fixed_regions(16, 9, "rows")
     assert {tuple(r) for r in portrait} == {(y, x, h, w) for x, y, w, h in landscape}
 
 
