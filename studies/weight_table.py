@@ -68,7 +68,7 @@ def region_weights(model, name):
             f"--descriptor={name}: its pooling is {type(pooling).__name__}, which has no region "
             "weights; give a descriptor trained with --pooling=darac"
         )
-    weights = np.asarray(pooling.get_weights()[0], np.float64)
+    weights = np.asarray(pooling.vector_weights(), np.float64)
     maximum, average = np.split(weights.mean(axis=1), 2)
     return RegionWeights(pooling.grid, pooling.region_order, maximum, average, weights.shape[1])
 

@@ -8,15 +8,18 @@ Pooling runs in the layer's compute dtype; normalising and summing in float32.
 import logging
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from darac_tf.layers import region_pooling
 from darac_tf.layers.normalization import l2_normalize
 from darac_tf.layers.region_pooling import regional_max, regional_mean
-from darac_tf.layers.regions import REGION_ORDERS
+from darac_tf.layers.regions import LEVELS_OF_GRID, REGION_ORDERS
 
-# Grids with the same number of regions on every map, as one weight for each region needs.
-REGIONS_OF_GRID = {"fixed": 21, "pyramid": 21}
+REGIONS_OF_GRID = {grid: sum(levels) for grid, levels in LEVELS_OF_GRID.items()}
+# Which vectors have one weight together: each its own, those of one level and statistic (maximum or
+# average), or those of one statistic.
+SHARINGS = ("none", "level_kind", "kind")
 _LOG = logging.getLogger(__name__)
 
 
@@ -157,15 +160,8 @@ class RAMAC(_RegionalPooling):
 
     def __init__(self, grid="fixed", region_order="long_axis", **kwargs):
         super().__init__(**kwargs)
-        if grid not in REGIONS_OF_GRID:
-            raise ValueError(
-                f"`grid` must be one of {', '.join(REGIONS_OF_GRID)}. Received: grid={grid!r}"
-            )
-        if region_order not in REGION_ORDERS:
-            raise ValueError(
-                f"`region_order` must be one of {', '.join(REGION_ORDERS)}. "
-                f"Received: region_order={region_order!r}"
-            )
+        _check_choice("grid", grid, REGIONS_OF_GRID)
+        _check_choice("region_order", region_order, REGION_ORDERS)
         self.grid = grid
         self.region_order = region_order
 
@@ -196,7 +192,7 @@ class RAMAC(_RegionalPooling):
 
 @keras.saving.register_keras_serializable(package="darac_tf")
 class DARAC(RAMAC):
-    """RAMAC with a learned weight for each pooled vector: `L2(sum_k w_k * L2(v_k))`, k = 1..42.
+    """RAMAC with learned weights of the pooled vectors: `L2(sum_k w_k * L2(v_k))`, k = 1..42.
 
     All weights start at 1, where DARAC equals RAMAC. The result does not change with the scale of
     the weights, so weight decay must leave them out.
@@ -205,12 +201,18 @@ class DARAC(RAMAC):
         grid: As in `RAMAC`.
         region_order: As in `RAMAC`.
         non_negative: Whether the optimiser keeps the weights at 0 or above.
-        per_channel: One weight for each vector and channel, instead of one for each vector.
+        per_channel: Weights for each channel, instead of one for all.
+        sharing: `"none"` (a weight for each vector), `"level_kind"` (one for the maxima and one for
+            the averages of each level, the whole map a level: 8 on the fixed grid, 6 on the
+            pyramid) or `"kind"` (2: maxima, averages).
         normalize_regions: Whether each regional vector is L2-normalised before it is weighted;
             without, a region counts by its activation too.
 
-    Source: DARAC (arXiv 1909.09420); weights free in sign and initialised to 1 are a
-    reconstruction.
+    Raises:
+        ValueError: If `grid`, `region_order` or `sharing` is another.
+
+    Source: DARAC (arXiv 1909.09420); weights free in sign, initialised to 1, and shared ones are
+    reconstructions.
     """
 
     def __init__(
@@ -220,9 +222,12 @@ class DARAC(RAMAC):
         per_channel=False,
         normalize_regions=True,
         region_order="long_axis",
+        sharing="none",
         **kwargs,
     ):
         super().__init__(grid=grid, region_order=region_order, **kwargs)
+        _check_choice("sharing", sharing, SHARINGS)
+        self.sharing = sharing
         self.non_negative = non_negative
         self.per_channel = per_channel
         self.normalize_regions = normalize_regions
@@ -230,21 +235,44 @@ class DARAC(RAMAC):
     def build(self, input_shape):
         self.region_weights = self.add_weight(
             name="region_weights",
-            shape=(2 * REGIONS_OF_GRID[self.grid], input_shape[-1] if self.per_channel else 1),
+            shape=(int(self._weight_of_vector[-1]) + 1, input_shape[-1] if self.per_channel else 1),
             initializer="ones",
             constraint=keras.constraints.NonNeg() if self.non_negative else None,
             autocast=False,
         )
 
+    @property
+    def _weight_of_vector(self):
+        """Index of the weight of each vector, `(42,)`."""
+        levels = LEVELS_OF_GRID[self.grid]
+        if self.sharing == "none":
+            return np.arange(2 * sum(levels))
+        if self.sharing == "kind":
+            return np.repeat([0, 1], sum(levels))
+        return np.repeat(np.arange(2 * len(levels)), [*levels, *levels])
+
+    def vector_weights(self):
+        """The weight of each vector, maxima first: tensor `(42, 1)`, or `(42, channels)`."""
+        weights = tf.convert_to_tensor(self.region_weights)
+        return weights if self.sharing == "none" else tf.gather(weights, self._weight_of_vector)
+
     def _normalized(self, vectors):
         return l2_normalize(vectors) if self.normalize_regions else tf.cast(vectors, tf.float32)
 
     def _sum(self, vectors):
-        return tf.reduce_sum(vectors * tf.convert_to_tensor(self.region_weights), axis=1)
+        return tf.reduce_sum(vectors * self.vector_weights(), axis=1)
 
     def get_config(self):
         return super().get_config() | {
             "non_negative": self.non_negative,
             "per_channel": self.per_channel,
             "normalize_regions": self.normalize_regions,
+            "sharing": self.sharing,
         }
+
+
+def _check_choice(name, value, choices):
+    if value not in choices:
+        raise ValueError(
+            f"`{name}` must be one of {', '.join(choices)}. Received: {name}={value!r}"
+        )

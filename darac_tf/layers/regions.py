@@ -14,6 +14,11 @@ _WANTED_OVERLAP = 0.4
 _CANDIDATE_STEPS = np.arange(2, 8)
 FIXED_LEVELS = 3
 PYRAMID_CELLS = (1, 2, 4)
+# Regions of each level, for grids with the same number on every map.
+LEVELS_OF_GRID = {
+    "fixed": (*(level * (level + 1) for level in range(1, FIXED_LEVELS + 1)), 1),
+    "pyramid": tuple(cells**2 for cells in PYRAMID_CELLS),
+}
 # "long_axis": the index runs along the long axis, from the left of a landscape and from the top of
 # a portrait, and then along the short one. The grid of a portrait is that of a landscape turned by
 # 90 degrees clockwise, to the cell: each part of a turned picture keeps its region and its weight.

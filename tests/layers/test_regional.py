@@ -171,7 +171,7 @@ def test_darac_with_equal_weights_equals_ramac(grid, weight, per_channel):
         (WhitenedRMAC, {"levels": 2, "dim": 3}),
         (RAMAC, {"region_order": "rows"}),
         (DARAC, {"grid": "pyramid", "per_channel": True, "non_negative": True}),
-        (DARAC, {"normalize_regions": False}),
+        (DARAC, {"normalize_regions": False, "sharing": "level_kind"}),
     ],
     ids=str,
 )
@@ -228,6 +228,52 @@ def test_gradients_equal_finite_differences():
     np.testing.assert_allclose(theory, numeric, atol=2e-3)
 
 
+def _shared_weight(weights, sharing, levels, statistic, region):
+    """The weight of a region's maximum (statistic 0) or average (1), by its definition."""
+    if sharing == "kind":
+        return weights[statistic]
+    level = next(level for level in range(len(levels)) if region < sum(levels[: level + 1]))
+    return weights[statistic * len(levels) + level]
+
+
+@pytest.mark.parametrize("grid", ["fixed", "pyramid"])
+@pytest.mark.parametrize("sharing", ["level_kind", "kind"])
+@pytest.mark.parametrize("per_channel", [False, True])
+def test_shared_weights_equal_the_loop_over_regions(grid, sharing, per_channel):
+    levels, make = {
+        "fixed": ((2, 6, 12, 1), fixed_regions),
+        "pyramid": ((1, 4, 16), pyramid_regions),
+    }[grid]
+    maps = _maps(10, 7)
+    layer = DARAC(grid, sharing=sharing, per_channel=per_channel)
+    layer.build(maps.shape)
+    count = 2 if sharing == "kind" else 2 * len(levels)
+    assert layer.region_weights.shape == (count, 6 if per_channel else 1)
+    np.testing.assert_allclose(layer(maps), RAMAC(grid)(maps), atol=3e-7)
+    weights = np.random.default_rng(1).normal(size=layer.region_weights.shape)
+    weights = weights.astype(np.float32)
+    layer.set_weights([weights])
+    of_vectors = np.array(
+        [_shared_weight(weights, sharing, levels, s, k) for s in range(2) for k in range(21)]
+    )
+    np.testing.assert_array_equal(layer.vector_weights(), of_vectors)
+    expected = _loop_darac(maps, make(10, 7), of_vectors)
+    np.testing.assert_allclose(layer(maps), expected, atol=2e-5)
+    free = DARAC(grid, per_channel=per_channel)
+    free.build(maps.shape)
+    free.set_weights([of_vectors])
+    gradients = []
+    for each in (layer, free):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(each(maps) * np.arange(6, dtype=np.float32))
+        gradients.append(tf.convert_to_tensor(tape.gradient(loss, each.region_weights.value)))
+    summed = np.zeros(weights.shape)
+    for k, gradient in enumerate(gradients[1].numpy()):
+        same = [_shared_weight(np.arange(count), sharing, levels, k // 21, k % 21)]
+        summed[same] += gradient
+    np.testing.assert_allclose(gradients[0], summed, atol=1e-5)
+
+
 def test_non_negative_weights_stay_so_in_training():
     layer = DARAC(non_negative=True)
     layer.build((None, None, None, 3))
@@ -242,6 +288,8 @@ def test_wrong_arguments_are_refused():
         RAMAC("hexagons")
     with pytest.raises(ValueError, match="Received: region_order='columns'"):
         DARAC(region_order="columns")
+    with pytest.raises(ValueError, match="Received: sharing='level'"):
+        DARAC(sharing="level")
     with pytest.raises(ValueError, match="Received: levels=0"):
         RMAC(levels=0)
     with pytest.raises(ValueError, match="Received: dim=0"):

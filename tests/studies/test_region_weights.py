@@ -22,6 +22,7 @@ def place(tmp_path_factory):
     for name, options in {
         "fixed": {},
         "channels": {"per_channel": True},
+        "shared": {"sharing": "level_kind"},
         "pyramid": {"grid": "pyramid"},
     }.items():
         model = build_descriptor(str(folder / "small.keras"), **options)
@@ -59,6 +60,14 @@ def test_rows_are_the_weights_in_the_order_of_the_grid(place, name, regions):
         assert len(own) == 1 or name == "pyramid"
     mean = np.mean([row["maximum"] for row in rows])
     assert weight_table(rows).splitlines()[-1].startswith(f"| mean |  |  | {mean:.3f} |")
+
+
+def test_shared_weights_are_listed_for_each_region(place):
+    rows = weight_rows(region_weights(load(place, "shared"), "shared"), 5, 8)
+    for level in {row["level"] for row in rows}:
+        own = {(row["maximum"], row["average"]) for row in rows if row["level"] == level}
+        assert len(own) == 1
+    assert len({row["maximum"] for row in rows}) == 4
 
 
 def test_colours_are_as_far_below_one_as_above(place):
