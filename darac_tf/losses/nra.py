@@ -12,7 +12,7 @@ from darac_tf.losses.pairs import (
     pairwise_distances,
 )
 
-RANKS = ("soft", "gaussian")
+RANKS = ("soft", "gaussian", "minmax")
 STATISTICS = ("batch", "anchor")
 # transfer: (function, default of `power`)
 TRANSFERS = {
@@ -36,15 +36,20 @@ class NRALoss(PairLoss):
     neither gives 0. Value and gradient are finite for equal images and for collapsed embeddings.
 
     Args:
-        rank: `"soft"` (`ranks.soft_ranks`) or `"gaussian"` (`ranks.gaussian_ranks`).
-        statistics: For `"gaussian"`: mean and deviation of the `"batch"` or of the `"anchor"`.
-        statistics_gradient: For `"gaussian"`: whether these pass back a gradient.
+        rank: `"soft"` (`ranks.soft_ranks`), `"gaussian"` (`ranks.gaussian_ranks`) or `"minmax"`
+            (`ranks.minmax_ranks`).
+        statistics: For `"gaussian"` and `"minmax"`: mean and deviation, or the largest distance, of
+            the `"batch"` or of the `"anchor"`.
+        statistics_gradient: For these: whether what is taken from the batch or anchor passes back a
+            gradient.
         transfer: `"logistic"`, `"power"` or `"exponential"` (`ranks`).
         power: Steepness of the transfer, above 0; `None` is 2 for logistic, 4 for power and 10 for
             exponential.
         r0: For `"logistic"`: the rank of similarity 1/2, in (0, 1). `None` is (K - 0.5) / (n - 1)
             for an anchor with K images of its class (itself included) in a batch of n: between the
-            last rank a positive can have and the first a negative can have.
+            last rank a positive can have and the first a negative can have. That is a share of
+            images; with `"minmax"`, whose ranks are shares of a distance, None is the mean rank
+            of all pairs of the batch or anchor (`ranks.mean_minmax_rank`), without gradient.
         temperature: For `"soft"`: width of its steps, as a distance above 0.
 
     Raises:
@@ -82,8 +87,8 @@ class NRALoss(PairLoss):
 
     def _of_pairs(self, embeddings, positives, negatives):
         distances = pairwise_distances(embeddings)
-        r0 = self._r0(positives)
-        # Both approximated ranks grow with the anchor's distances: farthest is largest rank. The
+        r0 = self._r0(distances, positives)
+        # All approximated ranks grow with the anchor's distances: farthest is largest rank. The
         # distances are the better order, since ranks near 0 and 1 round to the same number.
         hardest_positive = _argmax(tf.where(positives, distances, -1.0))
         hardest_negative = _argmax(-tf.where(negatives, distances, BEYOND_ANY_DISTANCE))
@@ -93,19 +98,22 @@ class NRALoss(PairLoss):
         terms += tf.where(tf.reduce_any(negatives, axis=1), log_negative, 0.0)
         return -tf.reduce_mean(terms)
 
-    def _r0(self, positives):
+    def _r0(self, distances, positives):
         """Rank of similarity 1/2 for each anchor, `(batch,)`, or one for all."""
         if self.r0 is not None:
             return tf.constant(self.r0, tf.float32)
+        if self.rank == "minmax":
+            return ranks.mean_minmax_rank(distances, self.statistics)
         of_class = 1.0 + tf.reduce_sum(tf.cast(positives, tf.float32), axis=1)
         others = tf.cast(tf.maximum(tf.shape(positives)[0] - 1, 1), tf.float32)
         return (of_class - 0.5) / others
 
     def _similarity(self, distances, index, r0):
-        if self.rank == "gaussian":
-            rank = ranks.gaussian_ranks(distances, index, self.statistics, self.statistics_gradient)
-        else:
+        if self.rank == "soft":
             rank = ranks.soft_ranks(distances, index, self.temperature)
+        else:
+            make = ranks.gaussian_ranks if self.rank == "gaussian" else ranks.minmax_ranks
+            rank = make(distances, index, self.statistics, self.statistics_gradient)
         transfer, default_power = TRANSFERS[self.transfer]
         return transfer(rank, default_power if self.power is None else self.power, r0)
 

@@ -15,6 +15,8 @@ import tensorflow as tf
 
 # Distances that deviate by less from one another are rounding, not structure.
 _LEAST_DEVIATION = 1e-4
+# Added to distances before they are scaled: their rounding in float32, where embeddings are equal.
+_LEAST_DISTANCE = 1e-3
 # float32's `erfc` keeps its relative precision down to here; the series below it is as precise.
 _ERFC_LIMIT = -10.0
 _LOG_HALF = -math.log(2.0)
@@ -84,6 +86,45 @@ def soft_ranks(distances, index, temperature=0.05):
     return LogRank(*(tf.where(is_near, a, b) for a, b in zip(near, far, strict=True)))
 
 
+def minmax_ranks(distances, index, statistics="batch", statistics_gradient=True):
+    """`r_ij = (d_ij - min) / (max - min)`: the distance scaled by the smallest and the largest.
+
+    The smallest is 0, an image's distance from itself. Distances are 0.001 larger on both sides,
+    `(d + 0.001) / (max + 0.002)`, so that r lies inside (0, 1) and equal images have finite
+    gradients; where all images are equal, all ranks are 1/2.
+
+    Args:
+        distances: `(batch, batch)`.
+        index: int `(batch,)`; j of each anchor i.
+        statistics: `"batch"` takes the largest distance of the batch, `"anchor"` the anchor's.
+        statistics_gradient: Whether the largest distance passes back a gradient.
+
+    Returns:
+        `LogRank` of `(batch,)`.
+
+    Source: second-hand notes on the NRA loss, which say min-max.
+    """
+    farthest = _farthest(distances, statistics)
+    if not statistics_gradient:
+        farthest = tf.stop_gradient(farthest)
+    distance, log_range = _at(distances, index), tf.math.log(farthest + 2 * _LEAST_DISTANCE)
+    return LogRank(
+        tf.math.log(distance + _LEAST_DISTANCE) - log_range,
+        tf.math.log(farthest - distance + _LEAST_DISTANCE) - log_range,
+    )
+
+
+def mean_minmax_rank(distances, statistics="batch"):
+    """Mean of `minmax_ranks` over all pairs of two images, or of an anchor's, without gradient.
+
+    Returns:
+        Scalar, or `(batch,)` with `statistics="anchor"`; 1/2 where all images are equal.
+    """
+    distances = tf.stop_gradient(distances)
+    mean, _ = _statistics(distances, None if statistics == "batch" else 1)
+    return (mean + _LEAST_DISTANCE) / (_farthest(distances, statistics) + 2 * _LEAST_DISTANCE)
+
+
 def logistic_transfer(rank, power, r0):
     """`s = 1 / (1 + (r / r0)^power)`: one half at rank r0, steeper with a larger power.
 
@@ -129,6 +170,10 @@ def log_ndtr(z):
 
 def _at(distances, index):
     return tf.gather(distances, index, batch_dims=1)
+
+
+def _farthest(distances, statistics):
+    return tf.reduce_max(distances, axis=None if statistics == "batch" else 1)
 
 
 def _statistics(distances, axis):

@@ -19,10 +19,11 @@ def nra(
     temperature=0.05,
     frozen=None,
 ):
-    """The loss. `frozen` embeddings, where given, are what mean and deviation are taken from."""
+    """The loss. `frozen` embeddings, where given, are what has no gradient is taken from."""
     n = len(labels)
     d = _distances(embeddings)
     of_statistics = d if frozen is None or statistics_gradient else _distances(frozen)
+    without_gradient = d if frozen is None else _distances(frozen)
     power = DEFAULT_POWER[transfer] if power is None else power
     total = 0.0
     for i in range(n):
@@ -32,11 +33,16 @@ def nra(
                 continue
             if rank == "gaussian":
                 pair = _gaussian(d[i][j], _sample(of_statistics, i, statistics))
+            elif rank == "minmax":
+                pair = _minmax(d[i][j], _sample(of_statistics, i, statistics))
             else:
                 pair = _soft(d, i, j, temperature)
             ranks["positive" if labels[i] == labels[j] else "negative"].append(pair)
         of_class = 1 + len(ranks["positive"])
         half = r0 if r0 is not None else (of_class - 0.5) / max(n - 1, 1)
+        if r0 is None and rank == "minmax":
+            sample = _sample(without_gradient, i, statistics)
+            half = np.mean([_minmax(distance, sample)[0] for distance in sample]) if sample else 0.5
         if ranks["positive"]:
             total += math.log(_transfer(*max(ranks["positive"]), transfer, power, half)[0])
         if ranks["negative"]:
@@ -74,6 +80,12 @@ def _gaussian(distance, sample):
     """r and 1 - r."""
     z = (distance - np.mean(sample)) / max(np.std(sample), 1e-4)
     return 0.5 * math.erfc(-z / math.sqrt(2)), 0.5 * math.erfc(z / math.sqrt(2))
+
+
+def _minmax(distance, sample):
+    """r and 1 - r. The smallest distance of a batch is that of an image from itself."""
+    low, high = -1e-3, max(sample) + 1e-3
+    return (distance - low) / (high - low), (high - distance) / (high - low)
 
 
 def _soft(d, i, j, temperature):

@@ -20,18 +20,22 @@ GAUSSIAN = [
     )
 ]
 SOFT = [{"rank": "soft", "transfer": t} for t in ("logistic", "power", "exponential")]
+MINMAX = [{"rank": "minmax"} | options for options in GAUSSIAN]
 CONSTANTS = [
+    {"rank": "minmax", "power": 4.0, "r0": 0.7},
     {"power": 4.0, "r0": 0.2},
     {"transfer": "power", "power": 1.5},
     {"transfer": "exponential", "power": 2.5, "statistics": "anchor"},
     {"rank": "soft", "temperature": 0.3, "power": 3.0},
     {"rank": "soft", "temperature": 0.1, "r0": 0.05, "power": 0.7},
 ]
-ALL_OPTIONS = GAUSSIAN + SOFT + CONSTANTS
+ALL_OPTIONS = GAUSSIAN + SOFT + MINMAX + CONSTANTS
 FEW_OPTIONS = [
     {},
     {"statistics": "anchor", "transfer": "power"},
     {"rank": "soft", "transfer": "exponential"},
+    {"rank": "minmax"},
+    {"rank": "minmax", "statistics": "anchor", "statistics_gradient": False, "transfer": "power"},
 ]
 
 
@@ -111,6 +115,7 @@ def _step(options, dtype, mode):
         *itertools.product(FEW_OPTIONS[:2], [tf.float16], ["eager"]),
         (FEW_OPTIONS[2], tf.float16, "xla"),
         (FEW_OPTIONS[2], tf.float32, "graph"),
+        (FEW_OPTIONS[4], tf.float16, "eager"),
         *itertools.product([{}], [tf.bfloat16, tf.float64], ["eager"]),
     ],
     ids=lambda v: _name(v) if isinstance(v, dict) else getattr(v, "name", v),
@@ -147,6 +152,17 @@ def test_collapsed_batch_by_hand(rank):
     value = NRALoss(rank)(np.repeat(np.arange(4), 2), np.ones((8, 3), np.float32))
     odds = (0.5 / (1.5 / 7)) ** 2
     np.testing.assert_allclose(value, math.log(1 + odds) + math.log(1 + 1 / odds), rtol=1e-5)
+
+
+@pytest.mark.parametrize("options", MINMAX, ids=_name)
+def test_collapsed_batch_of_minmax_ranks_by_hand(options):
+    value, gradient = value_and_gradient(
+        NRALoss(**options), np.repeat(np.arange(4), 2), tf.ones((8, 3))
+    )
+    # All ranks are 1/2, and so is their mean.
+    similar = {"logistic": 0.5, "power": 0.5**4, "exponential": math.exp(-5)}[options["transfer"]]
+    np.testing.assert_allclose(value, -math.log(similar) - math.log(1 - similar), rtol=1e-5)
+    np.testing.assert_array_equal(gradient, 0)
 
 
 def test_missing_terms_are_left_out():

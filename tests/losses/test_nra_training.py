@@ -54,6 +54,7 @@ def _train(loss, projection, rng, steps):
         {},
         {"statistics": "anchor", "transfer": "power"},
         {"rank": "soft", "transfer": "exponential"},
+        {"rank": "minmax"},
     ],
     ids=str,
 )

@@ -12,6 +12,8 @@ from darac_tf.losses.ranks import (
     gaussian_ranks,
     log_ndtr,
     logistic_transfer,
+    mean_minmax_rank,
+    minmax_ranks,
     power_transfer,
     soft_ranks,
 )
@@ -47,6 +49,52 @@ def test_gaussian_rank_is_the_normal_distribution_function(statistics):
         r = special.ndtr((d[i, j] - others.mean()) / others.std())
         np.testing.assert_allclose(np.exp(rank.log_rank[i]), r, atol=1e-6)
         np.testing.assert_allclose(np.exp(rank.log_complement[i]), 1 - r, atol=1e-6)
+
+
+@pytest.mark.parametrize("statistics", ["batch", "anchor"])
+def test_minmax_rank_is_the_scaled_distance(statistics):
+    distances, index = _batch(9)
+    rank = minmax_ranks(distances, index, statistics)
+    mean = np.broadcast_to(mean_minmax_rank(distances, statistics), 9)
+    d = distances.numpy().astype(np.float64)
+    for i, j in enumerate(index):
+        others = d[i] if statistics == "anchor" else d
+        low, high = others.min() - 1e-3, others.max() + 1e-3
+        r = (d[i, j] - low) / (high - low)
+        np.testing.assert_allclose(np.exp(rank.log_rank[i]), r, atol=1e-6)
+        np.testing.assert_allclose(np.exp(rank.log_complement[i]), 1 - r, atol=1e-6)
+        pairs = np.delete(d[i], i) if statistics == "anchor" else d[~np.eye(9, dtype=bool)]
+        np.testing.assert_allclose(mean[i], (pairs.mean() - low) / (high - low), atol=1e-6)
+
+
+def test_minmax_rank_is_finite_at_both_ends():
+    # Image 0 and 1 are equal; 2 is the farthest of both.
+    distances = tf.constant([[0.0, 0, 2], [0, 0, 2], [2, 2, 0]])
+    for statistics_gradient in (False, True):
+        with tf.GradientTape() as tape:
+            tape.watch(distances)
+            rank = minmax_ranks(distances, tf.constant([1, 2, 0]), "batch", statistics_gradient)
+            total = tf.reduce_sum(rank.log_rank) + tf.reduce_sum(rank.log_complement)
+        near, far = np.log(1e-3 / 2.002), np.log(2.001 / 2.002)
+        np.testing.assert_allclose(rank.log_rank, [near, far, far], rtol=1e-3, atol=1e-6)
+        np.testing.assert_allclose(rank.log_complement, [far, near, near], rtol=1e-3, atol=1e-6)
+        assert np.isfinite(tape.gradient(total, distances)).all()
+
+
+@pytest.mark.parametrize("statistics_gradient", [False, True])
+def test_gradient_through_the_largest_distance(statistics_gradient):
+    distances, index = _batch(9)
+    with tf.GradientTape() as tape:
+        tape.watch(distances)
+        rank = minmax_ranks(distances, index, "anchor", statistics_gradient)
+        total = tf.reduce_sum(rank.log_rank)
+    moved = np.abs(tape.gradient(total, distances)) > 1e-6
+    expected = np.zeros((9, 9), bool)
+    expected[np.arange(9), index] = True
+    if statistics_gradient:
+        farthest = np.argmax(distances, axis=1)
+        expected[np.arange(9), farthest] = farthest != index  # the largest is always 1
+    np.testing.assert_array_equal(moved, expected)
 
 
 @pytest.mark.parametrize("statistics_gradient", [False, True])
