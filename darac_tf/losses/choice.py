@@ -25,7 +25,15 @@ LOSSES = {
 
 
 def make_loss(
-    name, num_classes, dim, margin=None, scale=None, tuple_size=None, seed=0, **nra_options
+    name,
+    num_classes,
+    dim,
+    margin=None,
+    scale=None,
+    tuple_size=None,
+    squared=None,
+    seed=0,
+    **nra_options,
 ):
     """The loss of a run.
 
@@ -36,6 +44,7 @@ def make_loss(
         margin: None for the loss's default.
         scale: None for the loss's default.
         tuple_size: None, or rows of a tuple; for `"contrastive"`.
+        squared: None, or whether distances are squared; for triplets.
         seed: int, of the initial class weights; for losses that classify.
         **nra_options: Arguments of `NRALoss`; other losses ignore them, since a run has them all.
 
@@ -49,7 +58,7 @@ def make_loss(
     if name not in LOSSES:
         raise UserError(f"--loss={name}: choose from {', '.join(LOSSES)}")
     has = inspect.signature(LOSSES[name]).parameters
-    given = {"margin": margin, "scale": scale, "tuple_size": tuple_size}
+    given = {"margin": margin, "scale": scale, "tuple_size": tuple_size, "squared": squared}
     given = {setting: value for setting, value in given.items() if value is not None}
     for setting, value in given.items():
         if setting not in has:

@@ -19,7 +19,7 @@ MININGS = ("batch_hard", "semi_hard")
 class TripletLoss(PairLoss):
     """Mean of `max(0, margin + d(anchor, positive) - d(anchor, negative))` over mined triplets.
 
-    d is the Euclidean distance (not squared) of L2-normalised embeddings. `mining` is one of
+    d is the Euclidean distance of L2-normalised embeddings, or its square. `mining` is one of
 
     * `"batch_hard"` (Hermans et al., arXiv 1703.07737): each anchor with its farthest positive and
       its nearest negative. Mean over the anchors that have both.
@@ -32,20 +32,23 @@ class TripletLoss(PairLoss):
 
     Args:
         mining: As above.
-        margin: Above 0, as a distance of unit vectors, which is 2 at most.
+        margin: Above 0, as a distance of unit vectors, which is 2 at most, or 4 squared.
+        squared: Whether d is squared, as in DIR (Gordo et al., arXiv 1610.07940), with a margin of
+            0.1. The triplets stay the same.
 
     Raises:
         ValueError: If an argument is none of the above.
     """
 
-    def __init__(self, mining="batch_hard", margin=0.2):
+    def __init__(self, mining="batch_hard", margin=0.2, squared=False):
         check_choice("mining", mining, MININGS)
         check_above_zero("margin", margin)
         self.mining = mining
         self.margin = margin
+        self.squared = squared
 
     def _of_pairs(self, embeddings, positives, negatives):
-        distances = pairwise_distances(embeddings)
+        distances = pairwise_distances(embeddings, self.squared)
         mine = _batch_hard if self.mining == "batch_hard" else _semi_hard
         positive, negative, is_triplet = mine(distances, positives, negatives)
         return masked_mean(tf.nn.relu(self.margin + positive - negative), is_triplet)

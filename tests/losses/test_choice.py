@@ -8,6 +8,7 @@ from darac_tf.losses import LOSSES, ArcFaceLoss, TripletLoss, make_loss
 WITH_MARGIN = {"triplet", "triplet_semi_hard", "contrastive", "arcface", "cosface"}
 WITH_SCALE = {"softmax", "arcface", "cosface"}
 WITH_TUPLES = {"contrastive"}
+WITH_SQUARES = {"triplet", "triplet_semi_hard"}
 WITH_CLASSES = {"softmax", "arcface", "cosface"}
 NAMES = WITH_MARGIN | WITH_SCALE | {"nra", "multi_similarity", "smooth_ap"}
 
@@ -30,7 +31,12 @@ def test_defaults(name):
 @pytest.mark.parametrize("name", LOSSES)
 @pytest.mark.parametrize(
     ("setting", "value", "having"),
-    [("margin", 0.4, WITH_MARGIN), ("scale", 9.0, WITH_SCALE), ("tuple_size", 3, WITH_TUPLES)],
+    [
+        ("margin", 0.4, WITH_MARGIN),
+        ("scale", 9.0, WITH_SCALE),
+        ("tuple_size", 3, WITH_TUPLES),
+        ("squared", True, WITH_SQUARES),
+    ],
 )
 def test_settings_reach_the_losses_that_have_them(name, setting, value, having):
     if name in having:

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from darac_tf.losses import LOSSES, ContrastiveLoss, NRALoss, make_loss
+from darac_tf.losses import LOSSES, ContrastiveLoss, NRALoss, TripletLoss, make_loss
 from tests.losses.loss_checks import make_batch, value_and_gradient
 
 CLASSES, DIM = 6, 5
 ALL = {name: lambda name=name: make_loss(name, CLASSES, DIM) for name in LOSSES}
 ALL["contrastive of tuples"] = lambda: ContrastiveLoss(tuple_size=4)
+ALL["triplet, squared"] = lambda: TripletLoss(squared=True)
 ALL["nra of minmax ranks"] = lambda: NRALoss("minmax")
 ALL["nra of minmax ranks, power"] = lambda: NRALoss(
     "minmax", "anchor", statistics_gradient=False, transfer="power"

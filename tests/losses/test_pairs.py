@@ -20,6 +20,9 @@ def test_equals_the_definition(dtype):
     assert result.dtype == tf.float32
     np.testing.assert_allclose(result, _exact(x), atol=2e-6)
     np.testing.assert_array_equal(np.diag(result), 0)
+    squared = pairwise_distances(x, squared=True)
+    np.testing.assert_allclose(squared, _exact(x) ** 2, atol=2e-6)
+    assert np.min(squared) == 0
 
 
 def test_by_hand():

@@ -13,11 +13,11 @@ from tests.losses.loss_checks import (
 )
 
 
-def batch_hard(labels, embeddings, margin):
+def batch_hard(labels, embeddings, margin, power=1):
     unit, n = unit_rows(embeddings), len(labels)
     losses = []
     for a in range(n):
-        d = [np.linalg.norm(unit[a] - unit[j]) for j in range(n)]
+        d = [np.linalg.norm(unit[a] - unit[j]) ** power for j in range(n)]
         positive = [d[j] for j in range(n) if j != a and labels[j] == labels[a]]
         negative = [d[j] for j in range(n) if labels[j] != labels[a]]
         if positive and negative:
@@ -25,11 +25,11 @@ def batch_hard(labels, embeddings, margin):
     return np.mean(losses) if losses else 0.0
 
 
-def semi_hard(labels, embeddings, margin):
+def semi_hard(labels, embeddings, margin, power=1):
     unit, n = unit_rows(embeddings), len(labels)
     losses = []
     for a in range(n):
-        d = [np.linalg.norm(unit[a] - unit[j]) for j in range(n)]
+        d = [np.linalg.norm(unit[a] - unit[j]) ** power for j in range(n)]
         negative = [d[j] for j in range(n) if labels[j] != labels[a]]
         for p in range(n):
             if p == a or labels[p] != labels[a] or not negative:
@@ -44,14 +44,16 @@ ORACLES = {"batch_hard": batch_hard, "semi_hard": semi_hard}
 
 
 @pytest.mark.parametrize("mining", ORACLES)
+@pytest.mark.parametrize("squared", [False, True])
 @pytest.mark.parametrize("margin", [0.05, 0.2, 1.0])
 @pytest.mark.parametrize("labels", [[0, 0, 0, 1, 1, 1], [4, 4, 9, 9, 9, 9, 2]], ids=str)
-def test_value_and_gradient_equal_the_loops(mining, margin, labels):
-    for seed in range(3):
+def test_value_and_gradient_equal_the_loops(mining, squared, margin, labels):
+    power = 2 if squared else 1
+    for seed in range(2):
         labels, x = make_batch(labels, seed=seed)
         assert_equals_oracle(
-            TripletLoss(mining, margin),
-            lambda labels, x: ORACLES[mining](labels, x, margin),
+            TripletLoss(mining, margin, squared),
+            lambda labels, x: ORACLES[mining](labels, x, margin, power),
             labels,
             x,
         )
@@ -98,9 +100,17 @@ def test_separated_classes_have_no_loss_and_no_gradient(mining):
 
 
 @pytest.mark.parametrize("mining", ORACLES)
-def test_collapsed_batch_has_the_margin_as_loss(mining):
-    value = TripletLoss(mining, margin=0.3)([0, 0, 1, 1], np.ones((4, 3)))
+@pytest.mark.parametrize("squared", [False, True])
+def test_collapsed_batch_has_the_margin_as_loss(mining, squared):
+    value = TripletLoss(mining, 0.3, squared)([0, 0, 1, 1], np.ones((4, 3)))
     np.testing.assert_allclose(value, 0.3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("mining", ORACLES)
+def test_opposite_negatives_are_the_farthest_there_are(mining):
+    # Squared, 4 away: more than the largest distance, less than what stands for none.
+    value = TripletLoss(mining, 5.0, squared=True)([0, 0, 1], [[1.0, 0], [1, 0], [-1, 0]])
+    np.testing.assert_allclose(value, 1.0, rtol=1e-6)
 
 
 def test_anchors_without_a_negative_or_positive_do_not_thin_the_mean():
