@@ -14,6 +14,7 @@ from absl import flags
 
 from darac_tf import cli
 from darac_tf.data import DATASETS
+from darac_tf.layers.regional import SHARINGS
 from darac_tf.losses import LOSSES
 from darac_tf.losses.nra import RANKS, STATISTICS, TRANSFERS
 from darac_tf.models import POOLINGS
@@ -72,6 +73,12 @@ def _define_model_flags():
     flags.DEFINE_enum("grid", DEFAULT.grid, ["fixed", "pyramid"], "Regions of RAMAC and DARAC.")
     flags.DEFINE_bool("non_negative", DEFAULT.non_negative, "Keep DARAC's weights at 0 or above.")
     flags.DEFINE_bool("per_channel", DEFAULT.per_channel, "One DARAC weight a vector and channel.")
+    flags.DEFINE_enum(
+        "weight_sharing",
+        DEFAULT.weight_sharing,
+        list(SHARINGS),
+        "Which DARAC vectors share a weight: none, those of a level and statistic, of a statistic.",
+    )
     flags.DEFINE_bool(
         "normalize_regions", DEFAULT.normalize_regions, "L2 of regional vectors before the weights."
     )
@@ -92,6 +99,7 @@ def _define_loss_flags():
     flags.DEFINE_enum("loss", DEFAULT.loss, list(LOSSES), "Loss.")
     flags.DEFINE_float("margin", None, "Of the loss; default by loss.")
     flags.DEFINE_float("scale", None, "Of the loss; default by loss.")
+    flags.DEFINE_bool("squared", DEFAULT.squared, "Triplets: squared distances, as in DIR.")
     flags.DEFINE_enum("rank", DEFAULT.rank, list(RANKS), "NRA: approximated rank.")
     flags.DEFINE_enum("statistics", DEFAULT.statistics, list(STATISTICS), "NRA: whose distances.")
     flags.DEFINE_bool(
@@ -99,6 +107,7 @@ def _define_loss_flags():
     )
     flags.DEFINE_enum("transfer", DEFAULT.transfer, list(TRANSFERS), "NRA: rank to similarity.")
     flags.DEFINE_float("transfer_power", None, "NRA: steepness; default by transfer.")
+    flags.DEFINE_float("transfer_midpoint", None, "NRA: rank of similarity 1/2; default by rank.")
 
 
 def _define_mining_flags():

@@ -41,6 +41,7 @@ class TrainConfig:
     grid: str = "fixed"
     non_negative: bool = False
     per_channel: bool = False
+    weight_sharing: str = "none"
     normalize_regions: bool = True
     image_size: int = 299
     classes_per_batch: int = 12
@@ -54,11 +55,13 @@ class TrainConfig:
     loss: str = "nra"
     margin: float | None = None
     scale: float | None = None
+    squared: bool = False
     rank: str = "soft"
     statistics: str = "batch"
     statistics_gradient: bool = True
     transfer: str = "logistic"
     transfer_power: float | None = None
+    transfer_midpoint: float | None = None
     mining: str = "none"
     mining_queries: int = 2000
     mining_pool: int = 20000
@@ -98,6 +101,7 @@ class TrainConfig:
         if self.pooling == "darac":
             names = ("non_negative", "per_channel", "normalize_regions")
             options |= {name: getattr(self, name) for name in names}
+            options["sharing"] = self.weight_sharing
         return options
 
     @property
@@ -134,12 +138,14 @@ class TrainConfig:
             margin=self.margin,
             scale=self.scale,
             tuple_size=self.tuple_size if self.loss == "contrastive" else None,
+            squared=self.squared or None,
             seed=self.seed,
             rank=self.rank,
             statistics=self.statistics,
             statistics_gradient=self.statistics_gradient,
             transfer=self.transfer,
             power=self.transfer_power,
+            r0=self.transfer_midpoint,
         )
 
     def write(self, run_dir):
