@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from darac_tf.errors import check_choice
 from darac_tf.layers import region_pooling
 from darac_tf.layers.normalization import l2_normalize
 from darac_tf.layers.region_pooling import regional_max, regional_mean
@@ -160,8 +161,8 @@ class RAMAC(_RegionalPooling):
 
     def __init__(self, grid="fixed", region_order="long_axis", **kwargs):
         super().__init__(**kwargs)
-        _check_choice("grid", grid, REGIONS_OF_GRID)
-        _check_choice("region_order", region_order, REGION_ORDERS)
+        check_choice("grid", grid, REGIONS_OF_GRID)
+        check_choice("region_order", region_order, REGION_ORDERS)
         self.grid = grid
         self.region_order = region_order
 
@@ -226,7 +227,7 @@ class DARAC(RAMAC):
         **kwargs,
     ):
         super().__init__(grid=grid, region_order=region_order, **kwargs)
-        _check_choice("sharing", sharing, SHARINGS)
+        check_choice("sharing", sharing, SHARINGS)
         self.sharing = sharing
         self.non_negative = non_negative
         self.per_channel = per_channel
@@ -269,10 +270,3 @@ class DARAC(RAMAC):
             "normalize_regions": self.normalize_regions,
             "sharing": self.sharing,
         }
-
-
-def _check_choice(name, value, choices):
-    if value not in choices:
-        raise ValueError(
-            f"`{name}` must be one of {', '.join(choices)}. Received: {name}={value!r}"
-        )

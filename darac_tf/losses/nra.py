@@ -3,12 +3,12 @@
 import keras
 import tensorflow as tf
 
+from darac_tf.errors import check_choice
 from darac_tf.losses import ranks
 from darac_tf.losses.pairs import (
     BEYOND_ANY_DISTANCE,
     PairLoss,
     check_above_zero,
-    check_choice,
     pairwise_distances,
 )
 

@@ -114,15 +114,3 @@ def check_above_zero(name, value):
     """
     if not 0 < value < float("inf"):
         raise ValueError(f"`{name}` must be above 0. Received: {name}={value}")
-
-
-def check_choice(name, value, choices):
-    """Checks a choice of a loss.
-
-    Raises:
-        ValueError: If `value` is not one of `choices`.
-    """
-    if value not in choices:
-        raise ValueError(
-            f"`{name}` must be one of {', '.join(choices)}. Received: {name}={value!r}"
-        )

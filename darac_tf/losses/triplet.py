@@ -3,11 +3,11 @@
 import keras
 import tensorflow as tf
 
+from darac_tf.errors import check_choice
 from darac_tf.losses.pairs import (
     BEYOND_ANY_DISTANCE,
     PairLoss,
     check_above_zero,
-    check_choice,
     masked_mean,
     pairwise_distances,
 )

@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from darac_tf.errors import check_choice
+
 # Modes of `keras.applications.imagenet_utils.preprocess_input`, and none for backbones that rescale
 # their input themselves.
 MODES = ("tf", "caffe", "torch", "none")
@@ -44,8 +46,7 @@ class Preprocessing(keras.layers.Layer):
 
     def __init__(self, mode="tf", **kwargs):
         super().__init__(autocast=False, **kwargs)
-        if mode not in MODES:
-            raise ValueError(f"`mode` must be one of {', '.join(MODES)}. Received: mode={mode!r}")
+        check_choice("mode", mode, MODES)
         self.mode = mode
 
     def call(self, inputs):
