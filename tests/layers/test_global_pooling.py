@@ -34,6 +34,8 @@ def test_gem_exponent_is_learned_by_choice():
     learned, fixed = GeM(), GeM(learn_p=False)
     learned(MAPS), fixed(MAPS)
     assert (len(learned.trainable_weights), len(fixed.trainable_weights)) == (1, 0)
+    learned.p.assign(5.0)
+    np.testing.assert_allclose(learned(MAPS), GeM(p=5.0)(MAPS), rtol=1e-5)
 
 
 @pytest.mark.parametrize(
