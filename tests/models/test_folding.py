@@ -62,9 +62,20 @@ def test_what_stays():
     shared = layers.Conv2D(8, 3, padding="same")
     x = layers.BatchNormalization()(shared(shared(x)))  # a convolution that is called twice
     again = layers.Conv2D(8, 3, padding="same")(x)
-    output = layers.BatchNormalization()(again)  # the convolution's output is an output too
+    output = layers.BatchNormalization()(again)  # the convolution's output is taken again
     check_model = randomise(keras.Model(inputs, layers.concatenate([output, again])))
     check(check_model, 4, 0)
+
+
+def test_a_convolution_whose_output_is_an_output_stays():
+    inputs = keras.Input((None, None, 3))
+    maps = layers.Conv2D(4, 3)(inputs)
+    model = randomise(keras.Model(inputs, [layers.BatchNormalization()(maps), maps]))
+    copy, folding = fold_batch_norm(model)
+    assert folding == (1, 0)
+    pixels = np.random.default_rng(1).uniform(-1, 1, (2, 8, 9, 3)).astype(np.float32)
+    for found, expected in zip(copy(pixels), model(pixels), strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_batch_statistics_are_not_folded():
