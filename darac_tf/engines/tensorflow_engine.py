@@ -47,9 +47,6 @@ class TensorFlowEngine(FunctionEngine):
     """
 
     def __init__(self, network, preprocessing, poolings, precision="float32"):
+        # Poolings take maps of 16 bits as float32, as they do all inputs.
         copy = inference_copy(network, precision)
-
-        def feature_maps(inputs, training):
-            return tf.cast(copy(inputs, training=training), tf.float32)
-
-        super().__init__(share_backbone(feature_maps, preprocessing, poolings))
+        super().__init__(share_backbone(copy, preprocessing, poolings))

@@ -2,8 +2,10 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from darac_tf.errors import UserError
@@ -128,12 +130,28 @@ def test_plain_softmax_is_cross_entropy_of_the_plane():
 def test_batches_have_p_classes_of_k_images():
     labels = np.repeat(np.arange(5), 7)
     found = batches(labels, 4, 3, steps=6, seed=1)
-    assert found.shape == (6, 12)
+    assert found.shape == (6, 12) and len({tuple(batch) for batch in found}) == 6
     for batch in found:
         classes, counts = np.unique(labels[batch], return_counts=True)
         assert len(classes) == 4 and set(counts) == {3} and len(set(batch)) == 12
     np.testing.assert_array_equal(found, batches(labels, 4, 3, steps=6, seed=1))
     assert (found != batches(labels, 4, 3, steps=6, seed=2)).any()
+
+
+def test_the_rate_falls_as_half_a_cosine():
+    network = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    start = network.get_weights()[0].item()
+
+    class Mean:
+        trainable_variables = ()
+
+        def __call__(self, labels, embeddings):
+            return tf.reduce_mean(embeddings)
+
+    # The gradient is always 1, so that a step of Adam is its rate.
+    train(network, Mean(), np.ones((2, 1), np.float32), np.zeros(2), [[0, 1]] * 4, 0.1)
+    rates = [0.1 * (1 + np.cos(np.pi * step / 4)) / 2 for step in range(4)]
+    assert network.get_weights()[0].item() == pytest.approx(start - sum(rates), abs=1e-5)
 
 
 @pytest.mark.parametrize("name", ["softmax", "normalised_softmax", "nra"])
