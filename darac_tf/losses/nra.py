@@ -48,8 +48,8 @@ class NRALoss(PairLoss):
         r0: For `"logistic"`: the rank of similarity 1/2, in (0, 1). `None` is (K - 0.5) / (n - 1)
             for an anchor with K images of its class (itself included) in a batch of n: between the
             last rank a positive can have and the first a negative can have. That is a share of
-            images; with `"minmax"`, whose ranks are shares of a distance, None is the mean rank
-            of all pairs of the batch or anchor (`ranks.mean_minmax_rank`), without gradient.
+            images; with `"minmax"`, whose ranks are shares of a distance, None is 1/2, half of the
+            largest distance.
         temperature: For `"soft"`: width of its steps, as a distance above 0.
 
     Raises:
@@ -87,7 +87,7 @@ class NRALoss(PairLoss):
 
     def _of_pairs(self, embeddings, positives, negatives):
         distances = pairwise_distances(embeddings)
-        r0 = self._r0(distances, positives)
+        r0 = self._r0(positives)
         # All approximated ranks grow with the anchor's distances: farthest is largest rank. The
         # distances are the better order, since ranks near 0 and 1 round to the same number.
         hardest_positive = _argmax(tf.where(positives, distances, -1.0))
@@ -98,12 +98,10 @@ class NRALoss(PairLoss):
         terms += tf.where(tf.reduce_any(negatives, axis=1), log_negative, 0.0)
         return -tf.reduce_mean(terms)
 
-    def _r0(self, distances, positives):
+    def _r0(self, positives):
         """Rank of similarity 1/2 for each anchor, `(batch,)`, or one for all."""
-        if self.r0 is not None:
-            return tf.constant(self.r0, tf.float32)
-        if self.rank == "minmax":
-            return ranks.mean_minmax_rank(distances, self.statistics)
+        if self.r0 is not None or self.rank == "minmax":
+            return tf.constant(0.5 if self.r0 is None else self.r0, tf.float32)
         of_class = 1.0 + tf.reduce_sum(tf.cast(positives, tf.float32), axis=1)
         others = tf.cast(tf.maximum(tf.shape(positives)[0] - 1, 1), tf.float32)
         return (of_class - 0.5) / others

@@ -104,7 +104,7 @@ def minmax_ranks(distances, index, statistics="batch", statistics_gradient=True)
 
     Source: second-hand notes on the NRA loss, which say min-max.
     """
-    farthest = _farthest(distances, statistics)
+    farthest = tf.reduce_max(distances, axis=None if statistics == "batch" else 1)
     if not statistics_gradient:
         farthest = tf.stop_gradient(farthest)
     distance, log_range = _at(distances, index), tf.math.log(farthest + 2 * _LEAST_DISTANCE)
@@ -112,17 +112,6 @@ def minmax_ranks(distances, index, statistics="batch", statistics_gradient=True)
         tf.math.log(distance + _LEAST_DISTANCE) - log_range,
         tf.math.log(farthest - distance + _LEAST_DISTANCE) - log_range,
     )
-
-
-def mean_minmax_rank(distances, statistics="batch"):
-    """Mean of `minmax_ranks` over all pairs of two images, or of an anchor's, without gradient.
-
-    Returns:
-        Scalar, or `(batch,)` with `statistics="anchor"`; 1/2 where all images are equal.
-    """
-    distances = tf.stop_gradient(distances)
-    mean, _ = _statistics(distances, None if statistics == "batch" else 1)
-    return (mean + _LEAST_DISTANCE) / (_farthest(distances, statistics) + 2 * _LEAST_DISTANCE)
 
 
 def logistic_transfer(rank, power, r0):
@@ -170,10 +159,6 @@ def log_ndtr(z):
 
 def _at(distances, index):
     return tf.gather(distances, index, batch_dims=1)
-
-
-def _farthest(distances, statistics):
-    return tf.reduce_max(distances, axis=None if statistics == "batch" else 1)
 
 
 def _statistics(distances, axis):

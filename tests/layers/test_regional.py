@@ -114,10 +114,10 @@ def test_a_model_from_before_the_long_axis_describes_as_it_did_and_says_so(tmp_p
     loaded.save(tmp_path / "again.keras")
     again = keras.models.load_model(tmp_path / "again.keras")
     loaded.export(tmp_path / "saved_model", verbose=False)
-    exported = tf.saved_model.load(tmp_path / "saved_model").serve
+    exported = tf.saved_model.load(tmp_path / "saved_model")
     assert len(caplog.records) == 1  # a model that is stored again says which order it has
     portrait = _maps(10, 8)
-    for describe in (loaded, again, exported):
+    for describe in (loaded, again, exported.serve):
         np.testing.assert_allclose(describe(portrait), model(portrait), atol=1e-6)
     current = DARAC()
     current.build(portrait.shape)

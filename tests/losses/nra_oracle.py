@@ -19,11 +19,10 @@ def nra(
     temperature=0.05,
     frozen=None,
 ):
-    """The loss. `frozen` embeddings, where given, are what has no gradient is taken from."""
+    """The loss. `frozen` embeddings, where given, are mean and deviation are taken from."""
     n = len(labels)
     d = _distances(embeddings)
     of_statistics = d if frozen is None or statistics_gradient else _distances(frozen)
-    without_gradient = d if frozen is None else _distances(frozen)
     power = DEFAULT_POWER[transfer] if power is None else power
     total = 0.0
     for i in range(n):
@@ -39,10 +38,8 @@ def nra(
                 pair = _soft(d, i, j, temperature)
             ranks["positive" if labels[i] == labels[j] else "negative"].append(pair)
         of_class = 1 + len(ranks["positive"])
-        half = r0 if r0 is not None else (of_class - 0.5) / max(n - 1, 1)
-        if r0 is None and rank == "minmax":
-            sample = _sample(without_gradient, i, statistics)
-            half = np.mean([_minmax(distance, sample)[0] for distance in sample]) if sample else 0.5
+        default = 0.5 if rank == "minmax" else (of_class - 0.5) / max(n - 1, 1)
+        half = r0 if r0 is not None else default
         if ranks["positive"]:
             total += math.log(_transfer(*max(ranks["positive"]), transfer, power, half)[0])
         if ranks["negative"]:

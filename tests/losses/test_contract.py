@@ -15,9 +15,7 @@ ALL = {name: lambda name=name: make_loss(name, CLASSES, DIM) for name in LOSSES}
 ALL["contrastive of tuples"] = lambda: ContrastiveLoss(tuple_size=4)
 ALL["triplet, squared"] = lambda: TripletLoss(squared=True)
 ALL["nra of minmax ranks"] = lambda: NRALoss("minmax")
-ALL["nra of minmax ranks, power"] = lambda: NRALoss(
-    "minmax", "anchor", statistics_gradient=False, transfer="power"
-)
+ALL["nra of minmax ranks, anchor"] = lambda: NRALoss("minmax", "anchor", statistics_gradient=False)
 HAVE_WEIGHTS = {"softmax", "arcface", "cosface"}
 # Soft NRA has edges, graph mode and precisions in its own tests; tracing it takes seconds.
 OTHERS = sorted(set(ALL) - {"nra"})

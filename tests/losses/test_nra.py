@@ -159,7 +159,7 @@ def test_collapsed_batch_of_minmax_ranks_by_hand(options):
     value, gradient = value_and_gradient(
         NRALoss(**options), np.repeat(np.arange(4), 2), tf.ones((8, 3))
     )
-    # All ranks are 1/2, and so is their mean.
+    # All ranks are 1/2, and so is r0.
     similar = {"logistic": 0.5, "power": 0.5**4, "exponential": math.exp(-5)}[options["transfer"]]
     np.testing.assert_allclose(value, -math.log(similar) - math.log(1 - similar), rtol=1e-5)
     np.testing.assert_array_equal(gradient, 0)
@@ -208,7 +208,7 @@ def test_config_round_trip(options):
 def test_compile_fit_and_save(tmp_path):
     model = keras.Sequential([keras.Input((6,)), keras.layers.Dense(4)])
     model.compile("sgd", NRALoss("soft"), jit_compile=False)
-    labels, x = make_batch([0, 0, 1, 1, 2, 2, 2, 2])
+    labels, x = make_batch([0, 0, 1, 1, 2, 2, 2, 2], dim=6)
     history = model.fit(x, labels, batch_size=8, verbose=0, shuffle=False)
     assert np.isfinite(history.history["loss"]).all()
     model.save(tmp_path / "model.keras")

@@ -49,16 +49,17 @@ def _train(loss, projection, rng, steps):
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "share"),
     [
-        {},
-        {"statistics": "anchor", "transfer": "power"},
-        {"rank": "soft", "transfer": "exponential"},
-        {"rank": "minmax"},
+        ({}, 0.5),
+        ({"statistics": "anchor", "transfer": "power"}, 0.5),
+        ({"rank": "soft", "transfer": "exponential"}, 0.5),
+        # Distances of other classes are never near 0 or the largest, so its loss stays above 1.
+        ({"rank": "minmax"}, 0.7),
     ],
     ids=str,
 )
-def test_retrieval_of_new_classes_improves(options):
+def test_retrieval_of_new_classes_improves(options, share):
     rng = np.random.default_rng(0)
     labels, features = _features(rng, 40)
     start = rng.normal(size=(SIGNAL_DIM + NOISE_DIM, EMBEDDING_DIM)).astype(np.float32)
@@ -66,6 +67,6 @@ def test_retrieval_of_new_classes_improves(options):
     before = _leave_one_out_map(labels, features @ start)
     values = _train(NRALoss(**({"rank": "gaussian"} | options)), projection, rng, steps=300)
     after = _leave_one_out_map(labels, features @ projection.numpy())
-    assert values[-20:].mean() < 0.5 * values[:20].mean()
+    assert values[-20:].mean() < share * values[:20].mean()
     assert before < 0.2
     assert after > 0.7
