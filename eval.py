@@ -17,12 +17,12 @@ import sys
 from absl import flags
 
 from darac_tf import cli
-from darac_tf.data import BENCHMARKS, DATASETS
+from darac_tf.data import BENCHMARKS, DATASET_KINDS, check_data
 from darac_tf.describing.combination import COMBINATIONS
 from darac_tf.describing.extraction import DEFAULT_BATCH_PIXELS
 from darac_tf.engines import ENGINES, PRECISIONS
 from darac_tf.evaluation import paper_tables
-from darac_tf.evaluation.options import check_data, compare, measure
+from darac_tf.evaluation.options import compare, measure
 from darac_tf.evaluation.whitening_source import KINDS
 from darac_tf.ranking import rank as ranking
 from darac_tf.reports.report import markdown_table
@@ -30,7 +30,7 @@ from darac_tf.reports.report_files import write_all, write_row
 from darac_tf.systems import load_system, system_names
 
 FLAGS = flags.FLAGS
-ALL_SETS = [*DATASETS, *BENCHMARKS]
+ALL_KINDS = cli.KindParser([*DATASET_KINDS, *BENCHMARKS])
 
 
 def _define_data_flags():
@@ -47,9 +47,11 @@ def _define_data_flags():
     )
     flags.DEFINE_string("backbone_weights", None, "Of keras.applications: imagenet, none, a file.")
     flags.DEFINE_integer("seed", 0, "Of random weights and of whitening pairs.")
-    flags.DEFINE_enum("dataset", "folder", ALL_SETS, "Kind of data set.")
-    flags.DEFINE_string("data_dir", None, "Folder of class folders, CSV, or benchmark folder.")
-    flags.DEFINE_string("split", None, "Use this split of the CSV only.")
+    flags.DEFINE(ALL_KINDS, "dataset", "folder", "Kind of data set.")
+    flags.DEFINE_string(
+        "data_dir", None, "Folder of class folders, CSV, folder of a benchmark or TFDS."
+    )
+    flags.DEFINE_string("split", None, "Use this split of the data set only.")
     flags.DEFINE_string("query_split", None, "This split's images are queries, the rest database.")
     flags.DEFINE_bool("crop_queries", True, "Look at the boxes of the benchmark's queries only.")
     flags.DEFINE_enum(
@@ -90,9 +92,9 @@ def _define_descriptor_flags():
 
 def _define_whitening_flags():
     flags.DEFINE_string("whitening", None, "A whitening (.npz) of an earlier evaluation.")
-    flags.DEFINE_enum("whiten_dataset", "folder", ALL_SETS, "Kind of the whitening set.")
+    flags.DEFINE(ALL_KINDS, "whiten_dataset", "folder", "Kind of the whitening set.")
     flags.DEFINE_string("whiten_data_dir", None, "Fit a whitening on these images.")
-    flags.DEFINE_string("whiten_split", None, "Fit it on this split of the CSV only.")
+    flags.DEFINE_string("whiten_split", None, "Fit it on this split only.")
     flags.DEFINE_enum("whiten_kind", "pca", list(KINDS), "PCA, or learned from pairs (Lw).")
     flags.DEFINE_integer("whiten_dim", None, "Dimension after it; default: all.", lower_bound=1)
     flags.DEFINE_string("whiten_shrinkage", "0", "Of the covariance: 0 to 1, or auto.")

@@ -10,13 +10,17 @@ it stopped with the same command.
 from absl import flags
 
 from darac_tf import cli
-from darac_tf.data import DATASETS, load_dataset
+from darac_tf.data import DATASET_KINDS, load_dataset
 from darac_tf.data.training_sets import TRAINING_SETS, prepare, read_for_preparation
 
-KINDS = [kind for kind in DATASETS if kind != "prepared"]
 FLAGS = flags.FLAGS
-flags.DEFINE_enum("dataset", "folder", KINDS, "Kind of data set.")
-flags.DEFINE_string("data_dir", None, "Folder or CSV of the data set.", required=True)
+flags.DEFINE(
+    cli.KindParser([kind for kind in DATASET_KINDS if kind != "prepared"]),
+    "dataset",
+    "folder",
+    "Kind of data set.",
+)
+flags.DEFINE_string("data_dir", None, "Folder or CSV of the data set, or where TFDS has its.")
 flags.DEFINE_string("out", None, "Where to.", required=True)
 flags.DEFINE_integer("size", 400, "Longest short side that images keep.", lower_bound=1)
 flags.DEFINE_integer("workers", None, "Images at a time; default: as many as there are cores.")

@@ -13,7 +13,7 @@ import dataclasses
 from absl import flags
 
 from darac_tf import cli
-from darac_tf.data import DATASETS
+from darac_tf.data import DATASET_KINDS
 from darac_tf.layers.regional import SHARINGS
 from darac_tf.losses import LOSSES
 from darac_tf.losses.nra import RANKS, STATISTICS, TRANSFERS
@@ -41,10 +41,10 @@ flags.DEFINE_bool("resume", False, "Go on from the last checkpoint in --run_dir.
 
 
 def _define_data_flags():
-    flags.DEFINE_enum("dataset", DEFAULT.dataset, list(DATASETS), "Kind of data set.")
-    flags.DEFINE_string("data_dir", None, "Folder or CSV of the data set.")
-    flags.DEFINE_string("split", None, "Train on this split of the CSV.")
-    flags.DEFINE_string("val_split", None, "Validate on this split of the CSV.")
+    flags.DEFINE(cli.KindParser(DATASET_KINDS), "dataset", DEFAULT.dataset, "Kind of data set.")
+    flags.DEFINE_string("data_dir", None, "Folder or CSV of the data set, or where TFDS has its.")
+    flags.DEFINE_string("split", None, "Train on this split of the data set.")
+    flags.DEFINE_string("val_split", None, "Validate on this split of the data set.")
     flags.DEFINE_integer("val_classes", DEFAULT.val_classes, "Classes held out for validation.")
     flags.DEFINE_integer("split_seed", DEFAULT.split_seed, "Which classes are held out.")
     flags.DEFINE_integer("image_size", DEFAULT.image_size, "Side of the training images.")

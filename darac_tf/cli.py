@@ -40,6 +40,24 @@ def apply_preset(settings):
             flags.FLAGS[name].value = value
 
 
+class KindParser(flags.EnumParser):
+    """Parser of a flag whose values are known, but for those that only begin in a known way.
+
+    Args:
+        kinds: The values. One with a colon, such as `tfds:NAME`, stands for all text that begins
+            as it does up to the colon, which are passed on as they are.
+    """
+
+    def __init__(self, kinds):
+        super().__init__(list(kinds))
+        self.beginnings = tuple(k[: k.index(":") + 1] for k in kinds if ":" in k)
+        self.syntactic_help = f"<{'|'.join(kinds)}>"
+
+    def parse(self, argument):
+        """Gives back the value, or raises `ValueError` with the values there are."""
+        return argument if argument.startswith(self.beginnings) else super().parse(argument)
+
+
 def _parse(arguments):
     try:
         return flags.FLAGS(arguments, known_only=False)

@@ -3,13 +3,24 @@
 from functools import partial
 from pathlib import Path
 
+from darac_tf.data import tfds_sets
 from darac_tf.data.benchmarks import BENCHMARKS, load_benchmark
+from darac_tf.data.check import check_data
 from darac_tf.data.demo.landmarks import generate_landmarks
 from darac_tf.data.labelled import LabelledImages, read_csv, read_folder
 from darac_tf.data.training_sets import TRAINING_SETS, load_training_set, read_prepared
 from darac_tf.errors import UserError
 
-__all__ = ["BENCHMARKS", "DATASETS", "LabelledImages", "load_benchmark", "load_dataset"]
+__all__ = [
+    "BENCHMARKS",
+    "DATASETS",
+    "DATASET_KINDS",
+    "LabelledImages",
+    "check_data",
+    "load_benchmark",
+    "load_dataset",
+    "needs_data_dir",
+]
 
 
 def _demo(folder):
@@ -25,6 +36,8 @@ DATASETS = {
     "prepared": read_prepared,
     **{kind: partial(load_training_set, kind) for kind in TRAINING_SETS},
 }
+# All that `load_dataset` takes, as `cli.KindParser` has it.
+DATASET_KINDS = (*DATASETS, tfds_sets.FORM)
 
 
 def load_dataset(kind, data_dir=None, split=None):
@@ -33,16 +46,25 @@ def load_dataset(kind, data_dir=None, split=None):
     Args:
         kind: A key of `DATASETS`: `"folder"` (a folder per class), `"csv"` (`path,label[,split]`),
             `"demo"` (drawn landmarks, written to `data_dir` once), `"prepared"` (records of
-            prepare.py), or one of `training_sets.TRAINING_SETS`.
+            prepare.py), or one of `training_sets.TRAINING_SETS`; or `"tfds:NAME[/CONFIG][:SPLIT]"`
+            of TensorFlow Datasets.
         data_dir: Where it is.
-        split: Only this split of a CSV.
+        split: Only this split of a CSV, or of a set that has splits.
 
     Raises:
         UserError: If the kind is unknown or the data cannot be read.
     """
-    if kind not in DATASETS:
-        raise UserError(f"--dataset={kind}: choose from {', '.join(DATASETS)}")
-    if not data_dir and kind != "demo":
+    if kind.startswith(tfds_sets.PREFIX):
+        images = tfds_sets.read_tfds(kind.removeprefix(tfds_sets.PREFIX), data_dir)
+    elif kind not in DATASETS:
+        raise UserError(f"--dataset={kind}: choose from {', '.join(DATASET_KINDS)}")
+    elif not data_dir and needs_data_dir(kind):
         raise UserError(f"--dataset={kind} needs --data_dir")
-    images = DATASETS[kind](data_dir)
+    else:
+        images = DATASETS[kind](data_dir)
     return images.split(split) if split else images
+
+
+def needs_data_dir(kind):
+    """Whether a kind of data set has no place of its own."""
+    return kind != "demo" and not kind.startswith(tfds_sets.PREFIX)

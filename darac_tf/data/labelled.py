@@ -115,7 +115,10 @@ class LabelledImages:
 
     def write_csv(self, path):
         """Writes `path,label,split` with absolute paths, which `read_csv` reads back."""
-        with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+        with (
+            atomic_path(path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.writer(file)
             writer.writerow(["path", "label", "split"])
             writer.writerows((Path(p).resolve(), label, split) for p, label, split in self.rows())

@@ -3,9 +3,8 @@
 import itertools
 from pathlib import Path
 
-from darac_tf.data import BENCHMARKS, benchmarks, load_benchmark, load_dataset
+from darac_tf.data import BENCHMARKS, load_benchmark, load_dataset, needs_data_dir
 from darac_tf.data.images import IMAGE_SUFFIXES, images_below
-from darac_tf.data.training_sets import TRAINING_SETS, check_training_set
 from darac_tf.describing.feature_file import SUFFIX, load_feature_file
 from darac_tf.describing.sizes import parse_sizes
 from darac_tf.describing.sources import load_sources
@@ -107,6 +106,8 @@ def measure(options):
     if options["matching"] == "local":
         for name in ("whitening", "whiten_data_dir", "augmentation_n", "faiss_index"):
             _refuse(options, name, "is for --matching=global")
+        if settings.whitening:
+            raise UserError("--whiten_dataset is for --matching=global")
         for name in ("expansion", "rerank"):
             if options[name] != "none":
                 raise UserError(f"--{name} is for --matching=global")
@@ -138,22 +139,6 @@ def _check_nothing_to_compute(options, settings, engine):
         raise UserError(f"--engine and --precision are {why}")
 
 
-def check_data(kind, data_dir):
-    """What is there of a benchmark or training set: `(text, whether all of it is)`.
-
-    Raises:
-        UserError: If `kind` is no benchmark, or there is no `data_dir`.
-    """
-    if kind not in (*BENCHMARKS, *TRAINING_SETS):
-        known = ", ".join([*BENCHMARKS, *TRAINING_SETS])
-        raise UserError(f"--check_data is for --dataset={known}, not {kind}")
-    if not data_dir:
-        raise UserError("--check_data needs --data_dir")
-    if kind in TRAINING_SETS:
-        return check_training_set(kind, data_dir)
-    return benchmarks.check_data(kind, data_dir)
-
-
 def compare(reports):
     """Compares two reports, see `compare.compare`.
 
@@ -171,11 +156,11 @@ def _whitening(options):
             _refuse(options, name, "fits a whitening, and --whitening names a fitted one")
         loaded = load_whitening(options["whitening"])
         return WhiteningSource(loaded=loaded, allow_on_test=options["allow_whiten_on_test"])
-    if not options["whiten_data_dir"]:
+    kind = options["whiten_dataset"]
+    if not options["whiten_data_dir"] and (kind in BENCHMARKS or needs_data_dir(kind)):
         for name in ("whiten_dim", "whiten_split"):
             _refuse(options, name, "needs --whiten_data_dir")
         return None
-    kind = options["whiten_dataset"]
     if kind in BENCHMARKS:
         images = load_benchmark(kind, options["whiten_data_dir"])
     else:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from darac_tf.errors import UserError
-from darac_tf.evaluation.options import check_data, compare, read_settings, read_task
+from darac_tf.evaluation.options import compare, read_settings, read_task
 from darac_tf.whitening import fit_pca_whitening
 from tests.data.benchmarks import synthetic
 from tests.helpers import write_collection
@@ -131,12 +131,6 @@ def test_tasks_and_settings(photos, oxford, tmp_path):
         read_settings(DEFAULTS | given | {"whiten_dim": 2})
 
 
-def test_check_data_and_compare(oxford, photos):
-    text, is_complete = check_data("oxford5k", oxford)
-    assert "5063" in text and not is_complete
-    with pytest.raises(UserError, match="--check_data is for"):
-        check_data("folder", photos)
-    with pytest.raises(UserError, match="--check_data needs --data_dir"):
-        check_data("oxford5k", None)
+def test_compare_takes_two():
     with pytest.raises(UserError, match="two reports"):
         compare(["a.json"])

@@ -6,11 +6,10 @@ import json
 import numpy as np
 import pytest
 
-from darac_tf.data import DATASETS, load_dataset
+from darac_tf.data import DATASETS, check_data, load_dataset
 from darac_tf.data.images import decode_image
 from darac_tf.data.training_sets import TRAINING_SETS
 from darac_tf.errors import UserError
-from darac_tf.evaluation.options import check_data
 from darac_tf.training import TrainConfig, train
 from tests.helpers import write_backbone, write_collection
 from tests.test_scripts import run

@@ -2,23 +2,20 @@
 
 from functools import partial
 
-from darac_tf.data.benchmarks.check import check_data
 from darac_tf.data.benchmarks.gpr1200 import load_gpr1200
-from darac_tf.data.benchmarks.holidays import load_holidays
-from darac_tf.data.benchmarks.orientation import check_orientation
+from darac_tf.data.benchmarks.holidays import check_orientation, load_holidays
 from darac_tf.data.benchmarks.oxford import load_oxford
-from darac_tf.data.benchmarks.revisited import load_revisited
 from darac_tf.errors import UserError
 
-__all__ = ["BENCHMARKS", "check_data", "load_benchmark"]
+__all__ = ["BENCHMARKS", "load_benchmark"]
 
 # To add a benchmark: a reader that gives a `RetrievalSet`, its facts in `published.PUBLISHED`, its
-# names in `check`, and its name here.
+# names in `data.check`, and its name here.
 BENCHMARKS = {
-    "oxford5k": partial(load_oxford, "oxford5k"),
-    "paris6k": partial(load_oxford, "paris6k"),
-    "roxford5k": partial(load_revisited, "roxford5k"),
-    "rparis6k": partial(load_revisited, "rparis6k"),
+    **{
+        kind: partial(load_oxford, kind)
+        for kind in ("oxford5k", "paris6k", "roxford5k", "rparis6k")
+    },
     "holidays": load_holidays,
     "gpr1200": load_gpr1200,
 }

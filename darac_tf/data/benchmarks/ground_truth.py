@@ -120,7 +120,7 @@ def _rows(values, count, query, kind):
     for value in values:
         if type(value) is not int:
             raise UserError(
-                f"{query} has {one_line(type(value).__name__)} in {kind!r}, which must hold image "
+                f"{query} has {type(value).__name__} in {kind!r}, which must hold image "
                 "numbers; fetch the ground truth again"
             )
         if not 0 <= value < count:
@@ -151,8 +151,10 @@ def _query_rows(stored, names, query_names, source):
     for query, row, claimed in zip(query_names, rows, stored, strict=True):
         if type(claimed) is not int or claimed != row:
             where = f"image {row}" if row >= 0 else "not in the image list"
+            # Anything else is not printed: it may be nested without end.
+            says = claimed if isinstance(claimed, int | float) else type(claimed).__name__
             raise UserError(
-                f"{source}: query {query} is {where}, and 'qidx' says {one_line(claimed)}; "
-                "fetch the ground truth again"
+                f"{source}: query {query} is {where}, and 'qidx' says {says}; fetch the ground "
+                "truth again"
             )
     return np.array(rows, np.int64)

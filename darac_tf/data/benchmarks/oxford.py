@@ -1,37 +1,40 @@
-"""Oxford5k and Paris6k, with their original ground truth."""
+"""Oxford5k and Paris6k with their original ground truth, and ROxford5k and RParis6k with theirs."""
 
 from pathlib import Path
 
 import numpy as np
 
-from darac_tf.data.benchmarks.boxes import boxes_inside
 from darac_tf.data.benchmarks.ground_truth import parse_ground_truth
 from darac_tf.data.benchmarks.image_files import ImageFiles
 from darac_tf.data.benchmarks.mat import load_ground_truth_mat
 from darac_tf.data.benchmarks.published import PUBLISHED
 from darac_tf.data.benchmarks.text_lists import find_text_lists, load_text_lists
 from darac_tf.data.benchmarks.unpickle import load_ground_truth_pickle
+from darac_tf.data.images import stored_size
 from darac_tf.data.retrieval_set import RetrievalSet
 from darac_tf.data.views import ImageList
 from darac_tf.errors import UserError
 
-KINDS = ("ok", "junk")
+ORIGINAL = ("oxford5k", "paris6k")
+# Published boxes may touch the border from outside by the rounding of their annotation.
+OVERHANG = 1.0
 
 
 def load_oxford(kind, data_dir, crop_queries=True):
-    """Reads Oxford5k or Paris6k.
+    """Reads Oxford5k, Paris6k, or their revisited forms (Radenovic et al., CVPR 2018).
 
-    Positives are the good and the ok images together. The query images are in the database.
+    Originally, positives are the good and the ok images together, and the query images are in the
+    database. In the revisited forms they are not, and a query may have no easy or no hard image.
 
     Args:
-        kind: `"oxford5k"` or `"paris6k"`.
-        data_dir: Folder with the ground truth (`gnd_<kind>.pkl`, else `gnd_<kind>.mat`, else the
-            text files, there or in `gt`) and the images (there, in `jpg`, or in `images`; for
-            Paris also a folder per landmark in one of them).
+        kind: `"oxford5k"`, `"paris6k"`, `"roxford5k"` or `"rparis6k"`.
+        data_dir: Folder with the ground truth (`gnd_<kind>.pkl`, else `gnd_<kind>.mat`, else, of
+            the original, the text files, there or in `gt`) and the images (there, in `jpg`, or in
+            `images`; for Paris also a folder per landmark in one of them).
         crop_queries: Look at the box of each query only, as published.
 
     Returns:
-        `RetrievalSet` of the protocol "oxford".
+        `RetrievalSet` of the protocol "oxford" or "revisited".
 
     Raises:
         UserError: If there is no ground truth, it is damaged, an image of it is missing, or a box
@@ -39,66 +42,77 @@ def load_oxford(kind, data_dir, crop_queries=True):
     """
     files = image_files(kind, data_dir)
     truth = read_ground_truth(kind, files)
+    relevance, own_rows = truth.lists, None
+    if kind in ORIGINAL:
+        relevance = {"positives": truth.lists["ok"], "junk": truth.lists["junk"]}
+        own_rows = truth.query_rows
     database = ImageList(files.find(truth.names, truth.source))
-    queries = query_images(files, truth, crop_queries)
-    published = PUBLISHED[kind]
+    query_paths = files.find(truth.query_names, truth.source)
+    boxes = boxes_inside(truth.boxes, query_paths, truth.source) if crop_queries else None
     return RetrievalSet(
-        name=published.title,
-        protocol=published.protocol,
+        name=PUBLISHED[kind].title,
+        protocol=PUBLISHED[kind].protocol,
         database=database,
-        queries=queries,
-        own_rows=truth.query_rows,
-        relevance={"positives": truth.lists["ok"], "junk": truth.lists["junk"]},
-        notes=notes(truth, crop_queries) + _left_out(kind, truth),
+        queries=ImageList(query_paths, boxes),
+        own_rows=own_rows,
+        relevance=relevance,
+        notes=_notes(kind, truth.source, crop_queries),
     )
 
 
 def read_ground_truth(kind, files):
-    """The `GroundTruth` in the data folder of Oxford5k or Paris6k, with the lists ok and junk.
+    """The `GroundTruth` in the data folder, with the lists ok and junk, or easy, hard and junk.
 
     Raises:
         UserError: If there is none, or it is damaged.
     """
-    folder = find_text_lists(files.data_dir)
-    raw, source = standard_file(kind, files.data_dir, required=folder is None)
+    folder = find_text_lists(files.data_dir) if kind in ORIGINAL else None
+    raw, source = _standard_file(kind, files.data_dir, required=folder is None)
     if raw is None:
         raw, source = load_text_lists(folder, files.all_names()), str(folder)
-    truth = parse_ground_truth(raw, source, KINDS)
-    for query, row, ok, junk in zip(
-        truth.query_names, truth.query_rows, truth.lists["ok"], truth.lists["junk"], strict=True
-    ):
-        both = np.intersect1d(ok, junk)
-        if len(both):
-            raise UserError(
-                f"{source}: query {query} lists {truth.names[both[0]]} as right and as junk; "
-                "fetch the ground truth again"
-            )
-        if not len(ok):
-            raise UserError(f"{source}: query {query} has no right image; fetch it again")
-        if row < 0:
-            raise UserError(
-                f"{source}: the query image {query} is not in the image list, as it is in "
-                f"{PUBLISHED[kind].title}; fetch the ground truth again"
-            )
+    lists = ("ok", "junk") if kind in ORIGINAL else ("easy", "hard", "junk")
+    truth = parse_ground_truth(raw, source, lists)
+    for number, query in enumerate(truth.query_names):
+        check = _check_original if kind in ORIGINAL else _check_revisited
+        check(truth, number, f"{source}: ", query, PUBLISHED[kind].title)
     return truth
 
 
-def standard_file(kind, data_dir, required=True):
-    """Reads `gnd_<kind>.pkl`, or else `gnd_<kind>.mat`.
+def _check_original(truth, number, where, query, title):
+    ok, junk = truth.lists["ok"][number], truth.lists["junk"][number]
+    both = np.intersect1d(ok, junk)
+    if len(both):
+        raise UserError(
+            f"{where}query {query} lists {truth.names[both[0]]} as right and as junk; fetch the "
+            "ground truth again"
+        )
+    if not len(ok):
+        raise UserError(f"{where}query {query} has no right image; fetch it again")
+    if truth.query_rows[number] < 0:
+        raise UserError(
+            f"{where}the query image {query} is not in the image list, as it is in {title}; fetch "
+            "the ground truth again"
+        )
 
-    Returns:
-        What it holds and its path; None and None if there is neither, and it isn't required.
 
-    Raises:
-        UserError: If it is required and not there, or can't be read.
-    """
+def _check_revisited(truth, number, where, query, title):
+    row = truth.query_rows[number]
+    if row >= 0:
+        raise UserError(
+            f"{where}the query image {query} is image {row} of the database, which {title} keeps "
+            "it out of; fetch the ground truth again"
+        )
+
+
+def _standard_file(kind, data_dir, required):
+    """What `gnd_<kind>.pkl`, or else `gnd_<kind>.mat`, holds, and its path; else None and None."""
     pickle, mat = (Path(data_dir) / f"gnd_{kind}{ending}" for ending in (".pkl", ".mat"))
     if pickle.is_file():
         return load_ground_truth_pickle(pickle), str(pickle)
     if mat.is_file():
         return load_ground_truth_mat(mat), str(mat)
     if required:
-        text = ", nor *_query.txt there or in gt/" if kind in ("oxford5k", "paris6k") else ""
+        text = ", nor *_query.txt there or in gt/" if kind in ORIGINAL else ""
         raise UserError(
             f"--data_dir: no ground truth in {data_dir}: neither {pickle.name} nor {mat.name}"
             f"{text}; run with --check_data to see where to get it"
@@ -106,11 +120,17 @@ def standard_file(kind, data_dir, required=True):
     return None, None
 
 
-def _left_out(kind, truth):
+def _notes(kind, source, crop_queries):
+    notes = [
+        f"Ground truth: {Path(source).name}.",
+        "Queries are cropped to their boxes, as published."
+        if crop_queries
+        else "Queries are NOT cropped to their boxes: not the published protocol.",
+    ]
     # The standard files have left these out already.
-    if kind == "paris6k" and Path(truth.source).is_dir():
-        return ("The 20 files of the archives that are known to be broken are left out.",)
-    return ()
+    if kind == "paris6k" and Path(source).is_dir():
+        notes.append("The 20 files of the archives that are known to be broken are left out.")
+    return tuple(notes)
 
 
 def image_files(kind, data_dir):
@@ -118,18 +138,35 @@ def image_files(kind, data_dir):
     return ImageFiles(data_dir, nested=kind in ("paris6k", "rparis6k"))
 
 
-def query_images(files, truth, crop_queries):
-    """The query images, with their boxes if they are to be cropped."""
-    paths = files.find(truth.query_names, truth.source)
-    boxes = boxes_inside(truth.boxes, paths, truth.source) if crop_queries else None
-    return ImageList(paths, boxes)
+def boxes_inside(boxes, paths, source):
+    """Checks query boxes against the sizes of their images.
 
+    Args:
+        boxes: float `(Q, 4)`: `xmin, ymin, xmax, ymax` in pixels, from 0.
+        paths: The Q image files.
+        source: Where the boxes are from, for messages.
 
-def notes(truth, crop_queries):
-    """Sentences for the report: which ground truth, and whether queries are cropped."""
-    cropping = (
-        "Queries are cropped to their boxes, as published."
-        if crop_queries
-        else "Queries are NOT cropped to their boxes: not the published protocol."
-    )
-    return f"Ground truth: {Path(truth.source).name}.", cropping
+    Returns:
+        float64 `(Q, 4)`: the boxes without what hangs over the border by a pixel or less.
+
+    Raises:
+        UserError: If a box covers less than a pixel in either direction, or hangs over the border
+            by more than a pixel, or the image can't be read; the message names the query.
+    """
+    clipped = np.array(boxes, np.float64)
+    for box, path in zip(clipped, paths, strict=True):
+        height, width = stored_size(path)
+        inside = np.clip(box, 0, [width, height, width, height])
+        numbers = " ".join(f"{value:g}" for value in box)
+        if np.any(np.abs(inside - box) > OVERHANG):
+            raise UserError(
+                f"{source}: the box of query {Path(path).stem} ({numbers}) reaches beyond its "
+                f"image of {width} x {height} pixels; fetch the image and the ground truth again"
+            )
+        if np.any(inside[2:] - inside[:2] < 1):
+            raise UserError(
+                f"{source}: the box of query {Path(path).stem} ({numbers}) is empty; fetch the "
+                "ground truth again"
+            )
+        box[:] = inside
+    return clipped

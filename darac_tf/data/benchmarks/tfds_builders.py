@@ -27,14 +27,9 @@ from pathlib import Path
 import numpy as np
 import tensorflow_datasets as tfds
 
-from darac_tf.data.benchmarks import load_benchmark
+from darac_tf.data.benchmarks import BENCHMARKS, load_benchmark
 from darac_tf.data.benchmarks.published import PUBLISHED
 from darac_tf.data.retrieval_set import RELEVANCE
-
-
-def _instructions(kind):
-    lines = [f"Put the files of {PUBLISHED[kind].title} into <manual_dir>/{kind}:"]
-    return "\n".join([*lines, *PUBLISHED[kind].sources])
 
 
 class _Benchmark:
@@ -94,43 +89,17 @@ class _Benchmark:
             )
 
 
-class DaracOxford5k(_Benchmark, tfds.core.GeneratorBasedBuilder):
-    """Oxford5k."""
-
-    KIND = "oxford5k"
-    MANUAL_DOWNLOAD_INSTRUCTIONS = _instructions(KIND)
-
-
-class DaracParis6k(_Benchmark, tfds.core.GeneratorBasedBuilder):
-    """Paris6k."""
-
-    KIND = "paris6k"
-    MANUAL_DOWNLOAD_INSTRUCTIONS = _instructions(KIND)
-
-
-class DaracRoxford5k(_Benchmark, tfds.core.GeneratorBasedBuilder):
-    """ROxford5k."""
-
-    KIND = "roxford5k"
-    MANUAL_DOWNLOAD_INSTRUCTIONS = _instructions(KIND)
-
-
-class DaracRparis6k(_Benchmark, tfds.core.GeneratorBasedBuilder):
-    """RParis6k."""
-
-    KIND = "rparis6k"
-    MANUAL_DOWNLOAD_INSTRUCTIONS = _instructions(KIND)
-
-
-class DaracHolidays(_Benchmark, tfds.core.GeneratorBasedBuilder):
-    """INRIA Holidays."""
-
-    KIND = "holidays"
-    MANUAL_DOWNLOAD_INSTRUCTIONS = _instructions(KIND)
-
-
-class DaracGpr1200(_Benchmark, tfds.core.GeneratorBasedBuilder):
-    """GPR1200."""
-
-    KIND = "gpr1200"
-    MANUAL_DOWNLOAD_INSTRUCTIONS = _instructions(KIND)
+# Making the class registers it with TFDS, under its name in snake case: `darac_oxford5k`.
+for _kind in BENCHMARKS:
+    _facts = {
+        "KIND": _kind,
+        "__doc__": f"{PUBLISHED[_kind].title}.",
+        "__module__": __name__,
+        "MANUAL_DOWNLOAD_INSTRUCTIONS": "\n".join(
+            [
+                f"Put the files of {PUBLISHED[_kind].title} into <manual_dir>/{_kind}:",
+                *PUBLISHED[_kind].sources,
+            ]
+        ),
+    }
+    type(f"Darac{_kind.capitalize()}", (_Benchmark, tfds.core.GeneratorBasedBuilder), _facts)

@@ -1,17 +1,73 @@
-"""The training sets of the papers: lists of images, checks, and preparation for fast reading."""
+"""The training sets of the papers: lists of images, and preparation for fast reading."""
 
-from darac_tf.data.training_sets.check import check_training_set
+from pathlib import Path
+
+from darac_tf.data.labelled import LabelledImages
+from darac_tf.data.tfds_sets import open_builder, read_splits
+from darac_tf.data.training_sets.lists import LISTS
 from darac_tf.data.training_sets.preparation import prepare
 from darac_tf.data.training_sets.prepared import PreparedImages, read_prepared
 from darac_tf.data.training_sets.published import TRAINING_SETS
-from darac_tf.data.training_sets.readers import load_training_set, read_for_preparation
+from darac_tf.errors import UserError
 
 __all__ = [
     "TRAINING_SETS",
     "PreparedImages",
-    "check_training_set",
     "load_training_set",
     "prepare",
     "read_for_preparation",
     "read_prepared",
 ]
+
+
+def load_training_set(kind, data_dir):
+    """Reads a training set whose images are in a folder; nothing is downloaded.
+
+    Args:
+        kind: A key of `TRAINING_SETS`.
+        data_dir: Its folder, filled as `TRAINING_SETS[kind].sources` says.
+
+    Returns:
+        `LabelledImages`. Of the cleaned Landmarks, images without a file are left out and their
+        number is logged.
+
+    Raises:
+        UserError: If the kind is unknown, lists are missing or damaged, or images are missing.
+    """
+    _check(kind, data_dir)
+    if kind not in LISTS:
+        return _class_halves(kind, data_dir)
+    read, keep = LISTS[kind]
+    return keep(read(data_dir))
+
+
+def read_for_preparation(kind, data_dir):
+    """As `load_training_set`, with images that have no file: `prepare` drops and reports them."""
+    _check(kind, data_dir)
+    return LISTS[kind][0](data_dir).images() if kind in LISTS else _class_halves(kind, data_dir)
+
+
+def _check(kind, data_dir):
+    if kind not in TRAINING_SETS:
+        raise UserError(f"--dataset={kind}: choose from {', '.join(TRAINING_SETS)}")
+    if not data_dir:
+        raise UserError(f"--dataset={kind} needs --data_dir")
+    if not Path(data_dir).is_dir():
+        raise UserError(f"--data_dir: no such folder: {data_dir}")
+
+
+def _class_halves(kind, data_dir):
+    """CUB-200-2011 or Cars196 of TensorFlow Datasets, in the splits of metric learning.
+
+    `train` is the first half of the classes in the published order, `test` the second, so that they
+    share none (Song et al., CVPR 2016); the set's own splits, which share all classes, are put
+    together. Classes are named by their numbers from 001 on.
+    """
+    builder = open_builder(TRAINING_SETS[kind].tfds_name, data_dir, download=False)
+    images, feature = read_splits(builder, ("train", "test")), builder.info.features["label"]
+    numbers = {name: feature.str2int(name) for name in images.class_names}
+    rows = []
+    for path, name, _ in images.rows():
+        split = "train" if numbers[name] < feature.num_classes // 2 else "test"
+        rows.append((path, f"{numbers[name] + 1:03d}", split))
+    return LabelledImages.from_rows(kind, rows)

@@ -11,7 +11,6 @@ training needs. `prepare` decodes every image once, so that training meets no ba
 """
 
 import contextlib
-import fcntl
 import hashlib
 import json
 import os
@@ -34,9 +33,10 @@ from darac_tf.data.training_sets.shards import (
     write_shard,
 )
 from darac_tf.errors import UserError
-from darac_tf.files import atomic_path
+from darac_tf.files import atomic_path, only_writer
+from darac_tf.threads import CORES
 
-PLAN, REPORT = "plan.json", "report.json"
+PLAN, REPORT, LOCK = "plan.json", "report.json", ".lock"
 FORMAT_VERSION = 2
 
 
@@ -68,7 +68,7 @@ def prepare(images, out, size, workers=None, quality=95, images_per_shard=4096, 
             be written; or if no image can be decoded.
         ValueError: If a number is out of range.
     """
-    workers = os.cpu_count() if workers is None else workers
+    workers = CORES if workers is None else workers
     if min(size, workers, images_per_shard) < 1 or not 1 <= quality <= 100:
         raise ValueError(
             "`size`, `workers` and `images_per_shard` must be at least 1, `quality` in [1, 100]. "
@@ -78,19 +78,13 @@ def prepare(images, out, size, workers=None, quality=95, images_per_shard=4096, 
     with _alone(out):
         _agree(out, _plan(images, size, quality, images_per_shard))
         if (out / record_index.FOLDER).is_dir() and (out / REPORT).is_file():
-            return json.loads((out / REPORT).read_text())
+            return json.loads((out / REPORT).read_text(encoding="utf-8"))
         order = np.argsort(images.labels, kind="stable")
         parts = [order[i : i + images_per_shard] for i in range(0, len(order), images_per_shard)]
-        names = [f"shard-{number:05d}.tfrecord" for number in range(len(parts))]
-        shards = _write_shards(
-            images,
-            [out / name for name in names],
-            parts,
-            make_encoder(size, quality),
-            workers,
-            progress,
-        )
-        return _finish(images, out, names, shards)
+        paths = [out / f"shard-{number:05d}.tfrecord" for number in range(len(parts))]
+        encode = make_encoder(size, quality)
+        shards = _write_shards(images, paths, parts, encode, workers, progress)
+        return _finish(images, out, [path.name for path in paths], shards)
 
 
 def _write_shards(images, paths, parts, encode, workers, progress):
@@ -98,12 +92,9 @@ def _write_shards(images, paths, parts, encode, workers, progress):
     shards = [read_shard(path) for path in paths]
     todo = [number for number, shard in enumerate(shards) if shard is None]
     stopped = threading.Event()
+    done = len(paths) - len(todo)
     bar = tqdm(
-        total=len(paths),
-        initial=len(paths) - len(todo),
-        unit=" shards",
-        desc="preparing",
-        disable=not progress,
+        desc="preparing", total=len(paths), initial=done, unit=" shards", disable=not progress
     )
 
     def write(number):
@@ -132,7 +123,10 @@ def _write_shards(images, paths, parts, encode, workers, progress):
 
 
 def _finish(images, out, names, shards):
-    rows = np.concatenate([np.array(shard.rows, np.int64) for shard in shards])
+    def joined(column):
+        return np.concatenate([np.array(getattr(shard, column), np.int64) for shard in shards])
+
+    rows = joined("rows")
     if not len(rows):
         raise UserError(f"{shards[0].dropped[0][1]}; and none of the other images can be read")
     split_names, splits = np.unique(images.splits, return_inverse=True)
@@ -149,14 +143,14 @@ def _finish(images, out, names, shards):
         ],
     }
     with atomic_path(out / REPORT) as path:
-        path.write_text(json.dumps(report, indent=1) + "\n")
+        path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     RecordIndex(
         labels=images.labels[rows],
         splits=splits[rows],
         shards=np.repeat(np.arange(len(shards)), [len(shard.rows) for shard in shards]),
-        offsets=np.concatenate([np.array(shard.offsets, np.int64) for shard in shards]),
-        lengths=np.concatenate([np.array(shard.lengths, np.int64) for shard in shards]),
-        checksums=np.concatenate([np.array(shard.checksums, np.uint32) for shard in shards]),
+        offsets=joined("offsets"),
+        lengths=joined("lengths"),
+        checksums=joined("checksums"),
         sources=np.array([absolute(images.paths[row]) for row in rows]),
         name=images.name,
         class_names=list(images.class_names),
@@ -189,9 +183,9 @@ def _agree(out, plan):
         if strangers:
             raise UserError(f"{out} holds other files ({min(strangers)}): name another folder")
         with atomic_path(path) as temporary:
-            temporary.write_text(json.dumps(plan, indent=1) + "\n")
+            temporary.write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
         return
-    stored = json.loads(path.read_text())
+    stored = json.loads(path.read_text(encoding="utf-8"))
     for name, value in plan.items():
         if stored.get(name) != value:
             raise UserError(
@@ -205,14 +199,10 @@ def _alone(out):
     """Holds the folder for this process, and clears away what a killed one left half-written."""
     try:
         out.mkdir(parents=True, exist_ok=True)
-        lock = (out / ".lock").open("w")
+        (out / LOCK).touch()
     except OSError as error:
         raise UserError(f"can't write to {out}: {error.strerror}; name another folder") from error
-    with lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"{out} is being prepared by another process: wait for it") from error
+    with only_writer(out / LOCK):
         # The names that `atomic_path` gives to files that aren't finished.
         for left in out.glob(".????????.*"):
             shutil.rmtree(left) if left.is_dir() else left.unlink()

@@ -116,7 +116,10 @@ class PreparedImages:
     def write_csv(self, path):
         """Writes `path,label,split` with the absolute paths that the images were made of."""
         names, splits = self._index.split_names, self._of_records("splits")
-        with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+        with (
+            atomic_path(path) as temporary,
+            temporary.open("w", newline="", encoding="utf-8") as file,
+        ):
             writer = csv.writer(file)
             writer.writerow(["path", "label", "split"])
             for start in range(0, len(self), _BLOCK):

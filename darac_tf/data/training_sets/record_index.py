@@ -64,7 +64,7 @@ class RecordIndex:
                 field: getattr(self, field)
                 for field in ("name", "class_names", "split_names", "shard_names")
             }
-            (temporary / _NAMES).write_text(json.dumps(names))
+            (temporary / _NAMES).write_text(json.dumps(names), encoding="utf-8")
 
     @classmethod
     def open(cls, folder):
@@ -78,7 +78,7 @@ class RecordIndex:
         if not place.is_dir():
             raise UserError(f"--data_dir: no finished preparation in {folder}: prepare it (again)")
         try:
-            names = json.loads((place / _NAMES).read_text())
+            names = json.loads((place / _NAMES).read_text(encoding="utf-8"))
             arrays = {
                 name: np.load(place / f"{name}.npy", mmap_mode="r", allow_pickle=False)
                 for name in _ARRAYS

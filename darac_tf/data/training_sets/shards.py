@@ -103,14 +103,14 @@ def write_shard(path, images, rows, encode, stopped):
             shard.checksums.append(zlib.crc32(example))
             end += _BEFORE + len(example) + _AFTER
     with atomic_path(_notes(path)) as temporary:
-        temporary.write_text(json.dumps(shard._asdict()))
+        temporary.write_text(json.dumps(shard._asdict()), encoding="utf-8")
     return shard
 
 
 def read_shard(path):
     """The `Shard` that `write_shard` finished, or None where it has to be written (again)."""
     try:
-        fields = json.loads(_notes(path).read_text())
+        fields = json.loads(_notes(path).read_text(encoding="utf-8"))
         shard = Shard(**fields)
         return shard if Path(path).stat().st_size == shard.size else None
     except (OSError, ValueError, TypeError):

@@ -7,8 +7,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from darac_tf.data.benchmarks import holidays, load_benchmark
-from darac_tf.data.benchmarks.holidays import group_names
-from darac_tf.data.benchmarks.orientation import image_turns
+from darac_tf.data.benchmarks.holidays import group_names, image_turns
 from darac_tf.errors import UserError
 from tests.data.benchmarks.synthetic import EXIF_ORIENTATION, write_holidays
 

@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 
-from darac_tf.data.benchmarks import boxes as boxes_module
 from darac_tf.data.benchmarks import load_benchmark, oxford
 from darac_tf.data.benchmarks.published import PARIS_CORRUPT
 from darac_tf.errors import UserError
@@ -200,6 +199,7 @@ ERRORS = [
     (_set("imlist", 0, "a\nb"), r"no plain image name"),
     (_set("imlist", 0, ""), r"no plain image name"),
     (_set("qidx", 0, 3), r"query arch_000000 is image \d+, and 'qidx' says 3"),
+    (_set("qidx", 0, [[]]), r"query arch_000000 is image \d+, and 'qidx' says list"),
     (_set("qidx", []), r"'qidx' must have a row for each query"),
     (_no_queries, r"no queries in it"),
     (lambda truth: [1], r"the file must hold a dict"),
@@ -340,7 +340,7 @@ def test_published_boxes(shared_data, tmp_path, monkeypatch, kind):
     shutil.copy(source, tmp_path)
     truth = pickle.loads(source.read_bytes())
     _with_images(monkeypatch, tmp_path, truth)
-    monkeypatch.setattr(boxes_module, "stored_size", lambda path: (1024, 1024))
+    monkeypatch.setattr(oxford, "stored_size", lambda path: (1024, 1024))
     boxes = load_benchmark(kind, tmp_path).queries.boxes
     assert boxes.tolist() == [entry["bbx"] for entry in truth["gnd"]]
 

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from darac_tf.data.benchmarks import pickle_machine
+from darac_tf.data.benchmarks import unpickle
 from darac_tf.data.benchmarks.unpickle import load_ground_truth_pickle
 from darac_tf.errors import UserError
 
@@ -181,11 +181,17 @@ RAW = {
     "global": (b"cos\nsystem\n(S'touch WITNESS'\ntR.", r"os\.system"),
     "inst": (b"(S'touch WITNESS'\nios\nsystem\n.", r"os\.system"),
     "obj": (b"(cos\nsystem\nS'touch WITNESS'\no.", r"os\.system"),
+    "inst of a set": (b"((lp0\nlibuiltins\nset\n.", r"builtins\.set"),
+    "obj of a set": (b"(cbuiltins\nset\n(lo.", "the instruction OBJ"),
     "newobj": (b"\x80\x02cbuiltins\neval\n)\x81.", r"builtins\.eval"),
     "stack global": (b"\x80\x04\x8c\x02os\x8c\x06system\x93.", r"os\.system"),
     "dotted": (b"\x80\x04\x8c\x08builtins\x8c\x0cset.__init__\x93.", r"builtins\.set\.__init__"),
     "persistent id": (b"Pwhatever\n.", r"a persistent id \(whatever\)"),
     "binary persistent id": (b"\x80\x02K\x01Q.", "a persistent id"),
+    "endless persistent id": (
+        b"\x80\x02)" + b"".join(b"q\x000(" + b"h\x00" * 10 + b"t" for _ in range(60)) + b"Q.",
+        "a persistent id;",
+    ),
     "extension 1": (b"\x80\x02\x82\xf0.", "extension code 240"),
     "extension 2": (b"\x80\x02\x83\xf0\x01.", "extension code 496"),
     "extension 4": (b"\x80\x02\x84\xf0\x01\x00\x01.", "extension code"),
@@ -295,14 +301,24 @@ def test_such_a_tuple_is_not_hashed(tmp_path):
             load_ground_truth_pickle(_write(tmp_path, b"\x80\x04" + levels + use))
 
 
+def test_deep_nesting_takes_no_stack(tmp_path):
+    depth, found = 20_000, 1
+    loaded = load_ground_truth_pickle(
+        _write(tmp_path, b"\x80\x02" + b"]" * depth + b"a" * (depth - 1) + b".")
+    )
+    while loaded:
+        (loaded,), found = loaded, found + 1
+    assert found == depth
+
+
 def test_a_huge_memo_takes_no_memory(tmp_path):
     # pickle.loads makes room for 2**31 entries.
     assert load_ground_truth_pickle(_write(tmp_path, b"\x80\x02]r\xff\xff\xff\x7f.")) == []
 
 
 def test_too_many_steps(tmp_path, monkeypatch):
-    assert pickle_machine.MAX_STEPS == 2_000_000
-    monkeypatch.setattr(pickle_machine, "MAX_STEPS", 20_000)
+    assert unpickle.MAX_STEPS == 2_000_000
+    monkeypatch.setattr(unpickle, "MAX_STEPS", 20_000)
     enough = b"\x80\x02]" + b"Na" * 9_990 + b"."
     assert len(load_ground_truth_pickle(_write(tmp_path, enough))) == 9_990
     endless = b"\x80\x02]" + b"Na" * 10_000 + b"."
@@ -313,9 +329,13 @@ def test_too_many_steps(tmp_path, monkeypatch):
     again = b"cbuiltins\nset\nh\x00\x85R0" * 10
     with pytest.raises(UserError, match="more than 20,000 steps"):
         load_ground_truth_pickle(_write(tmp_path, b"\x80\x02" + long + again + b"N."))
+    text = b"X" + struct.pack("<I", 6000) + b"x" * 6000 + b"q\x00"
+    again = b"c_codecs\nencode\nh\x00X\x06\x00\x00\x00latin1\x86R0" * 10
+    with pytest.raises(UserError, match="more than 20,000 steps"):
+        load_ground_truth_pickle(_write(tmp_path, b"\x80\x02" + text + again + b"N."))
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     data=st.binary(max_size=60)
     | st.tuples(st.sampled_from(list(PROTOCOLS)), st.integers(0), st.integers(0, 255)).map(

@@ -194,7 +194,7 @@ def test_refused(images, out, tmp_path):
         _prepare(images, tmp_path)
     with (out / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(UserError, match="being prepared by another process"):
+        with pytest.raises(UserError, match="out is being written by process"):
             _prepare(images, out)
     with pytest.raises(ValueError, match=r"Received: size=0, workers=2"):
         _prepare(images, tmp_path / "new", size=0)

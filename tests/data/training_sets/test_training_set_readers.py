@@ -8,12 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from darac_tf.data.training_sets import (
-    TRAINING_SETS,
-    check_training_set,
-    load_training_set,
-    read_for_preparation,
-)
+from darac_tf.data import check_data
+from darac_tf.data.training_sets import TRAINING_SETS, load_training_set, read_for_preparation
 from darac_tf.errors import UserError
 from tests.helpers import write_image
 
@@ -102,7 +98,7 @@ def test_missing_urls_are_left_out(tmp_path, caplog):
         images = load_training_set("landmarks_clean", folder)
     assert images.class_names == ("eiffel",) and len(images) == 2
     assert "1 of 3 images are missing" in caplog.text
-    text, complete = check_training_set("landmarks_clean", folder)
+    text, complete = check_data("landmarks_clean", folder)
     assert not complete and f"  {URLS[1]}\n" in text and "image files needed: 3, found: 2" in text
     for path in (folder / "images").iterdir():
         path.unlink()
@@ -150,51 +146,21 @@ def test_nothing_there(tmp_path, kind):
         load_training_set(kind, tmp_path / "absent")
     with pytest.raises(UserError, match=r"put it there|run `tfds build"):
         load_training_set(kind, tmp_path)
-    text, complete = check_training_set(kind, tmp_path)
+    text, complete = check_data(kind, tmp_path)
     assert not complete and "PROBLEM: --data_dir" in text
     assert all(line in text for line in TRAINING_SETS[kind].sources)
     with pytest.raises(UserError, match="choose from gldv2_clean"):
-        check_training_set("other", tmp_path)
+        load_training_set("other", tmp_path)
 
 
 def test_check_counts(tmp_path, monkeypatch):
     folder = write_products(tmp_path / "set")
-    text, complete = check_training_set("products", folder)
+    text, complete = check_data("products", folder)
     assert not complete and "PROBLEM: 3 images are listed, and 120053 are published" in text
     facts = dataclasses.replace(TRAINING_SETS["products"], images=3, classes=2)
     monkeypatch.setitem(TRAINING_SETS, "products", facts)
-    text, complete = check_training_set("products", folder)
+    text, complete = check_data("products", folder)
     assert complete and "images without a file, or with an empty one: 0" in text
-
-
-def test_builders(tmp_path):
-    import tensorflow_datasets as tfds
-
-    import darac_tf.data.training_sets.tfds_builders  # noqa: F401 - registers them
-
-    folder = write_landmarks(tmp_path / "manual" / "landmarks_clean")
-    write_gldv2(tmp_path / "manual" / "gldv2_clean")
-    (folder / ROWS["landmarks_clean"][0][0]).unlink()
-    config = tfds.download.DownloadConfig(manual_dir=tmp_path / "manual")
-    found = {}
-    for kind in ("landmarks_clean", "gldv2_clean"):
-        splits = tfds.load(
-            f"darac_{kind}",
-            data_dir=tmp_path / "tfds",
-            try_gcs=False,
-            download_and_prepare_kwargs={"download_config": config},
-        )
-        for split, examples in splits.items():
-            for example in examples.as_numpy_iterator():
-                assert example["image"].shape == (40, 56, 3)
-                row = (example["name"].decode(), example["class_name"].decode())
-                found.setdefault((kind, split), []).append((*row, int(example["label"])))
-    stems = [Path(path).stem for path, _, _ in ROWS["landmarks_clean"]]
-    assert found == {
-        ("landmarks_clean", "train"): [(stems[1], "louvre", 1)],
-        ("landmarks_clean", "val"): [(stems[2], "eiffel", 0)],
-        ("gldv2_clean", "train"): [("abcd1", "2", 1), ("xyz45", "2", 1), ("0a1b2", "10", 0)],
-    }
 
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 8, 9, 3), dtype=np.uint8)
@@ -209,7 +175,7 @@ def _prepare_cars(data_dir):
 
         class Cars196(tfds.core.GeneratorBasedBuilder):
             VERSION = tfds.core.Version("2.1.0")
-            code_path = None  # as in training_sets.tfds_builders
+            code_path = None  # as in benchmarks.tfds_builders
 
             def _info(self):
                 features = {
@@ -245,5 +211,5 @@ def test_tfds_sets(tmp_path):
         pixels = tf.io.decode_image(Path(path).read_bytes()).numpy()
         (row,) = np.flatnonzero((pixels == PIXELS).all((1, 2, 3)))
         assert CARS[row] == label
-    text, complete = check_training_set("cars196", tmp_path)
+    text, complete = check_data("cars196", tmp_path)
     assert not complete and "PROBLEM: 12 images are listed, and 16185 are published" in text

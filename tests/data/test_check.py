@@ -5,8 +5,9 @@ import pickle
 
 import pytest
 
-from darac_tf.data.benchmarks import BENCHMARKS, check_data
-from darac_tf.data.benchmarks import check as check_module
+from darac_tf.data import check as check_module
+from darac_tf.data import check_data
+from darac_tf.data.benchmarks import BENCHMARKS
 from darac_tf.data.benchmarks.published import PUBLISHED
 from darac_tf.data.retrieval_set import RELEVANCE
 from darac_tf.errors import UserError
@@ -53,7 +54,7 @@ def test_complete_folders(tmp_path, kind, published_as):
     text, ok = check_data(kind, folder)
     assert not ok and "not the published benchmark" in text
     published = f"{PUBLISHED[kind].images} are published"
-    assert f"PROBLEM: {counts[0]} database images in the ground truth, and {published}" in text
+    assert f"PROBLEM: {counts[0]} database images are in the ground truth, and {published}" in text
     published_as(kind)
     text, ok = check_data(kind, folder)
     assert ok and "PROBLEM" not in text and "complete, and as published" in text
@@ -120,7 +121,10 @@ def test_text_lists_and_broken_files_of_paris(tmp_path, published_as):
 
 
 def test_what_can_not_be_checked(tmp_path):
-    with pytest.raises(UserError, match="choose from oxford5k"):
-        check_data("cats", tmp_path)
+    for kind in ("cats", "folder"):
+        with pytest.raises(UserError, match=f"is for --dataset=oxford5k, .*, not {kind}"):
+            check_data(kind, tmp_path)
+    with pytest.raises(UserError, match="--check_data needs --data_dir"):
+        check_data("oxford5k", None)
     with pytest.raises(UserError, match="no such folder"):
         check_data("oxford5k", tmp_path / "absent")

@@ -1,0 +1,205 @@
+"""Training sets as their published lists have them, whether or not the image files are there."""
+
+import hashlib
+import logging
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from darac_tf.data.labelled import LabelledImages
+from darac_tf.errors import UserError
+
+_LOG = logging.getLogger(__name__)
+_GLDV2_HEADER = "landmark_id,images"
+_IMAGE_ID = re.compile(r"[0-9a-z]{4,}")
+_LANDMARKS_LISTS = {"train": "annotation_clean_train.txt", "val": "annotation_clean_val.txt"}
+_PRODUCTS_LISTS = {"train": "Ebay_train.txt", "test": "Ebay_test.txt"}
+_PRODUCTS_HEADER = "image_id class_id super_class_id path"
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a list names.
+
+    Attributes:
+        kind: A key of `published.TRAINING_SETS`.
+        rows: `(path, class name, split)` of each image.
+        origins: What a user looks an image up by: its URL, or its path again; as many as rows.
+    """
+
+    kind: str
+    rows: list[tuple[str, str, str]]
+    origins: list[str]
+
+    def present(self):
+        """Boolean array `(images,)`: there is a file, and it is not empty."""
+        return np.fromiter((_has_content(row[0]) for row in self.rows), bool, len(self.rows))
+
+    def images(self):
+        """All images of the list as `LabelledImages`, files there or not."""
+        return LabelledImages.from_rows(self.kind, self.rows)
+
+    def complete(self):
+        """All images of the list as `LabelledImages`.
+
+        Raises:
+            UserError: If a file is missing or empty.
+        """
+        there = self.present()
+        if not there.all():
+            first = self.origins[int(np.argmin(there))]
+            raise UserError(
+                f"{first}: no such image, or an empty one ({np.sum(~there)} of {len(there)} of "
+                f"{self.kind}): add them, or prepare the set, which leaves them out"
+            )
+        return self.images()
+
+    def those_there(self):
+        """The images whose files are there, as `LabelledImages`; logs how many are not.
+
+        Raises:
+            UserError: If none is there.
+        """
+        there = self.present()
+        if not there.any():
+            raise UserError(
+                f"{self.rows[0][0]}: no such image, and none of the other {len(there) - 1} of "
+                f"{self.kind} either: fetch them and store them under these names"
+            )
+        if there.all():
+            return self.images()
+        missing = np.sum(~there)
+        _LOG.warning("%s: %d of %d images are missing and left out", self.kind, missing, len(there))
+        return self.images().select(there)
+
+
+def list_gldv2(data_dir):
+    """GLDv2-clean: `train_clean.csv`, a line `landmark_id,id id id ...` for each landmark.
+
+    Source: Weyand et al., Google Landmarks Dataset v2, CVPR 2020; list: Yokoo et al., 2020.
+
+    Args:
+        data_dir: Folder of the list and of `train/`.
+
+    Returns:
+        `Listing`; image `abcd...` is expected at `train/a/b/c/abcd....jpg`, and its class is named
+        by the landmark's number.
+
+    Raises:
+        UserError: If the list is missing or has other lines.
+    """
+    path, folder = Path(data_dir) / "train_clean.csv", f"{Path(data_dir) / 'train'}"
+    rows = []
+    for number, line in _lines(path, _GLDV2_HEADER):
+        landmark, comma, images = line.partition(",")
+        ids = images.split()
+        if not (comma and landmark.isdigit() and ids and all(map(_IMAGE_ID.fullmatch, ids))):
+            raise UserError(f"{path}, line {number}: must be landmark_id,id id id ...")
+        rows += [(f"{folder}/{i[0]}/{i[1]}/{i[2]}/{i}.jpg", landmark, "") for i in ids]
+    return _listing("gldv2_clean", path, rows, [row[0] for row in rows])
+
+
+def list_clean_landmarks(data_dir):
+    """The cleaned Landmarks: a line `url label` for each image.
+
+    Source: Gordo et al., Deep Image Retrieval, ECCV 2016, section 4.
+
+    Args:
+        data_dir: Folder of the lists (the one for validation may be absent) and of `images/`.
+
+    Returns:
+        `Listing` with the splits `train` and `val`. The image of a URL lies in `images/`, named by
+        the SHA-1 of the URL in hexadecimal digits and `.jpg`, whatever its format; an entry that is
+        no URL is taken for a path below `images/`. A line that a list has twice counts once.
+
+    Raises:
+        UserError: If the list for training is missing, or a line is another.
+    """
+    data_dir, origins = Path(data_dir), {}
+    for split, name in _LANDMARKS_LISTS.items():
+        path = data_dir / name
+        if split != "train" and not path.exists():
+            continue
+        for number, line in _lines(path):
+            entry, _, label = line.rpartition(" ")
+            entry = stored = entry.strip()
+            if not entry:
+                raise UserError(f"{path}, line {number}: must be `url label`, and is {line!r}")
+            if "://" in entry:
+                stored = hashlib.sha1(entry.encode(), usedforsecurity=False).hexdigest() + ".jpg"
+            origins.setdefault((str(data_dir / "images" / stored), label, split), entry)
+    path = data_dir / _LANDMARKS_LISTS["train"]
+    return _listing("landmarks_clean", path, list(origins), list(origins.values()))
+
+
+def list_products(data_dir):
+    """Stanford Online Products: a line `image_id class_id super_class_id path` for each image.
+
+    Source: Song et al., Deep Metric Learning via Lifted Structured Feature Embedding, CVPR 2016.
+
+    Args:
+        data_dir: Folder of the lists and images.
+
+    Returns:
+        `Listing` with the splits `train` and `test`, which share no class.
+
+    Raises:
+        UserError: If a list is missing or has other lines.
+    """
+    data_dir, rows = Path(data_dir), []
+    for split, name in _PRODUCTS_LISTS.items():
+        path = data_dir / name
+        for number, line in _lines(path, _PRODUCTS_HEADER):
+            fields = line.split(maxsplit=3)
+            if len(fields) != 4 or not all(field.isdigit() for field in fields[:3]):
+                raise UserError(
+                    f"{path}, line {number}: must be {_PRODUCTS_HEADER}, and is {line!r}"
+                )
+            rows.append((str(data_dir / fields[3]), f"{int(fields[1]):05d}", split))
+    return _listing("products", path, rows, [row[0] for row in rows])
+
+
+# Lists whose images must all be there, and lists of which some may be missing.
+LISTS = {
+    "gldv2_clean": (list_gldv2, Listing.complete),
+    "landmarks_clean": (list_clean_landmarks, Listing.those_there),
+    "products": (list_products, Listing.complete),
+}
+
+
+def _listing(kind, path, rows, origins):
+    if not rows:
+        raise UserError(f"{path}: lists no images; get it anew")
+    return Listing(kind, rows, origins)
+
+
+def _lines(path, header=None):
+    """The `(line number, text)` of the lines below a header that are not blank.
+
+    Raises:
+        UserError: If there is no such file, it is no text in UTF-8, or has another header.
+    """
+    if not path.is_file():
+        raise UserError(f"--data_dir: no {path.name} in {path.parent}: put it there")
+    with path.open(encoding="utf-8-sig") as file:
+        try:
+            lines = [(number, line.strip()) for number, line in enumerate(file, start=1)]
+        except UnicodeDecodeError as error:
+            raise UserError(f"{path}: is no text in UTF-8 ({error.reason})") from error
+    lines = [(number, line) for number, line in lines if line]
+    if header is None:
+        return lines
+    first = lines[0][1] if lines else "empty"
+    if first != header:
+        raise UserError(f"{path}: its first line must be {header} and is {first}")
+    return lines[1:]
+
+
+def _has_content(path):
+    try:
+        return os.stat(path).st_size > 0  # noqa: PTH116 - a Path each is slow for a million
+    except OSError:
+        return False
