@@ -26,7 +26,7 @@ GOOD = ("vector, vector", "valid=false, INVALID_ARGUMENT")
 def answer_images(connection, base):
     """Of the child: answers images until it is sent None, then with its peak memory."""
     # Imported here: the process that starts the children needs no TensorFlow.
-    from darac_tf.serving.local_model import load_versions
+    from tests.serving.stand_in.model import load_versions
 
     (model,) = load_versions(base, threads=1).values()
     while (data := connection.recv()) is not None:

@@ -2,7 +2,7 @@
 
     python -m benchmarks.serving_load --model=export/photos --seconds=120
 
-The server is the loopback stand-in (`darac_tf.serving.local_server`) in a process of its own. Each
+The server is the loopback stand-in (`tests.serving.stand_in.server`) in a process of its own. Each
 client sends a request, waits for the answer, checks it and sends the next: images of mixed sizes
 and formats, drawn by chance, a share of them corrupt. Vectors are compared with those that the
 model gave before, image by image, without a server. Prints a Markdown table; the exit status is 1
@@ -25,7 +25,7 @@ from benchmarks.serving_images import mixed_images
 from darac_tf import cli
 from darac_tf.errors import UserError
 from darac_tf.serving import Retries, ServerError, connect
-from darac_tf.serving.local_model import load_versions
+from tests.serving.stand_in.model import load_versions
 
 _FLAGS = flags.FLAGS
 TOLERANCE = 1e-5
@@ -81,7 +81,7 @@ def offline_answers(base, images):
 @contextlib.contextmanager
 def local_server(base, threads=8):
     """Starts the stand-in in a process of its own: `(process, {"grpc": ..., "rest": ...})`."""
-    command = [sys.executable, "-m", "darac_tf.serving.local_server", f"--model={base}"]
+    command = [sys.executable, "-m", "tests.serving.stand_in.server", f"--model={base}"]
     command += ["--port=0", "--rest_port=0", f"--threads={threads}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:

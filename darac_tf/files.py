@@ -79,6 +79,21 @@ def _remove(path):
         path.unlink(missing_ok=True)
 
 
+def numbered(folder):
+    """Entries of a folder whose names are numbers.
+
+    Args:
+        folder: The folder; one that does not exist has none.
+
+    Returns:
+        Dictionary of number to `pathlib.Path`, by rising number.
+    """
+    folder = Path(folder)
+    paths = folder.iterdir() if folder.is_dir() else ()
+    numbers = {int(p.name): p for p in paths if p.name.isascii() and p.name.isdecimal()}
+    return dict(sorted(numbers.items()))
+
+
 def append_bytes(file, data):
     """Appends all of `data` to an unbuffered file."""
     left = memoryview(data)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.data.images import IMAGE_SUFFIXES, unreadable
+from darac_tf.data.images import IMAGE_SUFFIXES, images_below, unreadable
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 
@@ -177,6 +177,30 @@ def read_csv(file):
     _check_files(row[0] for row in rows)
     name = file.parent.name if file.name == CSV_NAME else f"{file.parent.name}/{file.stem}"
     return LabelledImages.from_rows(name, rows)
+
+
+def image_files(flag, where):
+    """Paths of images, whatever their labels.
+
+    Args:
+        flag: Name of the flag that says where, for messages.
+        where: A folder, searched to any depth, or a CSV file of `read_csv`.
+
+    Returns:
+        Non-empty list of strings: sorted, or in the order of the CSV file without repetition.
+
+    Raises:
+        UserError: If there is no such folder or file, or no image.
+    """
+    where = Path(where)
+    if where.is_file():
+        return list(dict.fromkeys(map(str, read_csv(where).paths)))
+    if not where.is_dir():
+        raise UserError(f"{flag}={where} is neither: give a folder with images, or a CSV file")
+    found = images_below(where)
+    if not found:
+        raise UserError(f"{flag}={where}: no image ({', '.join(IMAGE_SUFFIXES)}) below it")
+    return found
 
 
 def _csv_row(file, line, row):

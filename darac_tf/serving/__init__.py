@@ -1,7 +1,6 @@
-"""Descriptors from a server: a client of TensorFlow Serving, and what is made with it."""
+"""Descriptors from a server: a client of TensorFlow Serving, and a command that uses it."""
 
-from darac_tf.serving.client import Client, connect
-from darac_tf.serving.described import Described
-from darac_tf.serving.retries import Retries, ServerError
+from darac_tf.serving.client import Answer, Client, connect
+from darac_tf.serving.transport import Access, Retries, ServerError
 
-__all__ = ["Client", "Described", "Retries", "ServerError", "connect"]
+__all__ = ["Access", "Answer", "Client", "Retries", "ServerError", "connect"]

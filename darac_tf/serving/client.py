@@ -1,17 +1,29 @@
 """The client: images in, vectors out, whatever the protocol."""
 
 import collections
+import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
 
 from darac_tf.errors import UserError
-from darac_tf.serving.addresses import parse_address
-from darac_tf.serving.batches import check_sizes, split_images
-from darac_tf.serving.described import checked_answer, joined
-from darac_tf.serving.retries import Retries, ServerError, TransientError
+from darac_tf.serving.transport import DEFAULT_MESSAGE_BYTES, Access, Retries, ServerError
 
 PROTOCOLS = ("grpc", "rest")
-DEFAULT_MESSAGE_BYTES = 64 << 20
+
+
+class Answer(NamedTuple):
+    """Descriptors of a list of images.
+
+    Attributes:
+        vectors: float32 `(images, dim)`; rows of zeros where `valid` is False.
+        valid: bool `(images,)`, False for an image that can't be decoded.
+    """
+
+    vectors: np.ndarray
+    valid: np.ndarray
 
 
 class Client:
@@ -26,7 +38,6 @@ class Client:
         batch_bytes: Most bytes of images in a request; a larger image goes alone.
         message_bytes: Most bytes of an image.
         in_flight: Requests that are under way at a time.
-        retries: `Retries`.
     """
 
     def __init__(
@@ -38,7 +49,6 @@ class Client:
         batch_bytes=8 << 20,
         message_bytes=DEFAULT_MESSAGE_BYTES,
         in_flight=4,
-        retries=None,
     ):
         if in_flight < 1:
             raise ValueError(f"`in_flight` must be at least 1. Received: {in_flight}")
@@ -48,7 +58,6 @@ class Client:
         self._limits = (batch_size, min(batch_bytes, message_bytes))
         self._message_bytes = message_bytes
         self._in_flight = in_flight
-        self._retries = retries or Retries()
         self._threads = ThreadPoolExecutor(in_flight, "describe")
 
     def __enter__(self):
@@ -69,17 +78,25 @@ class Client:
             images: List of bytes, each an image file.
 
         Returns:
-            `Described`, in the order of the images.
+            `Answer`, in the order of the images.
 
         Raises:
-            ServerError: If the server refuses a request, such as for a bad image with
-                `"serving_default"`; if it does not answer, however often it was asked; or if its
-                answer is not one finite vector for each image.
+            ServerError: If an image is too large for a request; if the server refuses a request,
+                such as for a bad image with `"serving_default"`; if it does not answer, however
+                often it was asked; or if its answer is not one finite vector for each image.
         """
         sizes = [len(image) for image in images]
-        check_sizes(sizes, self._message_bytes)
+        for index, size in enumerate(sizes):
+            if size > self._message_bytes:
+                raise ServerError(
+                    f"image {index} has {size} bytes, and a request holds {self._message_bytes}: "
+                    "leave it out, or raise --message_bytes here and on the server"
+                )
         parts = split_images(sizes, *self._limits)
-        return joined(list(self.describe_each(images[start:stop] for start, stop in parts)))
+        answers = list(self.describe_each(images[start:stop] for start, stop in parts))
+        if not answers:
+            return Answer(np.empty((0, 0), np.float32), np.empty(0, bool))
+        return Answer(*map(np.concatenate, zip(*answers, strict=True)))
 
     def describe_each(self, batches):
         """Describes images request by request, a few under way at a time.
@@ -89,7 +106,7 @@ class Client:
                 come, no further ahead than `in_flight`.
 
         Yields:
-            `Described` of each, in their order.
+            `Answer` of each, in their order.
 
         Raises:
             ServerError: As `describe`.
@@ -112,7 +129,7 @@ class Client:
         Raises:
             ServerError: If the server has no such model, or does not answer.
         """
-        return self._retries.call(self._transport.versions, self._transport.name)
+        return self._transport.versions()
 
     def newest_version(self):
         """The largest number of a version that is available.
@@ -120,13 +137,7 @@ class Client:
         Raises:
             ServerError: If there is none, or the server does not answer.
         """
-        states = self.versions()
-        newest = _newest_available(states)
-        if newest is None:
-            raise ServerError(
-                f"{self._transport.name} has no version of the model that is available: {states}"
-            )
-        return newest
+        return _newest_available(self.versions(), self._transport.name)
 
     def wait_until_ready(self, seconds, interval=0.5):
         """Waits for a server that is starting.
@@ -141,33 +152,19 @@ class Client:
         Raises:
             ServerError: If there is none by then.
         """
-        end = time.monotonic() + seconds
+        name, end = self._transport.name, time.monotonic() + seconds
         while True:
             try:
-                states = self._transport.versions()
-                newest = _newest_available(states)
-                if newest is not None:
-                    return newest
-                failure = f"states of its versions: {states}"
-            except (ServerError, TransientError) as error:
-                failure = str(error)
-            if time.monotonic() + interval > end:
-                raise ServerError(
-                    f"{self._transport.name} is not ready after {seconds} s: {failure}"
-                )
+                left = max(end - time.monotonic(), interval)
+                return _newest_available(self._transport.versions(left), name)
+            except ServerError as error:
+                if time.monotonic() + interval > end:
+                    raise ServerError(f"{name} is not ready after {seconds} s: {error}") from error
             time.sleep(interval)
 
     def _request(self, images):
-        outputs = self._retries.call(
-            lambda: self._transport.predict(images, self._signature, self.version),
-            self._transport.name,
-        )
-        return checked_answer(outputs, len(images), self._signature)
-
-
-def _newest_available(states):
-    """The largest number whose state is AVAILABLE, or None."""
-    return max((number for number, state in states.items() if state == "AVAILABLE"), default=None)
+        outputs = self._transport.predict(images, self._signature, self.version)
+        return _checked(outputs, len(images), self._signature)
 
 
 def connect(
@@ -176,6 +173,8 @@ def connect(
     model="darac",
     timeout_s=30.0,
     message_bytes=DEFAULT_MESSAGE_BYTES,
+    retries=None,
+    access=None,
     **options,
 ):
     """A client of a server; nothing is sent yet.
@@ -186,13 +185,15 @@ def connect(
         model: Name of the model on the server.
         timeout_s: Seconds that one attempt may take.
         message_bytes: Most bytes of images in a request; a server may take less.
+        retries: `Retries`; None for its defaults.
+        access: `Access`, for a server or a proxy that encrypts or authenticates; None without.
         **options: See `Client`.
 
     Returns:
         `Client`.
 
     Raises:
-        UserError: If the address or the protocol is none.
+        UserError: If the address or the protocol is none, or gRPC makes fewer attempts.
     """
     address = parse_address(server)
     if protocol == "grpc":
@@ -202,5 +203,78 @@ def connect(
         from darac_tf.serving.rest_transport import RestTransport as Transport
     else:
         raise UserError(f"--protocol={protocol}: choose one of {', '.join(PROTOCOLS)}")
-    transport = Transport(address, model, timeout_s, message_bytes)
+    how = (retries or Retries(), access or Access())
+    transport = Transport(address, model, timeout_s, message_bytes, *how)
     return Client(transport, message_bytes=message_bytes, **options)
+
+
+def parse_address(text):
+    """Reads `HOST:PORT`.
+
+    >>> parse_address("127.0.0.1:8500")
+    ('127.0.0.1', 8500)
+
+    Raises:
+        UserError: If it is something else.
+    """
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or "/" in host or not (port.isascii() and port.isdigit()):
+        raise UserError(f"--server={text}: give HOST:PORT, as 127.0.0.1:8500")
+    if not 0 < int(port) < 65536:
+        raise UserError(f"--server={text}: a port lies between 1 and 65535")
+    return host, int(port)
+
+
+def split_images(sizes, batch_size, batch_bytes):
+    """Cuts images, in their order, into requests of bounded count and size.
+
+    >>> split_images([5, 5, 20, 1, 1, 1], batch_size=2, batch_bytes=12)
+    [(0, 2), (2, 3), (3, 5), (5, 6)]
+
+    Args:
+        sizes: Bytes of each image.
+        batch_size: Most images in a request, 1 or more.
+        batch_bytes: Most bytes of images in a request; a larger image goes alone.
+
+    Returns:
+        List of `(start, stop)`, which cover all images.
+    """
+    if batch_size < 1 or batch_bytes < 1:
+        raise ValueError(
+            f"a request holds at least one image. Received: {batch_size=}, {batch_bytes=}"
+        )
+    starts, held = [], 0
+    for index, size in enumerate(sizes):
+        if not starts or index - starts[-1] == batch_size or held + size > batch_bytes:
+            starts.append(index)
+            held = 0
+        held += size
+    return list(itertools.pairwise([*starts, len(sizes)]))
+
+
+def _checked(outputs, count, signature):
+    """The `Answer` that the outputs of a request for so many images are."""
+    if "descriptor" not in outputs:
+        raise ServerError(
+            f"the signature {signature!r} gives {sorted(outputs)} and no 'descriptor': serve a "
+            "model of export_savedmodel.py"
+        )
+    vectors = np.asarray(outputs["descriptor"])
+    valid = np.asarray(outputs.get("valid", np.ones(count, bool)))
+    fits = vectors.ndim == 2 and len(vectors) == count and valid.shape == (count,)
+    if not fits or vectors.dtype.kind != "f" or valid.dtype != bool:
+        raise ServerError(
+            f"the server's answer to {count} images is not one vector for each: descriptor "
+            f"{vectors.dtype} {vectors.shape}, valid {valid.dtype} {valid.shape}"
+        )
+    vectors = np.ascontiguousarray(vectors, np.float32)
+    if not np.isfinite(vectors).all():
+        raise ServerError("the server's vectors hold NaN or infinity: check the served model")
+    return Answer(vectors, valid)
+
+
+def _newest_available(states, name):
+    available = [number for number, state in states.items() if state == "AVAILABLE"]
+    if not available:
+        raise ServerError(f"{name} has no version of the model that is available: {states}")
+    return max(available)

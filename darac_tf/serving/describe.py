@@ -6,19 +6,93 @@
 An interrupted command goes on where it stopped when it is given again.
 """
 
+import shutil
 from pathlib import Path
 
+import numpy as np
 from absl import flags
+from tqdm import tqdm
 
 from darac_tf import cli
-from darac_tf.describing.feature_file import SUFFIX
+from darac_tf.data.content_keys import keys_of_images, view_keys
+from darac_tf.data.labelled import image_files
+from darac_tf.describing.feature_file import SUFFIX, FeatureFile
+from darac_tf.describing.feature_table import FeatureTable
 from darac_tf.errors import UserError
-from darac_tf.serving.client import PROTOCOLS, connect
-from darac_tf.serving.describing import describe_files, find_images
-from darac_tf.serving.retries import Retries
+from darac_tf.serving.client import PROTOCOLS, connect, split_images
+from darac_tf.serving.transport import Access, Retries
 
 _FLAGS = flags.FLAGS
 _SIGNATURE = "robust"
+
+
+def describe_files(client, paths, out, made_from, limits, progress=True):
+    """Describes images by a server, and writes a feature file.
+
+    Vectors are kept in a folder beside `out` as they come, and the folder goes when the file is
+    complete: an interrupted call goes on where it stopped. Images of the same content are sent
+    once, and an image that can't be decoded once a call.
+
+    Args:
+        client: `Client` with the signature `"robust"` and a version of its own.
+        paths: List of image files.
+        out: The `.npz` file to write; one that is there is replaced.
+        made_from: Dictionary of strings and integers that tell the vectors from others: model,
+            version, signature. What was kept for others is refused.
+        limits: `(images, bytes)` of a request at most.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        `FeatureFile`.
+
+    Raises:
+        UserError: If an image can't be read, no image can be decoded, or the server fails for good
+            (`ServerError`).
+    """
+    keys = keys_of_images(paths)
+    kept = Path(f"{out}.partial")
+    table = FeatureTable(kept, made_from)
+    table.check(table.find(view_keys(keys)))
+    missing = _first_missing(table, keys)
+    sizes = keys[missing, 0].astype(np.int64).tolist()
+    requests = [missing[start:stop] for start, stop in split_images(sizes, *limits)]
+    batches = ([_read(paths[row]) for row in rows] for rows in requests)
+    bar = tqdm(
+        total=len(keys), initial=len(keys) - len(missing),
+        desc="describe", unit=" images", disable=not progress,
+    )  # fmt: skip
+    bad = set()
+    with table.writing(), bar:
+        for rows, answer in zip(requests, client.describe_each(batches), strict=True):
+            good = answer.valid
+            if good.any():
+                table.append(view_keys(keys[rows[good]]), answer.vectors[good])
+            bad.update(keys[row].tobytes() for row in rows[~good])
+            bar.update(len(rows))
+    valid = np.array([key.tobytes() not in bad for key in keys])
+    if not valid.any():
+        raise UserError(f"none of the {len(paths)} images can be decoded; the first: {paths[0]}")
+    vectors = np.zeros((len(paths), table.dim), np.float32)
+    vectors[valid] = table.rows()[table.find(view_keys(keys[valid]))]
+    made_by = f"the model {made_from['model']}, version {made_from['version']}, through a server"
+    file = FeatureFile(np.array(paths), vectors, valid, keys, {"made_by": made_by, **made_from})
+    file.save(out)
+    shutil.rmtree(kept)
+    return file
+
+
+def _first_missing(table, keys):
+    """Places of images that the table lacks, one for each content."""
+    missing = np.flatnonzero(table.find(view_keys(keys)) < 0)
+    _, first = np.unique(keys[missing], axis=0, return_index=True)
+    return missing[np.sort(first)]
+
+
+def _read(path):
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"can't read the image {path}: {error.strerror}; check it") from error
 
 
 def _define_flags():
@@ -35,6 +109,25 @@ def _define_flags():
     flags.DEFINE_float("timeout_s", 60, "Seconds for one attempt.", lower_bound=0.001)
     flags.DEFINE_integer("attempts", 5, "How often a request is sent at most.", lower_bound=1)
     flags.DEFINE_float("wait_s", 0, "Wait so long for a server that is starting.", lower_bound=0)
+    flags.DEFINE_bool("tls", False, "Encrypt; any of the files does so too.")
+    flags.DEFINE_string("ca_certificate", None, "PEM file of authorities that are trusted.")
+    flags.DEFINE_string("client_certificate", None, "PEM file that shows who the client is.")
+    flags.DEFINE_string("client_key", None, "PEM file of its private key.")
+    flags.DEFINE_multi_string("header", [], "'NAME: VALUE', or @FILE of such lines, for a secret.")
+    flags.DEFINE_string("user_agent", Access.user_agent, "What the client calls itself.")
+
+
+def _headers(texts):
+    """Dictionary of `NAME: VALUE` texts and the lines of @FILEs."""
+    lines = []
+    for text in texts:
+        try:
+            is_file = text.startswith("@")
+            lines += Path(text[1:]).read_text(encoding="utf-8").splitlines() if is_file else [text]
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"--header={text}: can't read the file ({error}); check it") from error
+    pairs = (line.partition(":") for line in lines if line.strip())
+    return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def _check_sizes(paths):
@@ -50,18 +143,21 @@ def _check_sizes(paths):
 def main():
     if not _FLAGS.out.endswith(SUFFIX):
         raise UserError(f"--out={_FLAGS.out} must end in {SUFFIX}")
-    paths = find_images(_FLAGS.images)
+    paths = image_files("--images", _FLAGS.images)
     _check_sizes(paths)
     limits = (_FLAGS.batch_size, min(_FLAGS.batch_bytes, _FLAGS.message_bytes))
+    names = ("tls", "ca_certificate", "client_certificate", "client_key", "user_agent")
+    access = Access(headers=_headers(_FLAGS.header), **{name: _FLAGS[name].value for name in names})
     client = connect(
         _FLAGS.server,
         _FLAGS.protocol,
         _FLAGS.model,
         _FLAGS.timeout_s,
         _FLAGS.message_bytes,
+        Retries(_FLAGS.attempts),
+        access,
         signature=_SIGNATURE,
         in_flight=_FLAGS.in_flight,
-        retries=Retries(_FLAGS.attempts),
     )
     with client:
         if _FLAGS.wait_s:

@@ -1,70 +1,70 @@
 """Requests to TensorFlow Serving over its REST interface; needs neither gRPC nor TensorFlow."""
 
 import base64
-import http.client
 import json
-import threading
+import random
 import time
 from urllib.parse import quote
 
 import numpy as np
+import urllib3
+from urllib3 import exceptions as errors
 
-from darac_tf.serving.retries import ServerError, TransientError
+from darac_tf.serving.transport import ServerError, Transport
 
 _PASSING = (429, 502, 503, 504)
-_CHUNK_BYTES = 1 << 14
+_CHUNK_BYTES = 1 << 16
+_CONNECTIONS = 64
+# Seconds that a server's Retry-After is heeded for at most.
+_LONGEST_RETRY_AFTER = 60
 # Bytes in JSON for one of a message: base64 makes 4 of 3, decimals of a float32 up to 25 of 4.
 _JSON_GROWTH = 8
 
 
-class RestTransport:
-    """Connections to one model of a server, one for each thread that asks.
+class SpreadRetry(urllib3.Retry):
+    """Waits before the first repetition too, each from half to the whole of its length."""
 
-    Args:
-        address: `(host, port)`.
-        model: Name of the model.
-        timeout_s: Seconds that one attempt may take.
-        message_bytes: Most bytes of images in a request, and of an answer's numbers.
-    """
+    def get_backoff_time(self):
+        # Of large exponents only the limit matters, and they would leave the range of floats.
+        wait = self.backoff_factor * 2.0 ** min(len(self.history) - 1, 60)
+        return min(wait, self.backoff_max) * random.uniform(0.5, 1)
 
-    def __init__(self, address, model, timeout_s, message_bytes):
-        self.name = f"http://{address[0]}:{address[1]}"
-        self._address = address
+
+class RestTransport(Transport):
+    """A pool of connections; see `Transport`."""
+
+    def __init__(self, address, model, timeout_s, message_bytes, retries, access):
+        self.name = f"{'https' if access.tls else 'http'}://{address[0]}:{address[1]}"
         self._path = f"/v1/models/{quote(model, safe='')}"
         self._timeout_s = timeout_s
         self._answer_bytes = _JSON_GROWTH * message_bytes
-        self._own = threading.local()
-        self._all = []
+        self._retry = SpreadRetry(
+            retries.attempts - 1,
+            other=0,  # such as a certificate that is not trusted
+            allowed_methods=None,  # a prediction changes nothing: it may be asked for again
+            status_forcelist=_PASSING,
+            backoff_factor=retries.first_delay,
+            backoff_max=retries.longest_delay,
+            retry_after_max=_LONGEST_RETRY_AFTER,
+        )
+        headers = {"User-Agent": access.user_agent, **access.headers}
+        kind = urllib3.HTTPSConnectionPool if access.tls else urllib3.HTTPConnectionPool
+        secure = {"ssl_context": access.ssl_context()} if access.tls else {}
+        self._pool = kind(*address, maxsize=_CONNECTIONS, headers=headers, **secure)
 
     def predict(self, images, signature, version=None):
-        """Sends images to a signature, each as `{"b64": ...}`.
-
-        Args:
-            images: Non-empty list of bytes.
-            signature: Name of the signature, whose only input takes the bytes.
-            version: Of the model; None for the server's choice.
-
-        Returns:
-            Dictionary of output name to array.
-
-        Raises:
-            TransientError: If it is worthwhile to ask again.
-            ServerError: If the server refuses the request, or its answer is none.
-        """
         which = "" if version is None else f"/versions/{version}"
         instances = [{"b64": base64.b64encode(image).decode("ascii")} for image in images]
         body = json.dumps({"signature_name": signature, "instances": instances}).encode("ascii")
-        answer = self._ask("POST", f"{self._path}{which}:predict", body)
+        path = f"{self._path}{which}:predict"
+        answer = self._ask("POST", path, body, self._retry, self._timeout_s)
         return _columns(answer.get("predictions"))
 
-    def versions(self):
-        """The model's versions on the server: dictionary of number to state, as `"AVAILABLE"`.
-
-        Raises:
-            TransientError: If it is worthwhile to ask again.
-            ServerError: If the server refuses, has no such model, or its answer is none.
-        """
-        answer = self._ask("GET", self._path, None)
+    def versions(self, within=None):
+        retry, seconds = self._retry, self._timeout_s
+        if within is not None:
+            retry, seconds = retry.new(total=0), min(within, seconds)
+        answer = self._ask("GET", self._path, None, retry, seconds)
         try:
             found = answer["model_version_status"]
             return {int(status["version"]): str(status["state"]) for status in found}
@@ -74,65 +74,79 @@ class RestTransport:
             ) from error
 
     def close(self):
-        """Ends the connections."""
-        for connection in self._all:
-            connection.close()
+        self._pool.close()
 
-    def _connection(self):
-        if not hasattr(self._own, "connection"):
-            host = self._address[0].strip("[]")
-            connection = http.client.HTTPConnection(host, self._address[1], timeout=self._timeout_s)
-            self._own.connection = connection
-            self._all.append(connection)
-        return self._own.connection
+    def _ask(self, method, path, body, retry, seconds):
+        """The answer, a dictionary; asked again as `retry` says."""
+        while True:
+            failure = response = None
+            try:
+                response, content = self._exchange(method, path, body, seconds)
+            except errors.HTTPError as error:
+                failure, code, reason = error, _code(error), str(error)
+            else:
+                answer, code = _parsed(content), f"HTTP {response.status}"
+                reason = _reason(answer, content)
+                if not retry.is_retry(method, response.status, "Retry-After" in response.headers):
+                    if response.status == 200 and isinstance(answer, dict):
+                        return answer
+                    raise ServerError.refused(self.name, code, reason)
+            try:
+                attempts = len(retry.history) + 1
+                retry = retry.increment(method, path, response, failure)
+                retry.sleep(response)
+            except errors.HTTPError as error:
+                if isinstance(failure, errors.SSLError):
+                    raise ServerError.refused(self.name, "TLS", reason) from error
+                raise ServerError.unanswered(self.name, code, reason, attempts) from error
 
-    def _ask(self, method, path, body):
-        connection = self._connection()
+    def _exchange(self, method, path, body, seconds):
+        """One attempt, bounded in time and in the size of the answer: `(response, bytes)`."""
+        end = time.monotonic() + seconds
+        headers = {**self._pool.headers, **({"Content-Type": "application/json"} if body else {})}
+        response = self._pool.urlopen(
+            method, path, body, headers, False, False,
+            timeout=urllib3.Timeout(total=seconds), preload_content=False,
+        )  # fmt: skip
+        content = bytearray()
         try:
-            headers = {"Content-Type": "application/json"} if body else {}
-            end = time.monotonic() + self._timeout_s
-            connection.request(method, path, body, headers)
-            response = connection.getresponse()
-            content = self._read(response, end)
-        except (OSError, http.client.HTTPException) as error:
-            # What is left of a broken exchange must not be taken for the next answer.
-            connection.close()
-            late = isinstance(error, TimeoutError)
-            code = "DEADLINE_EXCEEDED" if late else "UNAVAILABLE"
-            raise TransientError(str(error) or type(error).__name__, code) from error
+            # `read1` returns what has come: the socket's timeout bounds each piece, this the whole.
+            while piece := response.read1(_CHUNK_BYTES):
+                content += piece
+                if len(content) > self._answer_bytes:
+                    raise ServerError(
+                        f"{self.name} answers with more than {self._answer_bytes} bytes"
+                    )
+                if time.monotonic() > end:
+                    late = f"no whole answer in {seconds} s"
+                    raise errors.ReadTimeoutError(self._pool, path, late)
         except BaseException:
-            connection.close()
+            # What is left of a broken exchange must not be taken for the next answer.
+            response.close()
             raise
-        return self._parsed(response.status, content)
+        return response, bytes(content)
 
-    def _read(self, response, end):
-        """The whole answer; bounded in size and, unlike a socket's timeout, in total time."""
-        parts, size = [], 0
-        while part := response.read(_CHUNK_BYTES):
-            parts.append(part)
-            size += len(part)
-            if size > self._answer_bytes:
-                raise ServerError(f"{self.name} answers with more than {self._answer_bytes} bytes")
-            if time.monotonic() > end:
-                raise TimeoutError(f"no whole answer in {self._timeout_s} s")
-        if response.length:
-            raise http.client.IncompleteRead(b"", response.length)
-        return b"".join(parts)
 
-    def _parsed(self, status, content):
-        try:
-            answer = json.loads(content)
-        except ValueError:
-            answer = None
-        if status == 200 and isinstance(answer, dict):
-            return answer
-        said = answer.get("error") if isinstance(answer, dict) else None
-        said = str(said or content[:200].decode("utf-8", "replace") or "no details")
-        if status in _PASSING:
-            raise TransientError(said, f"HTTP {status}")
-        raise ServerError(
-            f"{self.name} refused the request: HTTP {status}: {said}", f"HTTP {status}"
-        )
+def _code(error):
+    """What gRPC would call a failure of the connection."""
+    # A refused connection is an error of time to urllib3.
+    is_late = isinstance(error, errors.TimeoutError)
+    is_late &= not isinstance(error, errors.NewConnectionError)
+    return "DEADLINE_EXCEEDED" if is_late else "UNAVAILABLE"
+
+
+def _parsed(content):
+    """What JSON says; None where it is none."""
+    try:
+        return json.loads(content)
+    except ValueError:
+        return None
+
+
+def _reason(answer, content):
+    """What the server says of a failure."""
+    said = answer.get("error") if isinstance(answer, dict) else None
+    return str(said or content[:200].decode("utf-8", "replace") or "no details")
 
 
 def _columns(predictions):

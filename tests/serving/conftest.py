@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from darac_tf.serving.local_model import LocalModel
 from tests.helpers import write_collection
 from tests.serving.small_model import write_small_model
+from tests.serving.stand_in.model import LocalModel
 
 
 def image_bytes(seed, form="JPEG", size=(30, 40)):

@@ -7,8 +7,8 @@ import threading
 import tensorflow as tf
 
 from darac_tf.serving import Retries, connect
-from darac_tf.serving.local_model import load_versions
-from darac_tf.serving.local_server import LocalModels, LocalServer
+from tests.serving.stand_in.model import load_versions
+from tests.serving.stand_in.server import LocalModels, LocalServer
 
 QUICK = Retries(attempts=4, first_delay=0.01)
 ERRORS = {

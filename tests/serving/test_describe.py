@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from darac_tf.data.labelled import image_files
 from darac_tf.describing.feature_file import load_feature_file
 from darac_tf.errors import UserError
 from darac_tf.serving import ServerError
-from darac_tf.serving.describing import describe_files, find_images
-from darac_tf.serving.local_model import LocalModel
+from darac_tf.serving.describe import describe_files
 from tests.serving.servicer import Faults, client_of, serving
+from tests.serving.stand_in.model import LocalModel
 
 MADE_FROM = {"model": "darac", "version": 2, "signature": "robust"}
 LIMITS = (3, 1 << 20)
@@ -18,7 +19,7 @@ LIMITS = (3, 1 << 20)
 
 @pytest.fixture(scope="module")
 def paths(photos):
-    return find_images(photos)
+    return image_files("--images", photos)
 
 
 def offline(small_model, paths):
@@ -73,12 +74,12 @@ def test_no_image_can_be_decoded(small_model, photos, tmp_path):
 
 
 def test_which_images(photos, tmp_path):
-    assert find_images(photos) == sorted(str(path) for path in photos.rglob("*.jpg"))
+    assert image_files("--images", photos) == sorted(str(path) for path in photos.rglob("*.jpg"))
     rows = [f"{photos}/class_1/1.jpg,b", f"{photos}/class_0/1.jpg,a", f"{photos}/class_1/1.jpg,c"]
     (tmp_path / "some.csv").write_text("\n".join(["path,label", *rows]))
-    found = find_images(tmp_path / "some.csv")
+    found = image_files("--images", tmp_path / "some.csv")
     assert found == [f"{photos}/class_1/1.jpg", f"{photos}/class_0/1.jpg"]
     (tmp_path / "empty").mkdir()
     for name, message in (("empty", "no image"), ("none", "give a folder")):
         with pytest.raises(UserError, match=message):
-            find_images(tmp_path / name)
+            image_files("--images", tmp_path / name)

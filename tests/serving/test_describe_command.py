@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from darac_tf.data.content_keys import keys_of_images
+from darac_tf.data.labelled import image_files
 from darac_tf.describing.feature_file import FeatureFile, load_feature_file
-from darac_tf.serving.describing import find_images
 from tests.conftest import REPOSITORY
 from tests.serving.servicer import serving
 
@@ -37,7 +37,7 @@ def test_the_command_and_eval(small_model, photos, tmp_path):
     assert status == 0, last
     assert f"{out}: 14 images, 48 dimensions, 1 bad" in output and "bad.jpg: cannot" in output
     # Without the copy: which of two equal images comes first is a matter of rounding.
-    paths = [path for path in find_images(photos) if not path.endswith("copy.jpg")]
+    paths = [path for path in image_files("--images", photos) if not path.endswith("copy.jpg")]
     listing = tmp_path / "some.csv"
     listing.write_text("path,label\n" + "".join(f"{p},{Path(p).parent.name}\n" for p in paths))
     status, output, last = run(
@@ -90,7 +90,7 @@ def test_a_mistake_is_one_line(photos, tmp_path, changes, message):
 
 
 def test_resolutions_are_not_for_files(photos, tmp_path):
-    paths = find_images(photos)[:2]
+    paths = image_files("--images", photos)[:2]
     arrays = (np.eye(2, dtype=np.float32), np.ones(2, bool), keys_of_images(paths), {})
     FeatureFile(np.array(paths), *arrays).save(tmp_path / "a.npz")
     command = [f"--descriptors={tmp_path / 'a.npz'}", f"--data_dir={photos}"]

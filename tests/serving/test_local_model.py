@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from darac_tf.errors import UserError
-from darac_tf.serving.local_model import LocalModel, load_versions
+from tests.serving.stand_in.model import LocalModel, load_versions
 
 OK, INVALID_ARGUMENT, NOT_FOUND = 0, 3, 5
 

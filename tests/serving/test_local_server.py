@@ -139,7 +139,7 @@ def test_connections_are_bounded(small_model):
 
 
 def test_the_command_serves_this_machine_until_it_is_ended(small_model, images, offline):
-    command = [sys.executable, "-m", "darac_tf.serving.local_server", f"--model={small_model}"]
+    command = [sys.executable, "-m", "tests.serving.stand_in.server", f"--model={small_model}"]
     command += ["--port=0", "--rest_port=0"]
     with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
         words = process.stdout.readline().replace(",", "").split()

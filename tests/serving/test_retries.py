@@ -1,15 +1,19 @@
 """What is asked again and what is not, how often, after which waits; timeouts."""
 
+import contextlib
 import http.server
+import random
 import threading
 import time
 
 import grpc
 import numpy as np
 import pytest
+from urllib3.exceptions import MaxRetryError, ProtocolError
 
+from darac_tf.errors import UserError
 from darac_tf.serving import Retries, ServerError, connect
-from darac_tf.serving.retries import TransientError
+from darac_tf.serving.rest_transport import SpreadRetry
 from tests.serving.servicer import QUICK, Faults, client_of, free_port, serving
 
 PROTOCOLS = ["grpc", "rest"]
@@ -124,15 +128,35 @@ class _Odd(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.rfile.read(int(self.headers["Content-Length"]))
         self.server.count += 1
-        content, declared = self.server.content
-        self.send_response(200)
-        self.send_header("Content-Length", str(declared or len(content)))
+        status, headers = self.server.first if self.server.count == 1 else (200, {})
+        self.send_response(status)
+        content = self.server.content
+        self.send_header("Content-Length", str(self.server.declared or len(content)))
+        for name, value in headers.items():
+            self.send_header(name, value)
         self.end_headers()
-        self.wfile.write(content)
+        for start in range(0, len(content), 1 if self.server.pause else len(content)):
+            self.wfile.write(content[start:] if not self.server.pause else content[:1])
+            time.sleep(self.server.pause)
         self.close_connection = True
 
     def log_message(self, *_):
         pass
+
+
+@contextlib.contextmanager
+def odd_server(content, declared=None, first=(200, {}), pause=0):
+    """A server of this content, byte by byte with a pause; `first` is its first status."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Odd)
+    server.handle_error = lambda *_: None  # clients go away
+    server.content, server.declared, server.first, server.pause = content, declared, first, pause
+    server.count, server.address = 0, f"127.0.0.1:{server.server_address[1]}"
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 @pytest.mark.parametrize(
@@ -151,46 +175,93 @@ class _Odd(http.server.BaseHTTPRequestHandler):
     ],
 )
 def test_answers_that_are_none(images, content, declared, attempts, message):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Odd)
-    server.content, server.count = (content, declared), 0
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    address = f"127.0.0.1:{server.server_address[1]}"
-    try:
-        client = connect(address, "rest", message_bytes=1000, retries=QUICK)
+    with odd_server(content, declared) as server:
+        client = connect(server.address, "rest", message_bytes=1000, retries=QUICK)
         with client, pytest.raises(ServerError, match=message):
             client.describe([b"x"])
         assert server.count == attempts
-    finally:
-        server.shutdown()
-        server.server_close()
 
 
-def test_waits_grow_up_to_a_limit_and_are_spread():
-    retries = Retries(attempts=6, first_delay=1, factor=2, longest_delay=5)
-    for share, part in ((0.0, 0.5), (0.5, 0.75), (1.0, 1.0)):
-        waits = [retries.delay(failures, share) for failures in range(1, 6)]
+def test_waits_grow_up_to_a_limit_and_are_spread(monkeypatch):
+    waits = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    for chance, part in ((lambda low, high: low, 0.5), (lambda low, high: high, 1.0)):
+        monkeypatch.setattr(random, "uniform", chance)
+        retry = SpreadRetry(5, backoff_factor=1, backoff_max=5, status_forcelist=[503])
+        waits.clear()
+        for _ in range(5):
+            retry = retry.increment("GET", "/", error=ProtocolError())
+            retry.sleep()
         assert waits == [part * wait for wait in (1, 2, 4, 5, 5)]
-    assert retries.delay(10**6, 1.0) == 5
-    waits, calls = [], []
+        with pytest.raises(MaxRetryError):
+            retry.increment("GET", "/", error=ProtocolError())
+    history = (None,) * 10**6
+    assert SpreadRetry(5, backoff_factor=1, backoff_max=5, history=history).get_backoff_time() == 5
 
-    def fail():
-        calls.append(1)
-        raise TransientError("busy", "UNAVAILABLE")
 
-    with pytest.raises(ServerError, match="asked 6 times"):
-        retries.call(fail, "a:1", waits.append, lambda: 0.0)
-    assert waits == [0.5, 1, 2, 2.5, 2.5] and len(calls) == 6
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_the_first_repetition_waits_too(server, faults, images, protocol):
+    first, at = faults.count + 1, []
+
+    def fail(number):
+        at.append(time.monotonic())
+        return "UNAVAILABLE" if number == first else None
+
+    faults.fail = fail
+    retries = Retries(attempts=2, first_delay=0.4)
+    with client_of(server, protocol, retries=retries) as client:
+        client.describe(images[:1])
+    assert 0.2 <= at[1] - at[0] < 1.5
+
+
+def test_a_server_names_the_wait(images):
+    content = b'{"predictions": [[1.0]]}'
+    with odd_server(content, first=(503, {"Retry-After": "1"})) as server:
+        begin = time.monotonic()
+        with connect(server.address, "rest", retries=QUICK) as client:
+            client.describe([b"x"])
+        assert 1 <= time.monotonic() - begin < 3 and server.count == 2
+    with (
+        odd_server(content, first=(503, {"Retry-After": "soon"})) as server,
+        connect(server.address, "rest", retries=QUICK) as client,
+        pytest.raises(ServerError, match="asked once: HTTP 503"),
+    ):
+        client.describe([b"x"])
+
+
+def test_an_answer_that_drips_is_bounded_in_time(images):
+    retries = Retries(attempts=1)
+    with odd_server(b" " * 100, pause=0.1) as server:
+        begin = time.monotonic()
+        with (
+            connect(server.address, "rest", timeout_s=0.5, retries=retries) as client,
+            pytest.raises(ServerError, match="asked once: DEADLINE_EXCEEDED"),
+        ):
+            client.describe([b"x"])
+        assert 0.5 <= time.monotonic() - begin < 1.5
+
+
+def test_a_message_is_sent_again_however_large_it_is(server, faults):
+    first = faults.count + 1
+    faults.fail = lambda number: "UNAVAILABLE" if number == first else None
+    with client_of(server, "grpc") as client:
+        found = client.describe([b"no image" + bytes(3 << 20)])
+    assert not found.valid.any() and faults.count == first + 1
 
 
 def test_settings_out_of_range():
-    for wrong in ({"attempts": 0}, {"factor": 0.5}, {"first_delay": -1}, {"longest_delay": -1}):
+    for wrong in ({"attempts": 0}, {"first_delay": -1}, {"longest_delay": -1}):
         with pytest.raises(ValueError, match="Received"):
             Retries(**wrong)
+    with pytest.raises(UserError, match=r"--attempts=6: gRPC sends a request 5 times"):
+        connect("127.0.0.1:1", "grpc", retries=Retries(6))
+    connect("127.0.0.1:1", "rest", retries=Retries(6)).close()
 
 
 def test_the_codes_that_pass_are_those_of_grpc():
     from darac_tf.serving import grpc_transport
 
-    names = {code.name for code in grpc_transport._PASSING}
-    assert names == {"UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED"}
-    assert all(isinstance(code, grpc.StatusCode) for code in grpc_transport._PASSING)
+    assert set(grpc_transport.PASSING) == {
+        "UNAVAILABLE", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED",
+    }  # fmt: skip
+    assert all(name in grpc.StatusCode.__members__ for name in grpc_transport.PASSING)

@@ -4,12 +4,11 @@ Neither darac_tf nor Keras takes part, and a request's failure is an error, neve
 ends the process.
 """
 
-from pathlib import Path
-
 import numpy as np
 import tensorflow as tf
 
 from darac_tf.errors import UserError
+from darac_tf.files import numbered
 
 
 class LocalModel:
@@ -89,16 +88,14 @@ def load_versions(base, only_newest=True, threads=0):
     Raises:
         UserError: If there is no version, or one can't be loaded.
     """
-    base = Path(base)
-    folders = base.iterdir() if base.is_dir() else ()
-    numbers = sorted(int(path.name) for path in folders if path.name.isdigit() and path.is_dir())
-    if not numbers:
+    folders = numbered(base)
+    if not folders:
         raise UserError(
             f"{base} has no version: it must hold a folder with a number as its name, as "
             "export_savedmodel.py --out writes it"
         )
-    chosen = numbers[-1:] if only_newest else numbers
-    return {number: LocalModel(base / str(number), threads) for number in chosen}
+    chosen = [max(folders)] if only_newest else folders
+    return {number: LocalModel(folders[number], threads) for number in chosen}
 
 
 def _check_type(name, value, info):

@@ -1,6 +1,7 @@
 """The gRPC side of the loopback stand-in: TensorFlow Serving's services over `LocalModel`s."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import grpc
 import tensorflow as tf
@@ -15,7 +16,7 @@ from tensorflow_serving.apis import (
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 
 
-def start_grpc(models, port, threads, queue, message_bytes):
+def start_grpc(models, port, threads, queue, message_bytes, tls=None):
     """Starts serving on 127.0.0.1.
 
     Args:
@@ -24,6 +25,7 @@ def start_grpc(models, port, threads, queue, message_bytes):
         threads: Requests that run at a time.
         queue: Requests that are held at a time; further ones get RESOURCE_EXHAUSTED.
         message_bytes: Most bytes of a request.
+        tls: See `LocalServer`.
 
     Returns:
         `(grpc.Server, port)`.
@@ -39,7 +41,14 @@ def start_grpc(models, port, threads, queue, message_bytes):
     )
     prediction_service_pb2_grpc.add_PredictionServiceServicer_to_server(_Prediction(models), server)
     model_service_pb2_grpc.add_ModelServiceServicer_to_server(_Status(models), server)
-    port = server.add_insecure_port(f"127.0.0.1:{port}")
+    address = f"127.0.0.1:{port}"
+    if tls:
+        key, certificate, authority = (file and Path(file).read_bytes() for file in tls)
+        pair = [(key, certificate)]
+        credentials = grpc.ssl_server_credentials(pair, authority, bool(authority))
+        port = server.add_secure_port(address, credentials)
+    else:
+        port = server.add_insecure_port(address)
     server.start()
     return server, port
 
@@ -49,7 +58,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
         self._models = models
 
     def Predict(self, request, context):  # noqa: N802
-        with _Failures(context):
+        with _Failures(context, self._models):
             spec = request.model_spec
             version = spec.version.value if spec.HasField("version") else None
             inputs = {name: _array(name, value) for name, value in request.inputs.items()}
@@ -65,7 +74,7 @@ class _Prediction(prediction_service_pb2_grpc.PredictionServiceServicer):
             return response
 
     def GetModelMetadata(self, request, context):  # noqa: N802
-        with _Failures(context):
+        with _Failures(context, self._models):
             spec = request.model_spec
             version = spec.version.value if spec.HasField("version") else None
             version, model = self._models.find(spec.name, version)
@@ -84,7 +93,7 @@ class _Status(model_service_pb2_grpc.ModelServiceServicer):
         self._models = models
 
     def GetModelStatus(self, request, context):  # noqa: N802
-        with _Failures(context):
+        with _Failures(context, self._models):
             response = get_model_status_pb2.GetModelStatusResponse()
             for version in self._models.versions(request.model_spec.name):
                 status = response.model_version_status.add()
@@ -96,10 +105,15 @@ class _Status(model_service_pb2_grpc.ModelServiceServicer):
 class _Failures:
     """Turns TensorFlow's errors in the block into the status that their number stands for."""
 
-    def __init__(self, context):
+    def __init__(self, context, models):
         self._context = context
+        self._models = models
 
     def __enter__(self):
+        try:
+            self._models.guard(dict(self._context.invocation_metadata()))
+        except tf.errors.OpError as error:
+            self.__exit__(type(error), error, None)
         return self
 
     def __exit__(self, kind, error, traceback):

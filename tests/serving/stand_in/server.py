@@ -1,6 +1,6 @@
 """A loopback stand-in for TensorFlow Serving: for development, tests and load; not for production.
 
-    python -m darac_tf.serving.local_server --model=export/photos
+    python -m tests.serving.stand_in.server --model=export/photos
 
 serves the newest version below the folder on 127.0.0.1 in the dialects of TensorFlow Serving (gRPC
 and REST), until it is interrupted. It has neither batching nor metrics nor reloading.
@@ -13,9 +13,9 @@ import tensorflow as tf
 from absl import flags
 
 from darac_tf import cli
-from darac_tf.serving.local_grpc import start_grpc
-from darac_tf.serving.local_model import load_versions
-from darac_tf.serving.local_rest import start_rest
+from tests.serving.stand_in.grpc_side import start_grpc
+from tests.serving.stand_in.model import load_versions
+from tests.serving.stand_in.rest_side import start_rest
 
 _FLAGS = flags.FLAGS
 _GRACE_SECONDS = 5
@@ -28,10 +28,13 @@ class LocalModels:
         name: The model's name.
         versions: Dictionary of version to `LocalModel`.
         before: Called with the number of each prediction, from 1, before it is made; it may raise
-            `tf.errors.OpError` in its stead. For tests.
+            `tf.errors.OpError` in its stead.
+        guard: Called with a dictionary of the headers of each request, names in lower case, before
+            anything else; it may raise `tf.errors.OpError`.
     """
 
-    def __init__(self, name, versions, before=None):
+    def __init__(self, name, versions, before=None, guard=lambda headers: None):
+        self.guard = guard
         self._name = name
         self._versions = dict(versions)
         self._before = before
@@ -88,6 +91,8 @@ class LocalServer:
         threads: gRPC requests that run at a time.
         queue: Requests or connections that are held at a time.
         message_bytes: Most bytes of a request.
+        tls: `(key, certificate, authority)`, PEM files, of which the last is None, or that of the
+            clients' certificates; None for no encryption.
 
     Attributes:
         grpc: `127.0.0.1:PORT`.
@@ -95,10 +100,17 @@ class LocalServer:
     """
 
     def __init__(
-        self, models, grpc_port=0, rest_port=0, threads=8, queue=256, message_bytes=128 << 20
+        self,
+        models,
+        grpc_port=0,
+        rest_port=0,
+        threads=8,
+        queue=256,
+        message_bytes=128 << 20,
+        tls=None,
     ):
-        self._grpc, grpc_port = start_grpc(models, grpc_port, threads, queue, message_bytes)
-        self._rest, rest_port = start_rest(models, rest_port, queue, message_bytes)
+        self._grpc, grpc_port = start_grpc(models, grpc_port, threads, queue, message_bytes, tls)
+        self._rest, rest_port = start_rest(models, rest_port, queue, message_bytes, tls)
         self.grpc, self.rest = f"127.0.0.1:{grpc_port}", f"127.0.0.1:{rest_port}"
 
     def __enter__(self):

@@ -4,6 +4,7 @@ import base64
 import binascii
 import json
 import re
+import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote
@@ -14,11 +15,11 @@ import tensorflow as tf
 _PREDICT = re.compile(r"/v1/models/([^/:]+)(?:/versions/(\d{1,18}))?:predict")
 _STATUS = re.compile(r"/v1/models/([^/:]+)")
 # HTTP's name for a status, as TensorFlow Serving has it; 500 for all others.
-_HTTP = {3: 400, 4: 504, 5: 404, 7: 403, 8: 429, 9: 400, 11: 400, 12: 501, 14: 503}
+_HTTP = {3: 400, 4: 504, 5: 404, 7: 403, 8: 429, 9: 400, 11: 400, 12: 501, 14: 503, 16: 401}
 _IDLE_SECONDS = 60
 
 
-def start_rest(models, port, queue, message_bytes):
+def start_rest(models, port, queue, message_bytes, tls=None):
     """Starts serving on 127.0.0.1, a thread for each connection.
 
     Args:
@@ -26,11 +27,21 @@ def start_rest(models, port, queue, message_bytes):
         port: The port; 0 for a free one.
         queue: Connections at a time; further ones are closed at once.
         message_bytes: Most bytes of a request.
+        tls: See `LocalServer`.
 
     Returns:
         `(server, port)`; `server.shutdown()` and `server.server_close()` end it.
     """
     server = _Server(("127.0.0.1", port), _Handler)
+    if tls:
+        key, certificate, authority = tls
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=authority)
+        context.load_cert_chain(certificate, key)
+        context.verify_mode = ssl.CERT_REQUIRED if authority else ssl.CERT_NONE
+        # The handshake is left to the thread of the connection.
+        server.socket = context.wrap_socket(
+            server.socket, server_side=True, do_handshake_on_connect=False
+        )
     server.models, server.message_bytes = models, message_bytes
     server.places = threading.BoundedSemaphore(queue)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
@@ -111,6 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _try(self, function):
         try:
+            self.server.models.guard({name.lower(): value for name, value in self.headers.items()})
             self._answer(200, function())
         except tf.errors.OpError as error:
             self._answer(_HTTP.get(error.error_code, 500), {"error": error.message})
