@@ -63,8 +63,8 @@ def what_happens(model, data):
 class Child:
     """A process that answers images; a new one takes the place of one that died."""
 
-    def __init__(self, base, seconds):
-        self._base, self._seconds = base, seconds
+    def __init__(self, base, seconds, target=answer_images):
+        self._base, self._seconds, self._target = base, seconds, target
         self._context = multiprocessing.get_context("spawn")
         self._process = None
 
@@ -93,7 +93,7 @@ class Child:
     def _start(self):
         self._connection, theirs = self._context.Pipe()
         arguments = (theirs, str(self._base))
-        self._process = self._context.Process(target=answer_images, args=arguments, daemon=True)
+        self._process = self._context.Process(target=self._target, args=arguments, daemon=True)
         self._process.start()
         theirs.close()
 

@@ -8,15 +8,16 @@ from pathlib import Path
 
 from darac_tf.describing.fingerprint import model_fingerprint
 from darac_tf.errors import UserError
-from darac_tf.export.card_page import card_page
-from darac_tf.export.scores import scores_from_report
 from darac_tf.models.descriptor import CONFIG_FILE, POOLING_LAYER, backbone_of
 from darac_tf.reports.environment import environment
+from darac_tf.reports.markdown import ABSENT, escaped, percent, table
+from darac_tf.reports.report import resolution_text
 
 EXTRA = "assets.extra"
 JSON_CARD = "model_card.json"
 PAGE = "MODEL_CARD.md"
 NOT_MEASURED = "not measured"
+_KEPT = ("descriptor", "dataset", "protocol", "whitening", "combination", "post_processing")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +58,9 @@ def write_model_card(folder, model, settings, facts, dimension, folding, verific
     if facts.report:
         if not facts.model_path:
             raise ValueError(f"`report` needs `model_path`. Received: {facts}")
-        scores = scores_from_report(facts.report, facts.model_path, settings.resolutions, dimension)
+        scores = _scores_from_report(
+            facts.report, facts.model_path, settings.resolutions, dimension
+        )
     card = {
         "name": facts.name,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -80,7 +83,7 @@ def write_model_card(folder, model, settings, facts, dimension, folding, verific
     extra.mkdir(exist_ok=True)
     text = json.dumps(card, indent=2, allow_nan=False)
     (extra / JSON_CARD).write_text(text + "\n", encoding="ascii")
-    (extra / PAGE).write_text(card_page(card), encoding="utf-8")
+    (extra / PAGE).write_text(_card_page(card), encoding="utf-8")
 
 
 def _model_part(model):
@@ -114,17 +117,16 @@ def _whitening_part(whitening, path):
 
 def _training_part(model_path):
     """Settings of the run, or None where the model is a file without a run."""
-    if model_path is None:
-        return None
-    path = Path(model_path)
-    file = (path if path.is_dir() else path.parent) / CONFIG_FILE
-    if not file.is_file():
+    path = Path(model_path or "")
+    run = path if path.is_dir() else path.parent
+    file = run / CONFIG_FILE
+    if model_path is None or not file.is_file():
         return None
     try:
         settings = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{file} holds no settings of a run: repair or remove it") from error
-    return {"run": (path if path.is_dir() else path.parent).name, "config": settings}
+    return {"run": run.name, "config": settings}
 
 
 def _checksums(folder):
@@ -135,3 +137,109 @@ def _checksums(folder):
 def _sha256(path):
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _scores_from_report(path, model_path, resolutions, dimension):
+    """Rows of eval.py's report.json for a model at the sizes and dimension of its export.
+
+    The model is told by its name; the folders in front of it do not count.
+    """
+    try:
+        rows = json.loads(Path(path).read_text(encoding="utf-8"))["results"]
+        found = [
+            {key: row.get(key) for key in _KEPT} | {"scores": dict(row["scores"])}
+            for row in rows
+            if Path(row["descriptor"]).name == Path(model_path).name
+            and row["dimension"] == dimension
+            and list(map(resolution_text, row["resolutions"])) == list(map(str, resolutions))
+        ]
+    except OSError as error:
+        raise UserError(f"--report: can't read {path}: {error.strerror}; check the path") from error
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"--report: {path} is no report.json of eval.py") from error
+    if not found:
+        raise UserError(
+            f"--report: {path} has no row of {Path(model_path).name} with {dimension} dimensions "
+            f"at {','.join(map(str, resolutions))}"
+        )
+    return found
+
+
+def _card_page(card):
+    """The card as a Markdown page."""
+    parts = [
+        f"# {escaped(card['name'])}",
+        f"{card['dimension']} numbers for an image, float32, of unit length: their dot product is "
+        "the similarity of two images.",
+        table(["", ""], [[name, _text(value)] for name, value in _facts(card)], [False, False]),
+        "## Scores",
+        _score_table(card["scores"]),
+        "## Training",
+        _training_text(card["training"]),
+        "## Files",
+        table(["file", "SHA-256"], list(card["checksums"].items()), [False, False]),
+        "## Versions",
+        _listed(card["versions"]),
+    ]
+    if card["command"]:
+        parts += ["## Command", f"`{escaped(card['command'])}`"]
+    return "\n\n".join(parts) + "\n"
+
+
+def _facts(card):
+    backbone, pooling, norms = card["backbone"], card["pooling"], card["batch_normalization"]
+    whitening = card["whitening"]
+    return [
+        ("made", card["created"]),
+        ("backbone", f"{backbone['name']}, {backbone['parameters']} parameters"),
+        ("pooling", f"{pooling['name']} {json.dumps(pooling['options'])}"),
+        ("resolutions", ", ".join(card["resolutions"])),
+        ("combined by", card["combination"]["kind"]),
+        ("exponent", card["combination"]["exponent"]),
+        ("whitening", whitening and f"{whitening['from']} to {whitening['to']}"),
+        ("whitening file", whitening and whitening["file"]),
+        ("whitening's SHA-256", whitening and whitening["sha256"]),
+        ("whitening's provenance", whitening and whitening["provenance"]),
+        ("kernels stored in", card["precision"]["stored"]),
+        ("computed in", card["precision"]["computed"]),
+        ("batch normalisations folded", f"{norms['folded']} of {norms['found']}"),
+        ("most pixels of an image", card["max_pixels"]),
+        ("compared with its source", card["verification"]),
+        ("fingerprint of the source", card["fingerprint"]),
+    ]
+
+
+def _score_table(scores):
+    if isinstance(scores, str):
+        return scores.capitalize() + "."
+    columns = ("dataset", "whitening", "post_processing")
+    metrics = list(dict.fromkeys(name for row in scores for name in row["scores"]))
+    rows = [
+        [_text(row[key]) for key in columns]
+        + [percent(row["scores"].get(metric)) for metric in metrics]
+        for row in scores
+    ]
+    header = ["data set", "whitening", "post-processing", *metrics]
+    return table(header, rows, [False] * len(columns) + [True] * len(metrics))
+
+
+def _training_text(training):
+    if training is None:
+        return "No settings of a training run lie beside the model."
+    return f"Run {escaped(training['run'])}.\n\n{_listed(training['config'])}"
+
+
+def _listed(values):
+    if not isinstance(values, dict):
+        return escaped(json.dumps(values))
+    return "\n".join(
+        f"- {escaped(str(name))}: {escaped(_text(value))}"
+        for name, value in values.items()
+        if value is not None
+    )
+
+
+def _text(value):
+    if value is None:
+        return ABSENT
+    return value if isinstance(value, str) else json.dumps(value)

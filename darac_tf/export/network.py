@@ -1,11 +1,19 @@
-"""The network of an export: its weights as stored, and passes of bounded size through it."""
+"""The network of an export: its weights as stored, and passes of bounded size through it.
+
+Weights are arguments of what computes, so that they are read and widened once a request. Nothing of
+the Keras model itself is saved.
+"""
 
 import numpy as np
 import tensorflow as tf
 
 from darac_tf.describing.combination import combine_tensors
 from darac_tf.errors import UserError
-from darac_tf.export.windows import BATCH_PIXELS, in_steps, window_capacity
+
+# Pixels that pass through the network together: about 25 images at 299, two at 1020. Twice as many
+# are hardly faster on a processor, and feature maps take some 250 bytes a pixel.
+BATCH_PIXELS = 2_000_000
+_MAX_IMAGES = 64
 
 
 class StoredNetwork(tf.Module):
@@ -15,7 +23,7 @@ class StoredNetwork(tf.Module):
     graph of each, which also ends at two gigabytes.
 
     Args:
-        model: Descriptor. It is not changed, and not part of what is saved.
+        model: Descriptor, which is not changed.
         precision: One of `PRECISIONS`. Kernels are stored in it; vectors (biases, what is left of
             batch normalisation, region weights) take no space to speak of and stay float32.
 
@@ -29,7 +37,6 @@ class StoredNetwork(tf.Module):
         self.trained = [_stored(v, precision) for v in model.trainable_variables]
         self.fixed = [_stored(v, precision) for v in model.non_trainable_variables]
 
-        # The weights are arguments, so that they are read and widened once a request.
         def describe(pixels, trained, fixed):
             vectors, _ = model.stateless_call(trained, fixed, pixels, training=False)
             return vectors
@@ -42,7 +49,7 @@ class StoredNetwork(tf.Module):
         self._describe = tf.function(describe, [pixels, *specs], autograph=False)
 
     def weights(self):
-        """The weights as the network takes them, to be read once a request."""
+        """The weights as `__call__` takes them."""
         return [list(map(_widened, variables)) for variables in (self.trained, self.fixed)]
 
     def __call__(self, pixels, weights, batch_pixels=BATCH_PIXELS):
@@ -72,7 +79,7 @@ class StoredWhitening(tf.Module):
     The loader of TensorFlow Serving does not restore those of a Keras layer.
 
     Args:
-        layer: Built `PCAWhitening`. It is not part of what is saved.
+        layer: Built `PCAWhitening`.
     """
 
     def __init__(self, layer):
@@ -82,7 +89,7 @@ class StoredWhitening(tf.Module):
         self._whiten = lambda vectors, fixed: layer.stateless_call([], fixed, vectors)[0]
 
     def weights(self):
-        """As of `StoredNetwork`."""
+        """The weights as `__call__` takes them."""
         return list(map(_widened, self.fixed))
 
     def __call__(self, vectors, weights):
@@ -108,7 +115,7 @@ class Describer(tf.Module):
         self.dimension = (whitening or network).dimension
 
     def weights(self):
-        """All weights, to be read once a request."""
+        """The weights as `__call__` takes them."""
         return self.network.weights(), self.whitening and self.whitening.weights()
 
     def __call__(self, sized_pixels, weights):
@@ -125,6 +132,26 @@ class Describer(tf.Module):
         described = [self.network(pixels, of_network) for pixels in sized_pixels]
         vectors = combine_tensors(described, *self._combination)
         return vectors if self.whitening is None else self.whitening(vectors, of_whitening)
+
+
+def in_steps(count, step, describe, dimension):
+    """float32 `(count, dimension)` vectors of images that are described `step` at a time.
+
+    `describe` is a function of the first image's place to float32 `(images, dimension)`.
+    """
+    _, vectors = tf.while_loop(
+        lambda start, _: start < count,
+        lambda start, before: (start + step, tf.concat([before, describe(start)], axis=0)),
+        (0, tf.zeros([0, dimension])),
+        shape_invariants=(tf.TensorShape([]), tf.TensorShape([None, dimension])),
+        parallel_iterations=1,
+    )
+    return vectors
+
+
+def window_capacity(pixels, limit):
+    """int32, how many images of so many pixels stay below a limit; at least 1."""
+    return tf.cast(tf.clip_by_value(limit // tf.maximum(pixels, 1), 1, _MAX_IMAGES), tf.int32)
 
 
 def _stored(weight, precision):

@@ -1,13 +1,64 @@
-"""A new version of a model, complete and checked before anyone sees it."""
+"""From a descriptor to a version of it that TensorFlow Serving serves, complete and checked."""
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+import tensorflow as tf
+from tensorflow_serving.apis.predict_pb2 import PredictRequest
+from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
+
+from darac_tf.describing.sizes import as_size
+from darac_tf.engines.inference_copy import fused_copy
+from darac_tf.errors import UserError
 from darac_tf.export.model_card import CardFacts, write_model_card
-from darac_tf.export.saved_model import write_saved_model
+from darac_tf.export.signatures import ImageDescriber
 from darac_tf.export.verification import THRESHOLDS, Verification, verify_export
-from darac_tf.export.versions import version_folder
-from darac_tf.export.warmup import write_warmup
-from darac_tf.files import atomic_path
+from darac_tf.files import atomic_path, numbered
+from darac_tf.models.folding import fold_batch_norm
+from darac_tf.whitening import Whitening
+
+# What Pillow, and with it eval.py, takes for a decompression bomb when an image has more.
+DEFAULT_MAX_PIXELS = 178_956_970
+PRECISIONS = ("float32", "bfloat16", "float16")
+# Requests that TensorFlow Serving runs before a version is available; it looks for them there.
+WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
+# Height and width of the drawn images; two shapes, so that requests of several are warm too.
+_SHAPES = ((96, 128), (128, 96))
+
+
+@dataclass(frozen=True, eq=False)
+class ExportSettings:
+    """Settings of an export.
+
+    Attributes:
+        resolutions: What is combined: `sizes.LongSide`, `sizes.Factor`, or integers for long sides
+            in pixels.
+        whitening: `Whitening` fitted at these resolutions, or None.
+        combination: See `combine_resolutions`.
+        exponent: See `combine_resolutions`.
+        precision: What kernels are stored in, one of `PRECISIONS`.
+        max_pixels: Most pixels of an image, as stored and after each resize; of a GIF, of all its
+            frames together.
+
+    Raises:
+        ValueError: If the precision is another.
+    """
+
+    resolutions: tuple
+    whitening: Whitening | None = None
+    combination: str = "sum"
+    exponent: float | None = None
+    precision: str = "float32"
+    max_pixels: int = DEFAULT_MAX_PIXELS
+
+    def __post_init__(self):
+        if self.precision not in PRECISIONS:
+            raise ValueError(
+                f"`precision` must be one of {', '.join(PRECISIONS)}. Received: {self.precision!r}"
+            )
+        object.__setattr__(self, "resolutions", tuple(map(as_size, self.resolutions)))
 
 
 class Published(NamedTuple):
@@ -51,9 +102,109 @@ def publish(model, out, settings, facts=None, version=None, verify_paths=(), thr
     verification = None
     threshold = THRESHOLDS[settings.precision] if threshold is None else threshold
     with atomic_path(folder) as temporary:
-        dimension, folding = write_saved_model(model, temporary, settings)
+        dimension, folding = _write_saved_model(model, temporary, settings)
         if len(verify_paths):
             verification = verify_export(temporary, model, settings, verify_paths, threshold)
-        write_warmup(temporary, facts.name)
+        _write_warmup(temporary, facts.name)
         write_model_card(temporary, model, settings, facts, dimension, folding, verification)
     return Published(folder, dimension, verification)
+
+
+def export_saved_model(
+    model, folder, resolutions, whitening=None, combination="sum", exponent=None, **options
+):
+    """Writes a SavedModel that needs neither darac_tf nor Keras to load.
+
+    Its signatures:
+
+    - `serving_default`: `image_bytes` (string, `(batch,)`: JPEG, PNG, GIF, BMP or WebP without
+      animation) to `descriptor` (float32, `(batch, dimension)`). A bad image fails the request
+      with an InvalidArgumentError.
+    - `robust`: the same with `valid` (bool, `(batch,)`): a bad image gets zeros and False.
+    - `pixels`: `pixels` (uint8, `(batch, height, width, 3)`) to `descriptor`.
+
+    Args:
+        model: Descriptor.
+        folder: Where to write; it must not exist yet.
+        resolutions: See `ExportSettings`, as for the rest.
+        whitening: `Whitening` of these resolutions, or None.
+        combination: How resolutions are combined.
+        exponent: Of the generalised mean.
+        **options: `precision` and `max_pixels`.
+
+    Returns:
+        The dimension of the exported descriptors.
+
+    Raises:
+        UserError: If the folder exists, or whitening or precision do not fit.
+    """
+    settings = ExportSettings(tuple(resolutions), whitening, combination, exponent, **options)
+    with atomic_path(folder) as temporary:
+        dimension, _ = _write_saved_model(model, temporary, settings)
+    return dimension
+
+
+def _write_saved_model(model, folder, settings):
+    """Writes a SavedModel with batch normalisation folded: its dimension, and the `Folding`."""
+    folded, folding = fold_batch_norm(model)
+    describer = ImageDescriber(fused_copy(folded), settings)
+    tf.saved_model.save(describer, str(folder), signatures=describer.signatures())
+    return describer.dimension, folding
+
+
+def version_folder(out, version=None):
+    """Where a new version is written: a path that does not exist.
+
+    Args:
+        out: Folder of the versions; it need not exist.
+        version: Positive integer; None for one more than the largest there, or 1.
+
+    Raises:
+        UserError: If the version exists, or `out` is itself a version.
+    """
+    out = Path(out)
+    if (out / "saved_model.pb").exists():
+        raise UserError(
+            f"--out: {out} is one exported model; name the folder that holds the versions, such as "
+            f"{out.parent}"
+        )
+    if version is None:
+        version = max(numbered(out), default=0) + 1
+    folder = out / str(version)
+    if folder.exists():
+        raise UserError(
+            f"--version: {folder} exists, and a version never changes: leave --version out for the "
+            "next number, or name another"
+        )
+    return folder
+
+
+def _write_warmup(folder, name):
+    """Writes requests to the model `name`, without which the first for a signature is slow."""
+    path = Path(folder) / WARMUP_FILE
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        for signature, inputs in _inputs():
+            request = PredictRequest()
+            request.model_spec.name = name
+            request.model_spec.signature_name = signature
+            for key, value in inputs.items():
+                request.inputs[key].CopyFrom(tf.make_tensor_proto(value))
+            log = PredictionLog(predict_log=PredictLog(request=request))
+            writer.write(log.SerializeToString())
+
+
+def _inputs():
+    pictures = [_picture(*shape, seed) for seed, shape in enumerate(_SHAPES)]
+    files = [tf.io.encode_jpeg(picture).numpy() for picture in pictures]
+    for signature in ("serving_default", "robust"):
+        yield signature, {"image_bytes": files[:1]}
+        yield signature, {"image_bytes": files}
+    yield "robust", {"image_bytes": [*files, b"no image"]}
+    yield "pixels", {"pixels": pictures[0][np.newaxis]}
+
+
+def _picture(height, width, seed):
+    """Coarse noise, uint8 `(height, width, 3)`."""
+    cells = np.random.default_rng(seed).integers(0, 256, (height // 8, width // 8, 3))
+    return cells.repeat(8, axis=0).repeat(8, axis=1).astype(np.uint8)

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.data import load_dataset
-from darac_tf.data.images import IMAGE_SUFFIXES, images_below
+from darac_tf.data.labelled import image_files
 from darac_tf.describing.extraction import extract_features
 from darac_tf.errors import UserError
 
@@ -47,27 +46,12 @@ class Verification:
 
 
 def images_to_verify(source, limit):
-    """Paths of images, evenly spread over a collection.
-
-    Args:
-        source: A CSV file (`path,label`), or a folder with images in it or below it.
-        limit: Most images.
-
-    Returns:
-        List of paths.
+    """Paths of at most `limit` images, evenly spread over a CSV file or a folder.
 
     Raises:
         UserError: If there are none.
     """
-    source = Path(source)
-    if source.is_file():
-        paths = list(map(str, load_dataset("csv", source).paths))
-    elif source.is_dir():
-        paths = images_below(source)
-    else:
-        raise UserError(f"--verify: {source} is neither a folder nor a CSV file")
-    if not paths:
-        raise UserError(f"--verify: no image ({', '.join(IMAGE_SUFFIXES)}) below {source}")
+    paths = image_files("--verify", source)
     chosen = np.linspace(0, len(paths) - 1, min(limit, len(paths))).round().astype(int)
     return [paths[index] for index in chosen]
 

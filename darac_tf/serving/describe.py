@@ -117,7 +117,7 @@ def _define_flags():
     flags.DEFINE_string("user_agent", Access.user_agent, "What the client calls itself.")
 
 
-def _headers(texts):
+def read_headers(texts):
     """Dictionary of `NAME: VALUE` texts and the lines of @FILEs."""
     lines = []
     for text in texts:
@@ -147,7 +147,9 @@ def main():
     _check_sizes(paths)
     limits = (_FLAGS.batch_size, min(_FLAGS.batch_bytes, _FLAGS.message_bytes))
     names = ("tls", "ca_certificate", "client_certificate", "client_key", "user_agent")
-    access = Access(headers=_headers(_FLAGS.header), **{name: _FLAGS[name].value for name in names})
+    access = Access(
+        headers=read_headers(_FLAGS.header), **{name: _FLAGS[name].value for name in names}
+    )
     client = connect(
         _FLAGS.server,
         _FLAGS.protocol,

@@ -89,7 +89,7 @@ class Access:
         for name, value in self.headers.items():
             # The value may be a secret, and is not shown.
             if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-                raise UserError(f"--header={name!r}: give NAME: VALUE, both printable ASCII")
+                raise UserError(f"--header={name}: give NAME: VALUE, both of printable ASCII")
         if bool(self.client_certificate) != bool(self.client_key):
             raise UserError("--client_certificate and --client_key belong together: give both")
         object.__setattr__(

@@ -1,20 +1,33 @@
-"""A small model, exported once for all tests of the export."""
+"""A small model and its exports, each made once for all tests."""
 
 import json
+import shutil
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
-from darac_tf.export import ExportSettings, publish
+from darac_tf.describing.sizes import Factor
+from darac_tf.export import ExportSettings, export_saved_model, publish, publishing
+from darac_tf.export.model_card import CardFacts
 from darac_tf.models import build_descriptor
-from tests.helpers import write_backbone
+from darac_tf.models.folding import Folding
+from darac_tf.whitening import fit_pca_whitening
+from tests.helpers import write_backbone, write_collection
 
 RESOLUTIONS = (32, 48)
+MOST_PIXELS = 4 * 40 * 56
 
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory):
     return build_descriptor(write_backbone(tmp_path_factory.mktemp("backbone") / "small.keras"))
+
+
+@pytest.fixture(scope="session")
+def photos(tmp_path_factory):
+    """Folder of sixteen images."""
+    return write_collection(tmp_path_factory.mktemp("photos") / "set")
 
 
 @pytest.fixture(scope="session")
@@ -27,6 +40,57 @@ def exported(model, tmp_path_factory):
 @pytest.fixture(scope="session")
 def loaded(exported):
     return tf.saved_model.load(str(exported))
+
+
+@pytest.fixture(scope="session")
+def whitening():
+    """From 16 dimensions to 4."""
+    descriptors = np.random.default_rng(0).normal(size=(40, 16))
+    return fit_pca_whitening(descriptors, 4, {"resolutions": ["32", "48"], "images": "some|photos"})
+
+
+@pytest.fixture(scope="session")
+def known(whitening, tmp_path_factory):
+    """`CardFacts` with all that a card may say."""
+    folder = tmp_path_factory.mktemp("known")
+    (folder / "run").mkdir()
+    (folder / "run" / "config.json").write_text('{"loss": "nra", "steps": 3}')
+    whitening.save(folder / "w.npz")
+    row = {
+        "descriptor": "elsewhere/run", "dimension": 4, "resolutions": [32, "48"],
+        "dataset": "photos", "protocol": "plain", "scores": {"mAP (plain)": 0.5},
+    }  # fmt: skip
+    others = [row | {"dimension": 16}, row | {"descriptor": "b"}, row | {"resolutions": [32]}]
+    (folder / "report.json").write_text(json.dumps({"results": [*others, row]}))
+    paths = [str(folder / name) for name in ("run", "w.npz", "report.json")]
+    return CardFacts("fine", *paths, "python x")
+
+
+@pytest.fixture(scope="session")
+def whitened(model, whitening, known, tmp_path_factory):
+    """Folder of a version with whitening and a full card."""
+    out = tmp_path_factory.mktemp("export") / "white"
+    return publish(model, out, ExportSettings(RESOLUTIONS, whitening), known).folder
+
+
+@pytest.fixture(scope="session")
+def limited(model, tmp_path_factory):
+    """A SavedModel that doubles images and takes none of more than `MOST_PIXELS` then."""
+    folder = tmp_path_factory.mktemp("limited") / "m"
+    export_saved_model(model, folder, (Factor(2),), max_pixels=MOST_PIXELS)
+    return folder
+
+
+@pytest.fixture
+def copies(exported, monkeypatch):
+    """Lets `publish` copy `exported` where what is written does not matter."""
+
+    def copy(model, folder, settings):
+        shutil.copytree(exported, folder)
+        shutil.rmtree(folder / "assets.extra")
+        return 16, Folding(0, 0)
+
+    monkeypatch.setattr(publishing, "_write_saved_model", copy)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from darac_tf.describing.combination import combine_resolutions
 from darac_tf.describing.sizes import Factor, LongSide
 from darac_tf.export import ExportSettings
 from darac_tf.export.network import StoredNetwork
-from darac_tf.export.windows import plan_windows, resized_shapes
+from darac_tf.export.signatures import plan_windows, resized_shapes
 from tests.export import kinds
 from tests.export.conftest import RESOLUTIONS
 

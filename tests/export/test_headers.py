@@ -5,8 +5,7 @@ import pytest
 import tensorflow as tf
 
 from darac_tf.data.images import decode_image
-from darac_tf.export.gif_frames import MAX_BLOCKS
-from darac_tf.export.headers import image_header
+from darac_tf.export.decoding import MAX_BLOCKS, image_header
 from tests.export import kinds
 
 LIMIT = 100_000_000

@@ -1,14 +1,11 @@
 """What loads an export: TensorFlow alone, the loader of TensorFlow Serving, saved_model_cli."""
 
-import subprocess
-import sys
-
 import numpy as np
 import tensorflow as tf
+from tensorflow.python.tools import saved_model_cli
+from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
-from darac_tf.export import ExportSettings, publish
-from darac_tf.export.warmup import read_warmup
-from darac_tf.whitening import fit_pca_whitening
+from darac_tf.export.publishing import WARMUP_FILE
 from tests.export import kinds
 
 
@@ -30,6 +27,13 @@ def replayed(folder, requests):
             fetches = {name: info.name for name, info in signature.outputs.items()}
             found.append(session.run(fetches, feeds))
     return found
+
+
+def read_warmup(folder):
+    """List of `PredictRequest` that lie beside a SavedModel."""
+    records = tf.data.TFRecordDataset(str(folder / WARMUP_FILE))
+    logs = (PredictionLog.FromString(record) for record in records.as_numpy_iterator())
+    return [log.predict_log.request for log in logs]
 
 
 def test_signatures(loaded):
@@ -58,29 +62,31 @@ def test_the_loader_of_tensorflow_serving_and_its_warm_up(exported, serve):
             np.testing.assert_allclose(found["descriptor"], serve(files)["descriptor"], atol=1e-6)
 
 
-def test_the_loader_of_tensorflow_serving_has_the_whitening(model, tmp_path):
-    rng = np.random.default_rng(0)
-    whitening = fit_pca_whitening(rng.normal(size=(40, 16)).astype(np.float32), 5)
-    folder = publish(model, tmp_path / "white", ExportSettings((32,), whitening)).folder
-    requests = read_warmup(folder)
-    for request, found in zip(requests, replayed(folder, requests), strict=True):
-        call = tf.saved_model.load(str(folder)).signatures[request.model_spec.signature_name]
+def test_the_loader_of_tensorflow_serving_has_the_whitening(whitened):
+    requests = read_warmup(whitened)
+    signatures = tf.saved_model.load(str(whitened)).signatures
+    for request, found in zip(requests, replayed(whitened, requests), strict=True):
+        call = signatures[request.model_spec.signature_name]
         inputs = {name: tf.constant(tf.make_ndarray(v)) for name, v in request.inputs.items()}
         expected = call(**inputs)["descriptor"]
-        assert expected.shape[1] == 5 and np.abs(expected).max() > 0.1
+        assert expected.shape[1] == 4 and np.abs(expected).max() > 0.1
         np.testing.assert_allclose(found["descriptor"], expected, atol=1e-6)
 
 
-def test_saved_model_cli(exported, serve, tmp_path):
-    cli = [sys.executable, "-m", "tensorflow.python.tools.saved_model_cli"]
-    command = [*cli, "show", "--dir", str(exported), "--all"]
-    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+def run_cli(*arguments):
+    """Runs saved_model_cli."""
+    parsed = saved_model_cli.create_parser().parse_args([*map(str, arguments)])
+    parsed.func(parsed)
+
+
+def test_saved_model_cli(exported, serve, tmp_path, capsys):
+    run_cli("show", "--dir", exported, "--all")
+    shown = capsys.readouterr().out
     assert "signature_def['robust']" in shown and "inputs['image_bytes']" in shown
     data = kinds.encoded(kinds.picture(), "JPEG")
     np.save(tmp_path / "images.npy", np.array([data]))
-    command = [*cli, "run", "--dir", str(exported), "--tag_set", "serve"]
-    command += ["--signature_def", "serving_default", "--outdir", str(tmp_path)]
-    command += ["--inputs", f"image_bytes={tmp_path / 'images.npy'}"]
-    subprocess.run(command, capture_output=True, check=True, cwd=tmp_path)
+    command = ["run", "--dir", exported, "--tag_set", "serve", "--outdir", tmp_path]
+    command += ["--signature_def", "serving_default"]
+    run_cli(*command, "--inputs", f"image_bytes={tmp_path / 'images.npy'}")
     found = np.load(tmp_path / "descriptor.npy")
     np.testing.assert_allclose(found, serve([data])["descriptor"], atol=1e-6)

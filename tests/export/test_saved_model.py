@@ -10,51 +10,61 @@ from darac_tf.describing.extraction import extract_features
 from darac_tf.describing.sizes import parse_sizes
 from darac_tf.errors import UserError
 from darac_tf.export import export_saved_model
-from darac_tf.models import build_descriptor
 from darac_tf.whitening import fit_pca_whitening
-from tests.helpers import write_backbone, write_image
+from tests.export.conftest import RESOLUTIONS
+from tests.helpers import write_image
 
 SERVE = """
 import sys, numpy as np, tensorflow as tf
 sys.modules["darac_tf"] = None
 sys.modules["keras"] = None
-folder, out, *paths = sys.argv[1:]
-served = tf.saved_model.load(folder).signatures["serving_default"]
-images = tf.constant([open(path, "rb").read() for path in paths])
-np.save(out, served(image_bytes=images)["descriptor"].numpy())
+out, images, *folders = sys.argv[1:]
+images = tf.constant([open(path, "rb").read() for path in images.split(",")])
+for folder in folders:
+    served = tf.saved_model.load(folder).signatures["serving_default"]
+    np.save(f"{out}/{folders.index(folder)}.npy", served(image_bytes=images)["descriptor"].numpy())
 """
+MIXED = parse_sizes("32,x0.5")
 
 
 @pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return build_descriptor(write_backbone(tmp_path_factory.mktemp("backbone") / "small.keras"))
-
-
-def serve_elsewhere(folder, paths, tmp_path):
-    """Descriptors from a fresh process, outside the project's folder."""
-    out = tmp_path / "served.npy"
-    command = [sys.executable, "-c", SERVE, str(folder), str(out), *paths]
-    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
-    return np.load(out)
-
-
-@pytest.mark.parametrize("whitened", [False, True])
-def test_same_vectors_as_evaluation(model, whitened, tmp_path):
+def paths(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("images")
     sizes = [(40, 56), (80, 50), (33, 33), (64, 90), (120, 40), (21, 60)]
-    paths = [
-        write_image(tmp_path / f"{i}.{kind}", *size, seed=i)
+    return [
+        write_image(folder / f"{i}.{kind}", *size, seed=i)
         for i, (size, kind) in enumerate(zip(sizes, ["jpg", "png"] * 3, strict=True))
     ]
-    resolutions = (32, 64, 96)
-    features = extract_features(lambda x: {"d": model(x)}, paths, resolutions, progress=False)
-    expected = features.vectors("d")
-    whitening = fit_pca_whitening(expected[:], 3) if whitened else None
-    if whitened:
-        expected = expected.whitened(whitening)
-    dimension = export_saved_model(model, tmp_path / "export" / "1", resolutions, whitening)
-    served = serve_elsewhere(tmp_path / "export" / "1", paths, tmp_path)
-    assert served.shape == (6, dimension) and served.dtype == np.float32
-    np.testing.assert_allclose(served, expected[:], atol=1e-5)
+
+
+@pytest.fixture(scope="module")
+def served(model, exported, whitened, paths, tmp_path_factory):
+    """Descriptors of three exports from a fresh process, outside the project's folder."""
+    out = tmp_path_factory.mktemp("served")
+    dimension = export_saved_model(model, out / "mean", MIXED, None, "gmean", 3.0)
+    folders = [exported, whitened, out / "mean"]
+    command = [sys.executable, "-c", SERVE, str(out), ",".join(paths), *map(str, folders)]
+    subprocess.run(command, cwd=out, check=True, capture_output=True)
+    plain, white, mean = (np.load(out / f"{number}.npy") for number in range(3))
+    assert mean.shape == (6, dimension)
+    return {"plain": plain, "whitened": white, "mean": mean}
+
+
+def evaluated(model, paths, sizes, *combination):
+    features = extract_features(lambda x: {"d": model(x)}, paths, sizes, progress=False)
+    return features.vectors("d", None, *combination)
+
+
+def test_same_vectors_as_evaluation(model, served, paths, whitening):
+    expected = evaluated(model, paths, RESOLUTIONS)
+    assert served["plain"].dtype == np.float32
+    np.testing.assert_allclose(served["plain"], expected[:], atol=1e-5)
+    np.testing.assert_allclose(served["whitened"], expected.whitened(whitening)[:], atol=1e-5)
+
+
+def test_factors_and_the_generalised_mean(model, served, paths):
+    expected = evaluated(model, paths, MIXED, "gmean", 3.0)
+    np.testing.assert_allclose(served["mean"], expected[:], atol=1e-5)
 
 
 def test_refused(model, tmp_path):
@@ -73,13 +83,3 @@ def test_a_whitening_of_other_resolutions_is_refused(model, tmp_path):
     whitening = fit_pca_whitening(descriptors, 4, {"resolutions": ["32"]})
     with pytest.raises(UserError, match=r"fitted at the resolutions 32, .* for 32,48"):
         export_saved_model(model, tmp_path / "x", (32, 48), whitening)
-
-
-def test_factors_and_the_generalised_mean(model, tmp_path):
-    path = write_image(tmp_path / "a.jpg", 40, 56)
-    sizes = parse_sizes("32,x0.5")
-    features = extract_features(lambda x: {"d": model(x)}, [path], sizes, progress=False)
-    expected = features.vectors("d", None, "gmean", 3.0)
-    export_saved_model(model, tmp_path / "model", sizes, None, "gmean", 3.0)
-    served = serve_elsewhere(tmp_path / "model", [path], tmp_path)
-    np.testing.assert_allclose(served, expected[:], atol=1e-5)

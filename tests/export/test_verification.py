@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from darac_tf.describing.sizes import Factor
 from darac_tf.errors import UserError
 from darac_tf.export import ExportSettings, publish
-from darac_tf.export.verification import images_to_verify
+from darac_tf.export.verification import images_to_verify, verify_export
 from tests.export.conftest import RESOLUTIONS, card_of
-from tests.helpers import write_collection, write_image
+from tests.helpers import write_image
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_precisions(model, exported, precision, tmp_path):
-    paths = images_to_verify(write_collection(tmp_path / "photos"), 10)
+def test_precisions(model, exported, photos, precision, tmp_path):
+    paths = images_to_verify(photos, 10)
     assert len(paths) == len(set(paths)) == 10
     settings = ExportSettings(RESOLUTIONS, precision=precision)
     published = publish(model, tmp_path / "out", settings, verify_paths=paths)
@@ -37,28 +38,23 @@ def test_precisions(model, exported, precision, tmp_path):
     assert sizes[0] < (0.6 if precision != "float32" else 1.01) * sizes[1]
 
 
-def test_nothing_is_published_below_the_threshold(model, tmp_path):
+def test_nothing_is_published_below_the_threshold(model, copies, tmp_path):
     path = write_image(tmp_path / "a.png")
-    settings = ExportSettings(RESOLUTIONS, precision="bfloat16")
+    settings = ExportSettings(RESOLUTIONS)
     with pytest.raises(UserError, match=r"nothing is published: .*a.png has a cosine below"):
-        publish(model, tmp_path / "out", settings, verify_paths=[path], threshold=0.99999999)
+        publish(model, tmp_path / "out", settings, verify_paths=[path], threshold=1.1)
     assert not any((tmp_path / "out").iterdir())
 
 
-def test_verification_where_images_cannot_be_read(model, tmp_path):
-    good = write_image(tmp_path / "a.png")
+def test_verification_where_images_cannot_be_read(model, exported, limited, tmp_path):
+    good = write_image(tmp_path / "a.png", 40, 57)
     shutil.copy(good, tmp_path / "b.png")
     (tmp_path / "c.png").write_bytes(b"no image")
-    published = publish(
-        model,
-        tmp_path / "out",
-        ExportSettings(RESOLUTIONS),
-        verify_paths=images_to_verify(tmp_path, 9),
-    )
-    assert (published.verification.images, published.verification.unreadable) == (2, 1)
-    small = ExportSettings(RESOLUTIONS, max_pixels=100)
+    paths = images_to_verify(tmp_path, 9)
+    found = verify_export(exported, model, ExportSettings(RESOLUTIONS), paths, 0.9999)
+    assert (found.images, found.unreadable) == (2, 1)
     with pytest.raises(UserError, match="only one of the exported model and eval"):
-        publish(model, tmp_path / "out", small, verify_paths=[good])
+        verify_export(limited, model, ExportSettings((Factor(2),)), [good], 0.9999)
     for source, message in [("nowhere", "neither"), ("empty", "no image")]:
         (tmp_path / "empty").mkdir(exist_ok=True)
         with pytest.raises(UserError, match=message):

@@ -3,7 +3,7 @@
 import pytest
 
 from darac_tf.errors import UserError
-from darac_tf.export.versions import version_folder
+from darac_tf.export.publishing import version_folder
 
 
 def test_versions(tmp_path):

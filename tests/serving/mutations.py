@@ -36,6 +36,12 @@ def originals(seed=0):
     return found
 
 
+def say_sound(connection, base):
+    """Of a process: says of each image that it is sound, without looking."""
+    while connection.recv() is not None:
+        connection.send("vector, vector")
+
+
 def mutations(count, seed=0):
     """Yields `(kind, bytes)` of damaged images, the kinds in turn.
 

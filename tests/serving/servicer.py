@@ -42,11 +42,11 @@ class Faults:
 
 
 @contextlib.contextmanager
-def serving(base, faults=None, only_newest=True, **options):
+def serving(base, faults=None, only_newest=True, guard=lambda headers: None, **options):
     """A `LocalServer` of the versions below a folder, as the model `darac`."""
     versions = load_versions(base, only_newest, threads=1)
     try:
-        with LocalServer(LocalModels("darac", versions, faults), **options) as server:
+        with LocalServer(LocalModels("darac", versions, faults, guard), **options) as server:
             yield server
     finally:
         for model in versions.values():

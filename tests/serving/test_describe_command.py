@@ -1,8 +1,6 @@
 """The command that describes images through a server, and eval.py's score of its file."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,23 +9,21 @@ import pytest
 from darac_tf.data.content_keys import keys_of_images
 from darac_tf.data.labelled import image_files
 from darac_tf.describing.feature_file import FeatureFile, load_feature_file
-from tests.conftest import REPOSITORY
+from tests.serving.commands import Commands
 from tests.serving.servicer import serving
 
 
-def run(*command):
-    """Runs Python; returns exit status, standard output, and the last line of standard error."""
-    done = subprocess.run(
-        [sys.executable, *map(str, command)], cwd=REPOSITORY, capture_output=True, text=True
-    )
-    return done.returncode, done.stdout, (done.stderr.strip().splitlines() or [""])[-1]
+@pytest.fixture(scope="module")
+def run():
+    """Function of the words of a command to its exit status, output, and last line of errors."""
+    with Commands() as commands:
+        yield commands.run
 
 
-def test_the_command_and_eval(small_model, photos, tmp_path):
+def test_the_command_and_eval(run, small_model, photos, tmp_path):
     out = tmp_path / "a.npz"
     with serving(small_model) as server:
         status, output, last = run(
-            "-m",
             "darac_tf.serving.describe",
             f"--images={photos}",
             f"--server={server.rest}",
@@ -78,18 +74,21 @@ def plain_map(file, paths):
         ({"out": "a.txt"}, "must end in .npz"),
         ({"message_bytes": "10"}, "raise --message_bytes"),
         ({"attempts": "1", "server": "127.0.0.1:1"}, "asked once: UNAVAILABLE"),
+        ({"attempts": "9"}, "gRPC sends a request 5 times at most"),
+        ({"header": "no colon"}, "--header=no colon: give NAME: VALUE"),
+        ({"ca_certificate": "missing.pem"}, "--ca_certificate=missing.pem: No such file"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_a_mistake_is_one_line(photos, tmp_path, changes, message):
+def test_a_mistake_is_one_line(run, photos, tmp_path, changes, message):
     flags = {"images": photos, "out": tmp_path / "a.npz"} | changes
     command = [f"--{name}={value}" for name, value in flags.items()]
-    status, output, last = run("-m", "darac_tf.serving.describe", *command)
+    status, output, last = run("darac_tf.serving.describe", *command)
     assert status != 0 and output == ""
     assert last.startswith("error: ") and message in last
 
 
-def test_resolutions_are_not_for_files(photos, tmp_path):
+def test_resolutions_are_not_for_files(run, photos, tmp_path):
     paths = image_files("--images", photos)[:2]
     arrays = (np.eye(2, dtype=np.float32), np.ones(2, bool), keys_of_images(paths), {})
     FeatureFile(np.array(paths), *arrays).save(tmp_path / "a.npz")

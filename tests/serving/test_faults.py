@@ -10,7 +10,7 @@ import pytest
 from benchmarks import serving_faults
 from benchmarks.serving_faults import DIED, GOOD, SILENT, Child, count_outcomes, is_fine, markdown
 from darac_tf.serving import ServerError
-from tests.serving.mutations import mutations, originals
+from tests.serving.mutations import mutations, originals, say_sound
 from tests.serving.servicer import client_of, serving
 
 
@@ -49,7 +49,7 @@ def test_damaged_images_through_a_server(small_model):
 
 
 def test_a_process_that_dies_or_hangs_is_seen_and_replaced(small_model):
-    child = Child(small_model, seconds=60)
+    child = Child(small_model, seconds=60, target=say_sound)
     (_, sound), *_ = originals().values()
     try:
         assert child.ask(sound) == GOOD[0]

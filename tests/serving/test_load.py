@@ -1,22 +1,42 @@
 """Concurrent clients: no wrong vector, no failure, memory that does not grow; and wrong is seen."""
 
+import contextlib
+
 import numpy as np
 import pytest
 
+from benchmarks import serving_load
 from benchmarks.serving_images import mixed_images
 from benchmarks.serving_load import Tally, chooser, load, markdown, measure, offline_answers
+from darac_tf.serving import connect
 from tests.serving.servicer import Faults, serving
 
 
+@pytest.fixture(scope="module")
+def process(small_model):
+    """The stand-in's command: `(process, addresses)`; it ends when it is asked to."""
+    with serving_load.local_server(small_model) as (process, addresses):
+        yield process, addresses
+    assert process.returncode == 0
+
+
+def test_the_command_serves_this_machine_only(process, images, offline):
+    addresses = process[1]
+    assert all(address.startswith("127.0.0.1:") for address in addresses.values())
+    with connect(addresses["grpc"]) as client:
+        np.testing.assert_array_equal(client.describe(images[:2]).vectors, offline[:2])
+
+
 @pytest.mark.parametrize("protocol", ["grpc", "rest"])
-def test_a_few_seconds_of_load(small_model, protocol):
-    tally = measure(small_model, 8, 3, 1, 0.05, protocol, batch=2)
-    assert tally.wrong == 0 and not tally.errors, markdown(tally, 8, 2, protocol)
-    assert len(tally.latencies) >= 8 and tally.images == 2 * len(tally.latencies)
+def test_a_second_of_load(small_model, process, monkeypatch, protocol):
+    monkeypatch.setattr(serving_load, "local_server", lambda _: contextlib.nullcontext(process))
+    tally = measure(small_model, 4, 1, 0.5, 0.05, protocol, batch=2)
+    assert tally.wrong == 0 and not tally.errors, markdown(tally, 4, 2, protocol)
+    assert len(tally.latencies) >= 4 and tally.images == 2 * len(tally.latencies)
     _, warm, end, peak = tally.memory
     # The kernel counts both a little late.
     assert warm > 50 and end < warm + 150 and peak >= end - 1
-    assert f"| requests | {len(tally.latencies)} |" in markdown(tally, 8, 2, protocol)
+    assert f"| requests | {len(tally.latencies)} |" in markdown(tally, 4, 2, protocol)
 
 
 def test_wrong_vectors_verdicts_and_failures_are_counted(small_model):

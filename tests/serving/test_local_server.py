@@ -3,9 +3,6 @@
 import base64
 import http.client
 import json
-import signal
-import subprocess
-import sys
 
 import grpc
 import numpy as np
@@ -17,8 +14,6 @@ from tensorflow_serving.apis import (
     prediction_service_pb2_grpc,
 )
 
-from darac_tf.serving import connect
-from tests.conftest import REPOSITORY
 from tests.serving.servicer import serving
 
 
@@ -136,16 +131,3 @@ def test_connections_are_bounded(small_model):
             held[2].getresponse()
         for connection in held:
             connection.close()
-
-
-def test_the_command_serves_this_machine_until_it_is_ended(small_model, images, offline):
-    command = [sys.executable, "-m", "tests.serving.stand_in.server", f"--model={small_model}"]
-    command += ["--port=0", "--rest_port=0"]
-    with subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.PIPE, text=True) as process:
-        words = process.stdout.readline().replace(",", "").split()
-        assert words[:3] == ["serving", "darac:", "gRPC"]
-        assert all(address.startswith("127.0.0.1:") for address in (words[3], words[5]))
-        with connect(words[3]) as client:
-            np.testing.assert_array_equal(client.describe(images[:2]).vectors, offline[:2])
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(timeout=30) == 0

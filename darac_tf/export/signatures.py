@@ -1,19 +1,23 @@
 """The signatures of an export: image bytes or pixels to descriptors, in stock TensorFlow ops."""
 
+from typing import NamedTuple
+
 import tensorflow as tf
 
 from darac_tf.data.images import resize
 from darac_tf.describing.combination import whitening_layer
 from darac_tf.errors import UserError
 from darac_tf.export.decoding import decode_and_resize, read_headers
-from darac_tf.export.network import Describer, StoredNetwork, StoredWhitening
-from darac_tf.export.windows import (
-    HELD_PIXELS,
+from darac_tf.export.network import (
+    Describer,
+    StoredNetwork,
+    StoredWhitening,
     in_steps,
-    plan_windows,
-    resized_shapes,
     window_capacity,
 )
+
+# Pixels of resized images that are held at a time, 12 bytes each; one image is always taken.
+HELD_PIXELS = 16_000_000
 
 _UNREADABLE = (
     "images that cannot be decoded as JPEG, PNG, GIF, BMP or WebP without animation; their places "
@@ -142,6 +146,54 @@ class ImageDescriber(tf.Module):
             parallel_iterations=1,
         )
         return tf.ensure_shape(vectors, [None, self.dimension]), valid
+
+
+class Windows(NamedTuple):
+    """Runs of images that have one shape at each size.
+
+    Attributes:
+        order: int32 `(images,)`, their numbers in the order in which they are described.
+        starts: int32 `(windows,)`, where in `order` a window begins.
+        stops: int32 `(windows,)`, and where it ends, not included.
+    """
+
+    order: tf.Tensor
+    starts: tf.Tensor
+    stops: tf.Tensor
+
+
+def resized_shapes(headers, sizes):
+    """int64 `(images, sizes, 2)` heights and widths after the resizes."""
+    planned = [size.planned_size(headers[:, 0], headers[:, 1]) for size in sizes]
+    return tf.stack([tf.stack(shape, axis=1) for shape in planned], axis=1)
+
+
+def plan_windows(shapes, held_pixels=HELD_PIXELS):
+    """Puts images of equal shapes together, as many as may be held at a time.
+
+    Args:
+        shapes: int64 `(images, sizes, 2)` of `resized_shapes`.
+        held_pixels: Most pixels of a window, over all sizes.
+
+    Returns:
+        `Windows`; none for no images.
+    """
+    count = tf.shape(shapes)[0]
+    flat = tf.reshape(shapes, [count, 2 * shapes.shape[1]])
+    group = _group_numbers(flat)
+    order = tf.argsort(group, stable=True)
+    group = tf.gather(group, order)
+    # The first place of a group is the number of images in the groups before it.
+    place = tf.range(count) - tf.searchsorted(group, group, side="left")
+    pixels = tf.reduce_sum(tf.reduce_prod(tf.gather(shapes, order), axis=2), axis=1)
+    capacity = window_capacity(pixels, held_pixels)
+    starts = tf.cast(tf.where(place % capacity == 0)[:, 0], tf.int32)
+    return Windows(order, starts, tf.concat([starts[1:], [count]], axis=0)[: tf.size(starts)])
+
+
+def _group_numbers(rows):
+    """int32 `(n,)`, the same number for equal rows of an int64 matrix."""
+    return tf.raw_ops.UniqueV2(x=rows, axis=[0]).idx
 
 
 def _all_of(conditions, message, rows=None):

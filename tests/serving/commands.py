@@ -1,0 +1,57 @@
+"""Runs the project's commands in forks of one process, which has imported TensorFlow once.
+
+    python -m tests.serving.commands
+
+reads a JSON list a line from standard input: a script or module, its arguments; and answers with
+`[exit status, standard output, last line of standard error]`.
+"""
+
+import json
+import os
+import runpy
+import subprocess
+import sys
+import tempfile
+
+import darac_tf.evaluation  # noqa: F401  (what takes the time)
+from tests.conftest import REPOSITORY
+
+
+class Commands:
+    """A context manager that starts the process."""
+
+    def __enter__(self):
+        command = [sys.executable, "-m", "tests.serving.commands"]
+        self._process = subprocess.Popen(
+            command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        return self
+
+    def __exit__(self, *_):
+        self._process.communicate(timeout=60)
+
+    def run(self, *command):
+        """`(exit status, standard output, last line of standard error)` of a command."""
+        self._process.stdin.write(json.dumps([str(word) for word in command]) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+
+def _answer(command):
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        child = os.fork()
+        if not child:
+            os.dup2(output.fileno(), 1)
+            os.dup2(errors.fileno(), 2)
+            sys.argv = command
+            run = runpy.run_path if command[0].endswith(".py") else runpy.run_module
+            run(command[0], run_name="__main__")
+            sys.exit(0)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        texts = [file.seek(0) or file.read() for file in (output, errors)]
+    return status, texts[0], (texts[1].strip().splitlines() or [""])[-1]
+
+
+if __name__ == "__main__":
+    for line in sys.stdin:
+        print(json.dumps(_answer(json.loads(line))), flush=True)
