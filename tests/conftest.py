@@ -7,6 +7,8 @@ import hypothesis
 import keras
 import pytest
 
+from tests.commands import Commands
+
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # On busy cores an example may take any time; that says nothing about the code.
@@ -26,3 +28,10 @@ def shared_data():
 @pytest.fixture(autouse=True)
 def _seeded():
     keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session")
+def run_command():
+    """`Commands.run`: the words of a command to its exit status, output, and last error line."""
+    with Commands() as commands:
+        yield commands.run

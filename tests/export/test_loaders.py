@@ -2,7 +2,6 @@
 
 import numpy as np
 import tensorflow as tf
-from tensorflow.python.tools import saved_model_cli
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
 from darac_tf.export.publishing import WARMUP_FILE
@@ -73,20 +72,17 @@ def test_the_loader_of_tensorflow_serving_has_the_whitening(whitened):
         np.testing.assert_allclose(found["descriptor"], expected, atol=1e-6)
 
 
-def run_cli(*arguments):
-    """Runs saved_model_cli."""
-    parsed = saved_model_cli.create_parser().parse_args([*map(str, arguments)])
-    parsed.func(parsed)
-
-
-def test_saved_model_cli(exported, serve, tmp_path, capsys):
-    run_cli("show", "--dir", exported, "--all")
-    shown = capsys.readouterr().out
+def test_saved_model_cli(run_command, exported, serve, tmp_path):
+    cli = "tensorflow.python.tools.saved_model_cli"
+    status, shown, last = run_command(cli, "show", "--dir", exported, "--all")
+    assert status == 0, last
     assert "signature_def['robust']" in shown and "inputs['image_bytes']" in shown
     data = kinds.encoded(kinds.picture(), "JPEG")
     np.save(tmp_path / "images.npy", np.array([data]))
     command = ["run", "--dir", exported, "--tag_set", "serve", "--outdir", tmp_path]
     command += ["--signature_def", "serving_default"]
-    run_cli(*command, "--inputs", f"image_bytes={tmp_path / 'images.npy'}")
+    command += ["--inputs", f"image_bytes={tmp_path / 'images.npy'}"]
+    status, _, last = run_command(cli, *command)
+    assert status == 0, last
     found = np.load(tmp_path / "descriptor.npy")
     np.testing.assert_allclose(found, serve([data])["descriptor"], atol=1e-6)

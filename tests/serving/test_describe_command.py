@@ -9,21 +9,13 @@ import pytest
 from darac_tf.data.content_keys import keys_of_images
 from darac_tf.data.labelled import image_files
 from darac_tf.describing.feature_file import FeatureFile, load_feature_file
-from tests.serving.commands import Commands
 from tests.serving.servicer import serving
 
 
-@pytest.fixture(scope="module")
-def run():
-    """Function of the words of a command to its exit status, output, and last line of errors."""
-    with Commands() as commands:
-        yield commands.run
-
-
-def test_the_command_and_eval(run, small_model, photos, tmp_path):
+def test_the_command_and_eval(run_command, small_model, photos, tmp_path):
     out = tmp_path / "a.npz"
     with serving(small_model) as server:
-        status, output, last = run(
+        status, output, last = run_command(
             "darac_tf.serving.describe",
             f"--images={photos}",
             f"--server={server.rest}",
@@ -36,7 +28,7 @@ def test_the_command_and_eval(run, small_model, photos, tmp_path):
     paths = [path for path in image_files("--images", photos) if not path.endswith("copy.jpg")]
     listing = tmp_path / "some.csv"
     listing.write_text("path,label\n" + "".join(f"{p},{Path(p).parent.name}\n" for p in paths))
-    status, output, last = run(
+    status, output, last = run_command(
         "eval.py",
         f"--descriptors={out}",
         "--dataset=csv",
@@ -80,20 +72,20 @@ def plain_map(file, paths):
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
-def test_a_mistake_is_one_line(run, photos, tmp_path, changes, message):
+def test_a_mistake_is_one_line(run_command, photos, tmp_path, changes, message):
     flags = {"images": photos, "out": tmp_path / "a.npz"} | changes
     command = [f"--{name}={value}" for name, value in flags.items()]
-    status, output, last = run("darac_tf.serving.describe", *command)
+    status, output, last = run_command("darac_tf.serving.describe", *command)
     assert status != 0 and output == ""
     assert last.startswith("error: ") and message in last
 
 
-def test_resolutions_are_not_for_files(run, photos, tmp_path):
+def test_resolutions_are_not_for_files(run_command, photos, tmp_path):
     paths = image_files("--images", photos)[:2]
     arrays = (np.eye(2, dtype=np.float32), np.ones(2, bool), keys_of_images(paths), {})
     FeatureFile(np.array(paths), *arrays).save(tmp_path / "a.npz")
     command = [f"--descriptors={tmp_path / 'a.npz'}", f"--data_dir={photos}"]
-    status, _, last = run("eval.py", *command, "--resolutions=32")
+    status, _, last = run_command("eval.py", *command, "--resolutions=32")
     assert status != 0 and last.startswith("error: --resolutions is for")
-    status, _, last = run("eval.py", *command)
+    status, _, last = run_command("eval.py", *command)
     assert status != 0 and "no vector of" in last

@@ -1,6 +1,6 @@
 """Runs the project's commands in forks of one process, which has imported TensorFlow once.
 
-    python -m tests.serving.commands
+    python -m tests.commands
 
 reads a JSON list a line from standard input: a script or module, its arguments; and answers with
 `[exit status, standard output, last line of standard error]`.
@@ -12,18 +12,18 @@ import runpy
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
-import darac_tf.evaluation  # noqa: F401  (what takes the time)
-from tests.conftest import REPOSITORY
+_REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 class Commands:
     """A context manager that starts the process."""
 
     def __enter__(self):
-        command = [sys.executable, "-m", "tests.serving.commands"]
+        command = [sys.executable, "-m", "tests.commands"]
         self._process = subprocess.Popen(
-            command, cwd=REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            command, cwd=_REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         return self
 
@@ -53,5 +53,7 @@ def _answer(command):
 
 
 if __name__ == "__main__":
+    import darac_tf.evaluation  # noqa: F401  (what takes the time)
+
     for line in sys.stdin:
         print(json.dumps(_answer(json.loads(line))), flush=True)
