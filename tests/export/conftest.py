@@ -10,6 +10,7 @@ import tensorflow as tf
 from darac_tf.describing.sizes import Factor
 from darac_tf.export import ExportSettings, export_saved_model, publish, publishing
 from darac_tf.export.model_card import CardFacts
+from darac_tf.export.verification import images_to_verify
 from darac_tf.models import build_descriptor
 from darac_tf.models.folding import Folding
 from darac_tf.whitening import fit_pca_whitening
@@ -31,10 +32,16 @@ def photos(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def exported(model, tmp_path_factory):
-    """Folder of a version."""
-    out = tmp_path_factory.mktemp("export") / "small"
-    return publish(model, out, ExportSettings(RESOLUTIONS)).folder
+def published(model, photos, tmp_path_factory):
+    """A version that was verified on ten photos."""
+    out, paths = tmp_path_factory.mktemp("export") / "small", images_to_verify(photos, 10)
+    return publish(model, out, ExportSettings(RESOLUTIONS), verify_paths=paths)
+
+
+@pytest.fixture(scope="session")
+def exported(published):
+    """Folder of that version."""
+    return published.folder
 
 
 @pytest.fixture(scope="session")

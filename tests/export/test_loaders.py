@@ -62,7 +62,7 @@ def test_the_loader_of_tensorflow_serving_and_its_warm_up(exported, serve):
 
 
 def test_the_loader_of_tensorflow_serving_has_the_whitening(whitened):
-    requests = read_warmup(whitened)
+    requests = {one.model_spec.signature_name: one for one in read_warmup(whitened)}.values()
     signatures = tf.saved_model.load(str(whitened)).signatures
     for request, found in zip(requests, replayed(whitened, requests), strict=True):
         call = signatures[request.model_spec.signature_name]

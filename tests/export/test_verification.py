@@ -17,11 +17,12 @@ from tests.helpers import write_image
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_precisions(model, exported, photos, precision, tmp_path):
+def test_precisions(model, published, exported, photos, precision, tmp_path):
     paths = images_to_verify(photos, 10)
     assert len(paths) == len(set(paths)) == 10
     settings = ExportSettings(RESOLUTIONS, precision=precision)
-    published = publish(model, tmp_path / "out", settings, verify_paths=paths)
+    if precision != "float32":
+        published = publish(model, tmp_path / "out", settings, verify_paths=paths)
     worst = {"float32": 1e-5, "bfloat16": 2e-2, "float16": 2e-3}[precision]
     found = published.verification
     assert found.images == 10 and found.max_difference < worst
