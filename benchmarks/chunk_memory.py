@@ -12,8 +12,7 @@ import time
 import numpy as np
 from absl import flags
 
-from benchmarks.process_memory import peak_mib, resident_mib
-from benchmarks.worker import figures_of
+from benchmarks.measuring import figures_of, peak_mib, resident_mib
 from darac_tf import cli
 
 FLAGS = flags.FLAGS

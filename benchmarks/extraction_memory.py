@@ -14,8 +14,7 @@ from pathlib import Path
 import keras
 from absl import flags
 
-from benchmarks.process_memory import peak_mib, resident_mib
-from benchmarks.worker import figures_of
+from benchmarks.measuring import figures_of, peak_mib, resident_mib
 from darac_tf import cli
 from darac_tf.errors import UserError
 

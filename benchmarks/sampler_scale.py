@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
-from benchmarks.process_memory import peak_mib
+from benchmarks.measuring import peak_mib
 from darac_tf import cli
 from darac_tf.errors import UserError
 

@@ -17,9 +17,8 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 
+from benchmarks.measuring import status_mib, write_unit_vectors
 from benchmarks.peers.search import BareProduct, ExactSearch
-from benchmarks.process_memory import status_mib
-from benchmarks.unit_vectors import write_unit_vectors
 from darac_tf import cli
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path

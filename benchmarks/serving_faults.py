@@ -14,7 +14,7 @@ import sys
 import numpy as np
 from absl import flags
 
-from benchmarks.process_memory import peak_mib
+from benchmarks.measuring import peak_mib
 from darac_tf import cli
 from tests.serving.mutations import mutations
 

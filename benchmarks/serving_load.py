@@ -11,6 +11,7 @@ after a wrong vector or a failed request.
 
 import contextlib
 import dataclasses
+import io
 import subprocess
 import sys
 import threading
@@ -19,9 +20,9 @@ from collections import Counter
 
 import numpy as np
 from absl import flags
+from PIL import Image
 
-from benchmarks.process_memory import peak_mib, resident_mib
-from benchmarks.serving_images import mixed_images
+from benchmarks.measuring import peak_mib, resident_mib
 from darac_tf import cli
 from darac_tf.errors import UserError
 from darac_tf.serving import Retries, ServerError, connect
@@ -29,6 +30,34 @@ from tests.serving.stand_in.model import load_versions
 
 _FLAGS = flags.FLAGS
 TOLERANCE = 1e-5
+_SIZES = ((64, 48), (160, 120), (240, 320), (333, 500), (640, 480), (1024, 768))
+_FORMATS = ("JPEG", "PNG", "JPEG", "BMP", "JPEG", "GIF")
+
+
+def mixed_images(count=48, corrupt=8, seed=0):
+    """Encoded images of mixed sizes and formats, and corrupt ones.
+
+    Args:
+        count: Sound ones.
+        corrupt: Truncated ones, empty ones and text, after them.
+        seed: Integer; the same seed gives the same bytes.
+
+    Returns:
+        List of bytes.
+    """
+    rng = np.random.default_rng(seed)
+    sound = []
+    for number in range(count):
+        width, height = _SIZES[number % len(_SIZES)]
+        coarse = rng.integers(0, 256, (6, 8, 3), np.uint8)
+        image = Image.fromarray(coarse).resize((width, height), Image.BICUBIC)
+        out = io.BytesIO()
+        image.save(out, _FORMATS[(number // len(_SIZES)) % len(_FORMATS)])
+        sound.append(out.getvalue())
+    # In the header: more of an image may count as sound, for a decoder that fills up.
+    damaged = (sound[int(rng.integers(count))][: int(rng.integers(12))] for _ in range(corrupt))
+    others = [b"", b"no image" * 100]
+    return [*sound, *(others + list(damaged))[:corrupt]]
 
 
 @dataclasses.dataclass

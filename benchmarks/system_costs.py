@@ -15,7 +15,7 @@ from pathlib import Path
 
 from absl import flags
 
-from benchmarks.worker import figures_of
+from benchmarks.measuring import figures_of
 from darac_tf import cli
 from darac_tf.errors import UserError
 
@@ -65,8 +65,7 @@ def local_system(system, paths):
 
     from darac_tf.data.views import ImageList
     from darac_tf.local_features import LocalExtractor, build_delf, fit_local_pca, match
-    from darac_tf.local_features.attention import AttentionScores
-    from darac_tf.local_features.inner import inner_model
+    from darac_tf.local_features.model import AttentionScores, inner_model
     from darac_tf.models import Preprocessing, build_backbone
 
     network, mode = build_backbone(FLAGS.backbone, FLAGS.backbone_weights)

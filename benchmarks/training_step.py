@@ -13,8 +13,8 @@ import time
 import numpy as np
 from absl import flags
 
-from benchmarks.random_batch import random_batch
-from benchmarks.step_calls import bare_call, make_state, train_call
+from benchmarks.measuring import random_batch
+from benchmarks.peers.training import bare_call, make_state, train_call
 from darac_tf import cli
 from darac_tf.losses import LOSSES
 from darac_tf.training import TrainConfig

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from benchmarks.process_memory import peak_mib
+from benchmarks.measuring import peak_mib
 from darac_tf.errors import UserError
 
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.measuring import write_unit_vectors
 from benchmarks.peers.contest import Task, needed, taking_part
-from benchmarks.unit_vectors import write_unit_vectors
 from darac_tf.ranking.exact_search import search
 from darac_tf.rows import unit_rows
 

@@ -2,9 +2,9 @@
 
 import math
 
+from benchmarks.measuring import random_batch
 from benchmarks.peers.contest import needed
 from benchmarks.peers.torchvision_parts import best_device, gem, resnet50_maps
-from benchmarks.random_batch import random_batch
 
 _MARGIN = 0.2
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

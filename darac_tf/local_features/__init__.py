@@ -12,13 +12,19 @@ ICCV 2017 (arXiv 1612.06321).
     rows, inliers = rank_by_inliers(queries, store)           # or of all
 """
 
-from darac_tf.local_features.extraction import ExtractionSettings, LocalExtractor
-from darac_tf.local_features.features import LocalFeatures
-from darac_tf.local_features.matching import MatchSettings, match
+from darac_tf.local_features.extraction import (
+    ExtractionSettings,
+    LocalExtractor,
+    fit_local_pca,
+)
+from darac_tf.local_features.matching import (
+    MatchSettings,
+    match,
+    rank_by_inliers,
+    rerank_by_inliers,
+)
 from darac_tf.local_features.model import build_delf, load_delf, save_delf
-from darac_tf.local_features.pca import fit_local_pca
-from darac_tf.local_features.reranking import rank_by_inliers, rerank_by_inliers
-from darac_tf.local_features.store import FeatureStore, write_features
+from darac_tf.local_features.store import FeatureStore, LocalFeatures, write_features
 
 __all__ = [
     "ExtractionSettings",

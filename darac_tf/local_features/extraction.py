@@ -22,9 +22,12 @@ from darac_tf.data.views import read_views
 from darac_tf.describing.sizes import Factor, parse_sizes
 from darac_tf.errors import UserError
 from darac_tf.layers import PCAWhitening
-from darac_tf.local_features.features import LocalFeatures, no_features
+from darac_tf.local_features.store import LocalFeatures, no_features
 from darac_tf.memory import trim_heap
+from darac_tf.whitening import fit_pca_whitening
 
+# Dimensions of reduced features.
+DIM = 40
 _TRIM_IMAGES = 16
 
 
@@ -56,7 +59,7 @@ class LocalExtractor:
     Args:
         model: Of `model.build_delf` or `load_delf`.
         images: `ImageList`, or a string array `(images,)` of paths of whole images.
-        reduction: `Whitening` of `pca.fit_local_pca`; None leaves features as they are.
+        reduction: `Whitening` of `fit_local_pca`; None leaves features as they are.
         settings: `ExtractionSettings`; None for its defaults.
         progress: Whether to show a progress bar.
         skip_bad: Whether images that cannot be read have no features, see `skipped`.
@@ -74,8 +77,15 @@ class LocalExtractor:
         self._views, self.skipped = read_views(images, progress, skip_bad)
         self._paths = self._views.paths
         self._channels = model.output_shape[0][-1]
-        self._reduce = None if reduction is None else _reduction(reduction, self._channels)
-        self.dim = self._channels if reduction is None else len(reduction.projection)
+        self._reduce, self.dim = None, self._channels
+        if reduction is not None:
+            if reduction.mean.size != self._channels:
+                raise UserError(
+                    f"the PCA was learned on features of {reduction.mean.size} channels, and the "
+                    f"model gives {self._channels}: learn it again with this model"
+                )
+            self._reduce = PCAWhitening.from_arrays(reduction.mean, reduction.projection)
+            self.dim = len(reduction.projection)
         signature = [tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([2], tf.int32)]
         self._of_scale = tf.function(self._best_of_scale, input_signature=signature)
 
@@ -104,8 +114,8 @@ class LocalExtractor:
         view = None if index in self.skipped else self._view(index)
         if view is None:
             return no_features(self.dim)
-        height, width = view.shape[:2]
-        settings, bounded = self._settings, _bounded(height, width, self._settings.max_side)
+        settings, (height, width) = self._settings, view.shape[:2]
+        bounded = scaled_size(height, width, min(settings.max_side, max(height, width)))
         found = [self._of_scale(view, scale.planned_size(*bounded)) for scale in settings.scales]
         vectors, attention, places = (np.concatenate(parts) for parts in zip(*found, strict=True))
         if not np.isfinite(attention).all():
@@ -154,16 +164,33 @@ class LocalExtractor:
         return locations if self._views.boxes is None else locations + self._views.boxes[index, :2]
 
 
-def _bounded(height, width, max_side):
-    if max(height, width) <= max_side:
-        return height, width
-    return scaled_size(height, width, max_side)
+def fit_local_pca(features, dim=DIM, per_image=100, seed=0, provenance=None, image_keys=None):
+    """Learns the reduction of local features (Noh et al., ICCV 2017, section 4.1): no whitening.
 
+    Args:
+        features: Iterable of `LocalFeatures` that are not reduced, such as a `LocalExtractor`
+            without reduction, of images that are not in the test set.
+        dim: Dimensions to keep.
+        per_image: Features drawn from each image, at most.
+        seed: Of the draw.
+        provenance: See `fit_pca_whitening`.
+        image_keys: uint64 `(images, 2)`, see `data.content_keys`; or None.
 
-def _reduction(whitening, channels):
-    if whitening.mean.size != channels:
-        raise UserError(
-            f"the PCA was learned on features of {whitening.mean.size} channels, and the model "
-            f"gives {channels}: learn it again with this model"
-        )
-    return PCAWhitening.from_arrays(whitening.mean, whitening.projection)
+    Returns:
+        `Whitening` with a projection `(dim, channels)`; `save` and `load_whitening` keep it.
+
+    Raises:
+        UserError: If there are no features, or fewer independent ones than `dim`.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for image in features:
+        chosen = rng.permutation(len(image))[:per_image]
+        drawn.append(np.asarray(image.descriptors)[np.sort(chosen)])
+    if not sum(map(len, drawn)):
+        raise UserError("the PCA of local features needs images, and none has a feature")
+    keys = None
+    if image_keys is not None:
+        keys = np.repeat(image_keys, [len(rows) for rows in drawn], axis=0)
+    facts = {**(provenance or {}), "per_image": per_image}
+    return fit_pca_whitening(np.concatenate(drawn), dim, facts, power=0.0, image_keys=keys)

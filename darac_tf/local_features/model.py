@@ -1,24 +1,117 @@
-"""The DELF network in one Keras model: pixels to local features and their attention."""
+"""The DELF network: an inner layer of a backbone, and attention over its cells, in one Keras model.
+
+Noh, Araujo, Sim, Weyand and Han, Large-scale image retrieval with attentive deep local features,
+ICCV 2017 (arXiv 1612.06321), section 4.2.
+"""
 
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
-from darac_tf.layers import L2Normalization
-from darac_tf.models.backbones import load_keras_model
+from darac_tf.layers import L2Normalization, l2_normalize
+from darac_tf.models.backbones import load_keras_model, up_to
 
 DELF_MODEL = "delf.keras"
 PCA_FILE = "pca.npz"
 _FEATURES, _ATTENTION = "local_features", "attention"
+STRIDE = 16
+# Shapes at two sizes that every usual stride divides: padding drops out of their difference.
+_SIDES = (512, 1024)
+
+
+@keras.saving.register_keras_serializable(package="darac_tf")
+class AttentionScores(keras.layers.Layer):
+    """How much each cell tells: `softplus(W2 relu(W1 f + b1) + b2)`, of the map's f as they are.
+
+    Feature maps `(batch, height, width, channels)` to float32 scores `(batch, height, width)`,
+    which are never negative. Both products are convolutions of 1 x 1.
+
+    Args:
+        hidden_units: Filters of the first convolution.
+        seed: Of the initial weights; None for Keras' own.
+
+    Raises:
+        ValueError: If `hidden_units` is below 1.
+
+    Source: Noh et al., ICCV 2017, section 4.2.1.
+    """
+
+    def __init__(self, hidden_units=512, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        if hidden_units < 1:
+            raise ValueError(
+                f"`hidden_units` must be at least 1. Received: hidden_units={hidden_units}"
+            )
+        self.hidden_units = hidden_units
+        self.seed = seed
+
+    def build(self, input_shape):
+        shapes = ((input_shape[-1], self.hidden_units), (self.hidden_units, 1))
+        for number, shape in enumerate(shapes, start=1):
+            kernel = self.add_weight(
+                name=f"kernel_{number}",
+                shape=shape,
+                initializer=keras.initializers.GlorotUniform(self.seed),
+            )
+            bias = self.add_weight(name=f"bias_{number}", shape=shape[1:], initializer="zeros")
+            setattr(self, f"kernel_{number}", kernel)
+            setattr(self, f"bias_{number}", bias)
+
+    def call(self, inputs):
+        hidden = tf.nn.relu(tf.matmul(inputs, self.kernel_1) + self.bias_1)
+        scores = tf.matmul(hidden, self.kernel_2) + self.bias_2
+        return tf.nn.softplus(tf.cast(scores[..., 0], tf.float32))
+
+    def compute_output_shape(self, input_shape):
+        return tuple(input_shape[:-1])
+
+    def get_config(self):
+        return super().get_config() | {"hidden_units": self.hidden_units, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable(package="darac_tf")
+class AttentionPooling(keras.layers.Layer):
+    """`sum_i alpha_i f_i / ||f_i||` over the cells i, alpha their `AttentionScores`.
+
+    Feature maps `(batch, height, width, channels)` to float32 `(batch, channels)`. A linear
+    classifier on top of it is what teaches the attention.
+
+    Args:
+        hidden_units: See `AttentionScores`.
+        seed: See `AttentionScores`.
+
+    Raises:
+        ValueError: If `hidden_units` is below 1.
+
+    Source: Noh et al., ICCV 2017, section 4.2.1, with features of unit length.
+    """
+
+    def __init__(self, hidden_units=512, seed=None, **kwargs):
+        super().__init__(**kwargs)
+        self.scores = AttentionScores(hidden_units, seed, name="attention", dtype=self.dtype_policy)
+
+    def build(self, input_shape):
+        self.scores.build(input_shape)
+
+    def call(self, inputs):
+        return tf.einsum("bhw,bhwc->bc", self.scores(inputs), l2_normalize(inputs))
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[-1])
+
+    def get_config(self):
+        own = {"hidden_units": self.scores.hidden_units, "seed": self.scores.seed}
+        return super().get_config() | own
 
 
 def build_delf(inner, preprocessing, scores):
     """Puts the parts together.
 
     Args:
-        inner: Network up to an inner layer, of `inner.inner_model`.
+        inner: Network up to an inner layer, of `inner_model`.
         preprocessing: The `Preprocessing` of its backbone.
         scores: `AttentionScores`.
 
@@ -60,3 +153,89 @@ def load_delf(path):
     if not {_FEATURES, _ATTENTION} <= names or len(model.outputs) != 2:
         raise UserError(f"{path}: is no model of local features; train one first")
     return model
+
+
+def inner_layer(backbone, stride=STRIDE):
+    """The name of the last layer of a stride that everything passes through.
+
+    Layers that a shortcut passes by hold only a part of what the network knows there, and padded
+    maps don't lie where the image does: neither is taken. For `ResNet50V2` it is
+    `conv4_block5_out`, because Keras' second version strides in the last block of each stack:
+    its `conv4_block6_out` has stride 32.
+
+    Args:
+        backbone: Keras model of images `(batch, height, width, 3)`, functional or sequential.
+        stride: Pixels between two neighbouring cells.
+
+    Raises:
+        UserError: If it has none.
+    """
+    graph = keras.Model(backbone.inputs[0], backbone.outputs)
+    names = [operation.name for operation in _passages(graph)]
+    strides = strides_of(backbone, names)
+    fitting = [name for name, found in strides.items() if found == stride]
+    if not fitting:
+        known = ", ".join(sorted({f"{s:g}" for s in strides.values() if s})) or "none"
+        raise UserError(
+            f"backbone {backbone.name} has no layer of stride {stride} (strides there: {known}); "
+            "name a layer"
+        )
+    return fitting[-1]
+
+
+def inner_model(backbone, layer=None):
+    """The backbone up to one of its layers; weights are shared with it.
+
+    Args:
+        backbone: See `inner_layer`.
+        layer: Name of the layer; None takes `inner_layer`.
+
+    Returns:
+        Keras model of a backbone's input to `(batch, rows, columns, channels)`.
+
+    Raises:
+        UserError: If it has no such layer, or the layer does not give feature maps.
+    """
+    return up_to(backbone, layer or inner_layer(backbone), backbone.name)
+
+
+def strides_of(backbone, names):
+    """Pixels between neighbouring cells of layers, from how their maps grow with the image.
+
+    Args:
+        backbone: See `inner_layer`.
+        names: Names of layers.
+
+    Returns:
+        Dictionary of name to the stride, 0 for maps that don't grow.
+    """
+    maps = [backbone.get_layer(name).output for name in names]
+    model = keras.Model(backbone.inputs[0], maps)
+    small, large = (
+        model.compute_output_spec(keras.KerasTensor((1, side, side, 3))) for side in _SIDES
+    )
+    growths = [b.shape[1] - a.shape[1] for a, b in zip(small, large, strict=True)]
+    pixels = _SIDES[1] - _SIDES[0]
+    return {n: pixels / growth if growth else 0 for n, growth in zip(names, growths, strict=True)}
+
+
+def _passages(graph):
+    """Layers with a feature map that nothing passes by, in the order of the network."""
+    last_use = {}
+    for number, operation in enumerate(graph.operations):
+        last_use |= {id(tensor): number for tensor in keras.tree.flatten(operation.input)}
+    furthest, passages = 0, []
+    for number, operation in enumerate(graph.operations):
+        # What left an earlier layer has arrived here at the latest.
+        if furthest <= number and _has_map(operation):
+            passages.append(operation)
+        outputs = keras.tree.flatten(operation.output)
+        furthest = max(furthest, *(last_use.get(id(tensor), 0) for tensor in outputs))
+    return passages
+
+
+def _has_map(operation):
+    shift = keras.layers.InputLayer, keras.layers.ZeroPadding2D, keras.layers.Cropping2D
+    output = operation.output
+    is_layer = isinstance(operation, keras.layers.Layer) and not isinstance(operation, shift)
+    return is_layer and keras.utils.is_keras_tensor(output) and len(output.shape) == 4

@@ -1,18 +1,45 @@
-"""Local features of a data set in memory-mapped files; no step holds more than one image."""
+"""The local features of an image, and those of a data set in memory-mapped files."""
 
 import contextlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
-from darac_tf.local_features.features import LocalFeatures
 
 # Each feature's arrays, one row a feature. Half precision of unit vectors is exact to 5e-4.
 _ROWS = {"descriptors": np.float16, "locations": np.float32, "attention": np.float32}
 _OFFSETS, _SIDES, _FACTS = "offsets.npy", "long_sides.npy", "facts.json"
+
+
+@dataclass(frozen=True, eq=False)
+class LocalFeatures:
+    """Local features of one image, those of the highest attention first.
+
+    Attributes:
+        descriptors: float `(n, dim)` unit vectors.
+        locations: float32 `(n, 2)`, x and y of the features' centres in pixels of the stored image,
+            whose upper left corner is (0, 0) and whose first pixel has its centre at (0.5, 0.5).
+        attention: float32 `(n,)`, falling.
+        long_side: The longer side, in pixels, of the part of the image that was looked at.
+    """
+
+    descriptors: np.ndarray
+    locations: np.ndarray
+    attention: np.ndarray
+    long_side: float
+
+    def __len__(self):
+        return len(self.descriptors)
+
+
+def no_features(dim):
+    """`LocalFeatures` of an image without any."""
+    descriptors, locations, attention = (np.zeros((0, n), np.float32) for n in (dim, 2, 1))
+    return LocalFeatures(descriptors, locations, attention[:, 0], 0.0)
 
 
 class FeatureStore:
@@ -30,8 +57,11 @@ class FeatureStore:
         if not (folder / _FACTS).is_file():
             raise UserError(f"{folder}: no local features in it; give a folder that has them")
         try:
-            self.facts = json.loads((folder / _FACTS).read_text())
-            self._rows = {name: _open(folder / f"{name}.npy") for name in _ROWS}
+            self.facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+            self._rows = {
+                name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+                for name in _ROWS
+            }
             self._offsets = np.load(folder / _OFFSETS, allow_pickle=False)
             self._sides = np.load(folder / _SIDES, allow_pickle=False)
         except (OSError, ValueError, EOFError) as error:
@@ -83,7 +113,8 @@ def write_features(folder, features, dim, facts=None):
                 sides.append(image.long_side)
         np.save(temporary / _OFFSETS, np.array(offsets, np.int64))
         np.save(temporary / _SIDES, np.array(sides, np.float32))
-        (temporary / _FACTS).write_text(json.dumps(facts or {}, allow_nan=False))
+        facts = json.dumps(facts or {}, allow_nan=False)
+        (temporary / _FACTS).write_text(facts, encoding="utf-8")
     return FeatureStore(folder)
 
 
@@ -112,16 +143,3 @@ def _growing(path, dtype, shape):
         file.seek(0)
         if header() != begin:
             raise ValueError(f"the header of a .npy file has grown. Received: {count} rows")
-
-
-def _open(path):
-    # An empty file cannot be mapped.
-    rows = np.load(path, mmap_mode=None, allow_pickle=False) if _is_empty(path) else None
-    return np.load(path, mmap_mode="r", allow_pickle=False) if rows is None else rows
-
-
-def _is_empty(path):
-    with path.open("rb") as file:
-        np.lib.format.read_magic(file)
-        shape, _, _ = np.lib.format.read_array_header_1_0(file)
-    return 0 in shape

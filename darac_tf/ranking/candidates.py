@@ -20,7 +20,7 @@ _PRODUCT_SCORES = 1 << 22
 def find_candidates(queries, database, k, block_rows, exclude=None):
     """Finds for each query the rows whose exact score can be among the k best.
 
-    Why no such row is missed: let x be a query, y a row, c(y) the exact score (`exact_scores`, a
+    Why no such row is missed: let x be a query, y a row, c(y) the exact score (of `exact_search`, a
     float64 sum rounded to float32) and s(y) the float32 product. With u = 2^-24, γ_m = m u / (1 -
     m u) and no underflow, rounding x and y to float32 and summing D products in float32 in any
     order gives `|s - x·y| <= γ_{D+2} Σ|x_i y_i| <= γ_{D+2} |x||y|` (Higham, Accuracy and Stability

@@ -5,17 +5,16 @@ import numpy as np
 from darac_tf.errors import UserError
 from darac_tf.memory import release
 from darac_tf.ranking.candidates import find_candidates
-from darac_tf.ranking.exact_scores import (
-    LAST_KEY,
-    exact_scores,
-    norm_bounds,
-    pair_scores,
-    sort_keys,
-    split_keys,
-)
 from darac_tf.rows import check_dimensions, finite_rows
 from darac_tf.threads import THREADS, in_order
 
+# Sorts behind every score: float32 has no value with these bits that is not NaN.
+_LAST_KEY = np.uint64(0xFFFFFFFFFFFFFFFF)
+_POSITION_BITS = np.uint64(32)
+_MAGNITUDE = np.uint32(0x7FFFFFFF)
+
+_UNIT_ROUNDOFF = 2.0**-53
+_SMALLEST = 2.0**-1022
 # Scoring a chosen row in float64 costs about as much as this many rows of a float32 product.
 _COST_OF_CANDIDATE = 16
 # Pairs of query and candidate that a thread scores at once.
@@ -64,15 +63,11 @@ def search(queries, database, top_k=None, block_rows=4096, exclude=None):
     if k * _COST_OF_CANDIDATE <= n_rows:
         found = find_candidates(queries, database, k, block_rows, exclude)
     found = found or [None] * len(queries)
-    few = [query for query, candidates in enumerate(found) if candidates is not None]
-    if few:
+    if few := [query for query, candidates in enumerate(found) if candidates is not None]:
         rows[few], scores[few] = _rank(queries[few], database, [found[q] for q in few], k)
-    others = [query for query, candidates in enumerate(found) if candidates is None]
-    if others:
-        left_out = None if exclude is None else exclude[others]
-        rows[others], scores[others] = _search_all(
-            queries[others], database, k, block_rows, left_out
-        )
+    if others := [query for query, candidates in enumerate(found) if candidates is None]:
+        own = None if exclude is None else exclude[others]
+        rows[others], scores[others] = _search_all(queries[others], database, k, block_rows, own)
     return rows, scores
 
 
@@ -87,17 +82,21 @@ def _rank(queries, database, candidates, k):
     def score(span):
         pairs = order[span]
         scores = _pair_scores(queries, query[pairs], database, row[pairs])
-        return pairs, sort_keys(scores, row[pairs].astype(np.uint64))
+        return pairs, _sort_keys(scores, row[pairs].astype(np.uint64))
 
     bounds = np.linspace(0, len(row), THREADS + 1).astype(np.int64)
     for pairs, own in in_order(score, map(slice, bounds[:-1], bounds[1:])):
         keys[pairs] = own
     best = [np.sort(own)[:k] for own in np.split(keys, np.cumsum(counts)[:-1])]
-    return split_keys(np.stack(best))
+    return _split_keys(np.stack(best))
 
 
 def _pair_scores(queries, query_index, database, row_index):
-    """`exact_scores.pair_scores` of chosen rows, in buffers that stay in the processor's cache."""
+    """Dot products of chosen pairs, float32 `(pairs,)` without negative zeros.
+
+    NumPy sums each row of a C-contiguous matrix by itself, in an order set by D alone. The buffers
+    stay in the processor's cache.
+    """
     scores = np.empty(len(row_index), np.float32)
     left, right = np.empty((2, _PAIRS, queries.shape[1]))
     for start in range(0, len(scores), _PAIRS):
@@ -107,14 +106,14 @@ def _pair_scores(queries, query_index, database, row_index):
         np.take(queries, query, axis=0, out=left[:n], mode="clip")
         right[:n] = database[row]
         release(database, row[0], row[-1] + 1)
-        scores[start : start + n] = pair_scores(left[:n], right[:n], out=right[:n])
-    return scores
+        scores[start : start + n] = np.multiply(left[:n], right[:n], out=right[:n]).sum(axis=1)
+    return scores + np.float32(0)  # -0.0 has other bits than the equal 0.0
 
 
 def _search_all(queries, database, k, block_rows, exclude):
     """Compares with every row in float64."""
     n_rows = database.shape[0]
-    query_norms = norm_bounds(queries)
+    query_norms = _norm_bounds(queries)
     # One sortable number a pair, so that the k smallest are the k best with ties resolved.
     keys = np.empty((len(queries), min(n_rows, k + block_rows)), np.uint64)
     filled = 0
@@ -126,16 +125,85 @@ def _search_all(queries, database, k, block_rows, exclude):
             keys[:, :filled].partition(k - 1, axis=1)
             filled = k
         new = keys[:, filled : filled + len(block64)]
-        scores = exact_scores(queries, block64, query_norms, norm_bounds(block64).max())
-        new[...] = sort_keys(scores, np.arange(start, start + len(block64), dtype=np.uint64))
+        scores = _exact_scores(queries, block64, query_norms, _norm_bounds(block64).max())
+        new[...] = _sort_keys(scores, np.arange(start, start + len(block64), dtype=np.uint64))
         if exclude is not None:
             inside = np.flatnonzero((exclude >= start) & (exclude < start + len(block64)))
-            new[inside, exclude[inside] - start] = LAST_KEY
+            new[inside, exclude[inside] - start] = _LAST_KEY
         filled += len(block64)
     best = keys[:, :filled]
     if k < filled:
         best.partition(k - 1, axis=1)
-    return split_keys(np.sort(best[:, :k], axis=1))
+    return _split_keys(np.sort(best[:, :k], axis=1))
+
+
+def _exact_scores(queries, rows, query_norms, row_norm):
+    """Dot products of all pairs: summed in float64 in a fixed order, rounded to float32.
+
+    A matrix product sums in an order that changes with the shape of the matrices and with the place
+    of a row in them, so that copies of one descriptor may differ in the last bit. It decides here
+    only where every order gives the same float32:
+
+    Both sums have a relative error below `γ_D Σ|x_i y_i| <= γ_D |x||y|` (Higham, Accuracy and
+    Stability of Numerical Algorithms, section 3.1; γ_D = D u / (1 - D u), u = 2^-53; any order,
+    with fused operations or without), plus D times the smallest normal number for products that
+    underflow. They so differ by e = 2 (γ_D |x||y| + D 2^-1022) at most, and rounding is monotone:
+    where the product - e and the product + e round to one float32, so does the fixed sum. The few
+    other pairs are summed again in the fixed order.
+
+    Args:
+        queries: `(Q, D)` finite float64.
+        rows: `(n, D)` finite float64.
+        query_norms: `(Q,)` upper bounds of the queries' L2 norms.
+        row_norm: Upper bound of the rows' L2 norms.
+
+    Raises:
+        UserError: If descriptors are so long that a score may exceed float32.
+    """
+    limit = query_norms * row_norm
+    if np.any(limit > np.finfo(np.float32).max / 2):
+        raise UserError(
+            f"descriptors are too long to compare in float32 (norms {query_norms.max():.2g} and "
+            f"{row_norm:.2g}): normalise them to length 1"
+        )
+    dim = queries.shape[1]
+    gamma = dim * _UNIT_ROUNDOFF / (1 - dim * _UNIT_ROUNDOFF)
+    # 1 % more covers the rounding of this line and of the two sums below it.
+    error = 2.02 * (gamma * limit + dim * _SMALLEST)[:, None]
+    product = queries @ rows.T
+    scores = (product - error).astype(np.float32)
+    unsure = np.nonzero(scores != (product + error).astype(np.float32))
+    scores[unsure] = _pair_scores(queries, unsure[0], rows, unsure[1])
+    return scores + np.float32(0)
+
+
+def _norm_bounds(rows):
+    """Upper bounds of the L2 norms of float64 rows `(n, D)`; infinite where they overflow."""
+    with np.errstate(over="ignore"):
+        squares = np.vecdot(rows, rows)
+    # Far above the relative error of the sum; the second term covers squares that underflow.
+    return np.sqrt(squares) * (1 + 2.0**-24) + np.sqrt(rows.shape[1]) * 2.0**-500
+
+
+def _sort_keys(scores, positions):
+    """uint64 that sort by falling float32 score, then by rising uint64 position below 2^32."""
+    return _flip_positive(scores.view(np.uint32)).astype(np.uint64) << _POSITION_BITS | positions
+
+
+def _split_keys(keys):
+    """The int64 positions and float32 scores of sorted keys."""
+    positions = (keys & np.uint64(0xFFFFFFFF)).astype(np.int64)
+    bits = (keys >> _POSITION_BITS).astype(np.uint32)
+    return positions, _flip_positive(bits).view(np.float32)
+
+
+def _flip_positive(bits):
+    """Maps the bits of float32 to integers in falling order of the floats, and back.
+
+    Bits of negative floats already rise as the floats fall; those of positive ones run the other
+    way. The sign bit stays, so the map is its own inverse.
+    """
+    return np.where(bits > _MAGNITUDE, bits, bits ^ _MAGNITUDE)
 
 
 def _check_arguments(queries, database, top_k, block_rows, n_ranked):

@@ -60,30 +60,16 @@ def k_reciprocal(queries, database, rows, scores, shortlist=1000, k1=20, k2=6, w
     for query, (own_rows, own_scores) in enumerate(zip(rows, scores, strict=True)):
         found = np.count_nonzero((own_rows >= 0) & (own_scores > -np.inf))
         if found:
-            similarity = _similarities(
-                queries[query],
-                database,
-                own_rows[:found],
-                own_scores[:found],
-                shortlist,
-                k1,
-                k2,
-                weight,
-            )
+            distances = _distances(own_scores[:found])
+            distances /= _nonzero(distances[:shortlist].max())
+            near = np.asarray(database[own_rows[: min(found, shortlist)]], np.float64)
+            jaccard = np.ones(found)
+            jaccard[: len(near)] = _jaccard_to_first(np.vstack([queries[query], near]), k1, k2)
+            similarity = 1 - ((1 - weight) * jaccard + weight * distances)
             order = np.argsort(-similarity, kind="stable")
             new_rows[query, :found] = own_rows[order]
             new_scores[query, :found] = similarity[order]
     return new_rows, new_scores
-
-
-def _similarities(query, database, rows, scores, shortlist, k1, k2, weight):
-    """`1 - d*` of one query `(D,)` to the rows it found, float64 `(found,)`."""
-    distances = _distances(scores)
-    distances /= _nonzero(distances[:shortlist].max())
-    listed = np.asarray(database[rows[:shortlist]], np.float64)
-    jaccard = np.ones(len(rows))
-    jaccard[: len(listed)] = _jaccard_to_first(np.concatenate([query[None], listed]), k1, k2)
-    return 1 - ((1 - weight) * jaccard + weight * distances)
 
 
 def _distances(similarities):

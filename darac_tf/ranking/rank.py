@@ -8,11 +8,7 @@ from darac_tf.errors import UserError
 from darac_tf.ranking.approximate_search import approximate_search, recall_against_exact
 from darac_tf.ranking.exact_search import search
 from darac_tf.ranking.k_reciprocal import k_reciprocal
-from darac_tf.ranking.query_expansion import (
-    alpha_expansion,
-    augment_database,
-    average_expansion,
-)
+from darac_tf.ranking.query_expansion import alpha_expansion, augment_database, average_expansion
 
 EXPANSIONS = ("none", "average", "alpha")
 RERANKINGS = ("none", "k_reciprocal", "local")
@@ -28,11 +24,11 @@ class RankingSettings:
 
     Attributes:
         top_k: Ranks to keep; None for all. Positives beyond them count as never found.
-        expansion: One of `EXPANSIONS`: `query_expansion.average_expansion`, `alpha_expansion`.
+        expansion: One of `EXPANSIONS`, see `query_expansion`.
         expansion_n: Neighbours that expand a query.
         expansion_alpha: Exponent of alpha-QE.
         augmentation_n: Neighbours of database-side augmentation; 0 for none.
-        rerank: One of `RERANKINGS`: `reranking.k_reciprocal`, or by inliers of local features,
+        rerank: One of `RERANKINGS`: `k_reciprocal`, or by inliers of local features,
             which `evaluator` does.
         rerank_depth: Ranks that local features re-rank.
         faiss_index: Text for faiss' index factory; None searches exactly. An index gives the first
@@ -65,6 +61,13 @@ class RankingSettings:
             parts.append(f"faiss {self.faiss_index}")
         return ", ".join(parts) or None
 
+    def check(self):
+        """Refuses settings that are unknown (ValueError) or don't fit each other (UserError)."""
+        if self.expansion not in EXPANSIONS or self.rerank not in RERANKINGS:
+            raise ValueError(f"unknown expansion or re-ranking. Received: {self}")
+        if self.expansion_alpha != RankingSettings.expansion_alpha and self.expansion != "alpha":
+            raise UserError("--expansion_alpha is for --expansion=alpha")
+
 
 @dataclass(frozen=True)
 class Rankings:
@@ -79,6 +82,22 @@ class Rankings:
     rows: np.ndarray
     scores: np.ndarray
     notes: tuple[str, ...] = ()
+
+    def with_last(self, is_last, top_k=None):
+        """Moves some images to the end, with score -inf, and cuts the rankings.
+
+        Args:
+            is_last: bool `(N,)`, the database images to move; they keep their order.
+            top_k: Ranks to keep; None for all.
+        """
+        bad = (self.rows >= 0) & is_last[self.rows]
+        order = np.argsort(bad, axis=1, kind="stable")[:, :top_k]
+        scores = np.where(bad, np.float32(-np.inf), self.scores)
+        return replace(
+            self,
+            rows=np.take_along_axis(self.rows, order, axis=1),
+            scores=np.take_along_axis(scores, order, axis=1),
+        )
 
 
 def rank(vectors, task, settings, usable):
@@ -97,7 +116,7 @@ def rank(vectors, task, settings, usable):
     Raises:
         UserError: If the settings don't fit each other, or a vector is not finite.
     """
-    _check(settings)
+    settings.check()
     database = vectors.of(np.arange(task.n_database)).in_memory()
     queries = np.asarray(vectors.of(task.queries))
     if settings.augmentation_n:
@@ -109,7 +128,7 @@ def rank(vectors, task, settings, usable):
     # Images that are to come last may be among the first of the search.
     found = find(queries, database, task.exclude, settings, np.count_nonzero(is_bad))
     if is_bad.any():
-        found = _with_last(found, is_bad, settings.top_k)
+        found = found.with_last(is_bad, settings.top_k)
     if settings.rerank == "k_reciprocal":
         rows, scores = k_reciprocal(queries, database, found.rows, found.scores)
         found = replace(found, rows=rows, scores=scores)
@@ -118,14 +137,11 @@ def rank(vectors, task, settings, usable):
     return found
 
 
-def _check(settings):
-    if settings.expansion not in EXPANSIONS or settings.rerank not in RERANKINGS:
-        raise ValueError(f"unknown expansion or re-ranking. Received: {settings}")
-    if (
-        settings.expansion_alpha != RankingSettings.expansion_alpha
-        and settings.expansion != "alpha"
-    ):
-        raise UserError("--expansion_alpha is for --expansion=alpha")
+def _expanded(queries, database, exclude, settings):
+    rows, scores = search(queries, database, settings.expansion_n, exclude=exclude)
+    if settings.expansion == "average":
+        return average_expansion(queries, database, rows)
+    return alpha_expansion(queries, database, rows, scores, settings.expansion_alpha)
 
 
 def _exact(queries, database, exclude, settings, more):
@@ -136,15 +152,15 @@ def _exact(queries, database, exclude, settings, more):
 def _approximate(queries, database, exclude, settings, more):
     """The approximate search, and how much of the exact one it finds."""
     k = (settings.top_k or _APPROXIMATE_RANKS) + more
-    rows, scores = approximate_search(
-        queries, database, k + (exclude is not None), settings.faiss_index
-    )
+    wanted = k + (exclude is not None)
+    rows, scores = approximate_search(queries, database, wanted, settings.faiss_index)
     if exclude is not None:
         rows, scores = _without(rows, scores, exclude)
     # The exact search of a few queries tells the recall without costing what the index saves.
     asked = np.unique(np.linspace(0, len(queries) - 1, _RECALL_QUERIES).astype(int))
-    excluded = None if exclude is None else exclude[asked]
-    exact, _ = search(queries[asked], database, k, exclude=excluded)
+    exact, _ = search(
+        queries[asked], database, k, exclude=None if exclude is None else exclude[asked]
+    )
     recall = recall_against_exact(rows[asked, : exact.shape[1]], exact)
     note = (
         f"faiss {settings.faiss_index} finds {100 * recall:.2f} % of the exact first {k} ranks "
@@ -159,19 +175,3 @@ def _without(rows, scores, exclude):
     keep[keep.all(axis=1), -1] = False
     shape = (len(rows), rows.shape[1] - 1)
     return rows[keep].reshape(shape), scores[keep].reshape(shape)
-
-
-def _expanded(queries, database, exclude, settings):
-    rows, scores = search(queries, database, settings.expansion_n, exclude=exclude)
-    if settings.expansion == "average":
-        return average_expansion(queries, database, rows)
-    return alpha_expansion(queries, database, rows, scores, settings.expansion_alpha)
-
-
-def _with_last(found, is_bad, top_k):
-    """Moves bad images to the end of each ranking, and cuts it to `top_k`."""
-    bad = (found.rows >= 0) & is_bad[found.rows]
-    order = np.argsort(bad, axis=1, kind="stable")[:, :top_k]
-    scores = np.where(bad, np.float32(-np.inf), found.scores)
-    rows, scores = (np.take_along_axis(values, order, axis=1) for values in (found.rows, scores))
-    return replace(found, rows=rows, scores=scores)

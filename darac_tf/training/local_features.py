@@ -16,11 +16,16 @@ from tqdm import tqdm
 from darac_tf.data.content_keys import keys_of_images
 from darac_tf.data.views import ImageList
 from darac_tf.errors import UserError
-from darac_tf.local_features.attention import AttentionPooling
-from darac_tf.local_features.extraction import LocalExtractor
-from darac_tf.local_features.inner import inner_model
-from darac_tf.local_features.model import DELF_MODEL, PCA_FILE, build_delf, load_delf, save_delf
-from darac_tf.local_features.pca import fit_local_pca
+from darac_tf.local_features.extraction import LocalExtractor, fit_local_pca
+from darac_tf.local_features.model import (
+    DELF_MODEL,
+    PCA_FILE,
+    AttentionPooling,
+    build_delf,
+    inner_model,
+    load_delf,
+    save_delf,
+)
 from darac_tf.models import Preprocessing, build_backbone
 from darac_tf.training.batches import StepBatches, make_sampling
 from darac_tf.training.run import RunResult, check_run_dir, start_run_dir, training_images

@@ -1,4 +1,4 @@
-"""The whitening itself, and keeping it in a file."""
+"""The whitening itself: keeping it in a file, and refusing to test it on its own images."""
 
 import dataclasses
 from pathlib import Path
@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 
 from darac_tf.archives import DamagedArchiveError, read_archive, write_archive
-from darac_tf.data.content_keys import as_set, fingerprint
+from darac_tf.data.content_keys import as_set, file_sizes, fingerprint, keys_of_images
 from darac_tf.errors import UserError
 
+FLAG = "--allow_whiten_on_test"
 _ARRAYS = ("mean", "projection", "eigenvalues")
 
 
@@ -57,21 +58,6 @@ def fitted(mean, projection, eigenvalues, image_keys, provenance):
         image_keys = as_set(image_keys)
         provenance = {**provenance, "images_fingerprint": fingerprint(image_keys)}
     return Whitening(mean, projection, eigenvalues, provenance, image_keys)
-
-
-def check_image_keys(image_keys, n_samples):
-    """Refuses keys that are not those of `n_samples` images.
-
-    Raises:
-        ValueError: If there are more or fewer, or they are something else.
-    """
-    if image_keys is None:
-        return
-    if image_keys.shape != (n_samples, 2) or image_keys.dtype != np.uint64:
-        raise ValueError(
-            f"image_keys must be uint64 ({n_samples}, 2). "
-            f"Received: {image_keys.dtype} {image_keys.shape}"
-        )
 
 
 def load_whitening(path):
@@ -130,3 +116,54 @@ def _check_images(path, image_keys, provenance):
         raise UserError(
             f"{path} does not hold the list of images that it was fitted on: learn it again"
         )
+
+
+def check_not_test_set(fitted_on, test_paths, allow=False):
+    """Refuses test images that a whitening was fitted on, wherever their files lie.
+
+    Images are the same when their files have the same content (`data.content_keys`): the same
+    photograph under another path is found, the same one compressed anew is not. Only files of the
+    test set whose size occurs in the whitening's set are read.
+
+    Args:
+        fitted_on: `Whitening`, or the paths of the images that one will be fitted on.
+        test_paths: `(images,)` paths of the test set: the database and the queries.
+        allow: What to do about images in both: go on and say so, or refuse.
+
+    Returns:
+        None where no image is in both; else a sentence for the report.
+
+    Raises:
+        UserError: Unless `allow`, if an image is in both (says how many, and names the first in the
+            order of the test set), or the whitening does not say what it was fitted on. Always if
+            a file can't be read.
+    """
+    sizes = file_sizes(test_paths)
+    keys = _known_keys(fitted_on, sizes)
+    if keys is None:
+        if allow:
+            return f"The images that the whitening was fitted on are not known ({FLAG})."
+        raise UserError(
+            "the whitening does not say which images it was fitted on, so they may be test "
+            f"images: fit it again, or pass {FLAG}"
+        )
+    candidates = np.flatnonzero(np.isin(sizes, keys[:, 0]))
+    hashes = keys_of_images([test_paths[i] for i in candidates])[:, 1]
+    shared = candidates[np.isin(hashes, keys[:, 1])]
+    if not shared.size:
+        return None
+    found = f"{shared.size} of the {len(test_paths)} test images"
+    if allow:
+        return f"The whitening was fitted on {found} ({FLAG}), so its scores are optimistic."
+    raise UserError(
+        f"the whitening is fitted on {found}, the first being {test_paths[shared[0]]}: fit it on "
+        f"other images, or pass {FLAG}"
+    )
+
+
+def _known_keys(fitted_on, sizes):
+    """Keys of the images that may be among files of these sizes; None where not known."""
+    if isinstance(fitted_on, Whitening):
+        return fitted_on.image_keys
+    alike = np.flatnonzero(np.isin(file_sizes(fitted_on), sizes))
+    return keys_of_images([fitted_on[i] for i in alike])

@@ -1,18 +1,23 @@
-"""The learned whitening Lw of GeM, from pairs of images that match."""
+"""The learned whitening Lw of GeM, and the pairs of matching images it is learned from."""
 
 import numpy as np
 
 from darac_tf.errors import UserError
-from darac_tf.whitening.eigen import noise_floor, symmetric_eigen, with_fixed_signs
-from darac_tf.whitening.files import check_image_keys, fitted
-from darac_tf.whitening.moments import (
+from darac_tf.whitening.covariance import (
+    AUTO,
     blocks,
-    differences,
-    fourth_moment,
+    check_fit,
+    ledoit_wolf,
     moments,
+    noise_floor,
     scatter,
+    shrink,
+    symmetric_eigen,
+    with_fixed_signs,
 )
-from darac_tf.whitening.shrinkage import AUTO, check_shrinkage, ledoit_wolf, shrink
+from darac_tf.whitening.files import fitted
+
+_BLOCK_PAIRS = 4096
 
 
 def fit_learned_whitening(
@@ -42,7 +47,7 @@ def fit_learned_whitening(
         provenance: Dict of JSON values to keep with it, such as "images", the name of the image
             set; "kind", "samples", "pairs", "rank" (of C_S), "shrinkage", "shrinkage_by" and,
             with `image_keys`, "images_fingerprint" are added.
-        shrinkage: s in [0, 1], by which C_S is shrunk (`whitening.shrinkage`). "auto" takes Ledoit
+        shrinkage: s in [0, 1], by which C_S is shrunk (`whitening.covariance`). "auto" takes Ledoit
             and Wolf's estimate for the differences, as if pairs that share an image were
             independent.
         image_keys: As in `fit_pca_whitening`.
@@ -60,8 +65,9 @@ def fit_learned_whitening(
     2016, and "Fine-tuning CNN image retrieval with no human annotation", PAMI 2018.
     """
     first, second = np.asarray(first), np.asarray(second)
-    _check_arguments(descriptors, first, second, dim, shrinkage, image_keys)
+    check_fit(descriptors, dim, shrinkage, image_keys)
     n_samples, full_dim = descriptors.shape
+    _check_pairs(first, second, n_samples)
     _, mean_square = moments(descriptors)  # refuses NaN with its row
     root, rank, amount = _inverse_root(descriptors, first, second, mean_square, shrinkage)
     mean = _mean_of_rows(descriptors, first)
@@ -84,13 +90,13 @@ def fit_learned_whitening(
 def _inverse_root(descriptors, first, second, mean_square, shrinkage):
     """`(D, D)` R with `R^T C_S R = I`, the rank of C_S before shrinkage, and the shrinkage."""
     n_pairs, dim = len(first), mean_square.size
-    total = scatter(differences(descriptors, first, second), dim)
+    total = scatter(_differences(descriptors, first, second), dim)
     values, vectors = symmetric_eigen(total / n_pairs)
     floor = noise_floor(values, mean_square, descriptors.dtype)
     rank = int(np.sum(values > floor))
     if shrinkage == AUTO:
-        fourth = fourth_moment(differences(descriptors, first, second))
-        shrinkage = ledoit_wolf(values, fourth, n_pairs, dim)
+        apart = _differences(descriptors, first, second)
+        shrinkage = ledoit_wolf(values, apart, n_pairs, dim)
     lifted = shrinkage * values.sum() / dim > floor
     if rank == 0:
         raise UserError(
@@ -115,10 +121,14 @@ def _mean_of_rows(descriptors, rows):
     return total / len(rows)
 
 
-def _check_arguments(descriptors, first, second, dim, shrinkage, image_keys):
-    if len(descriptors.shape) != 2:
-        raise ValueError(f"descriptors must be (n, D). Received: {descriptors.shape}")
-    n_samples, full_dim = descriptors.shape
+def _differences(descriptors, first, second):
+    """Yields `(rows, D)` float64 blocks of `descriptors[first] - descriptors[second]`."""
+    for start in range(0, len(first), _BLOCK_PAIRS):
+        part = slice(start, start + _BLOCK_PAIRS)
+        yield np.float64(descriptors[first[part]]) - np.float64(descriptors[second[part]])
+
+
+def _check_pairs(first, second, n_samples):
     if first.ndim != 1 or first.shape != second.shape or not first.size:
         raise ValueError(
             "first and second must be (pairs,) with at least one pair. "
@@ -133,12 +143,60 @@ def _check_arguments(descriptors, first, second, dim, shrinkage, image_keys):
     if (first == second).any():
         pair = int(np.argmax(first == second))
         raise ValueError(f"A pair must be of two images. Received: row {first[pair]} twice")
-    if dim is not None and dim < 1:
-        raise ValueError(f"dim must be at least 1. Received: {dim}")
-    check_shrinkage(shrinkage)
-    check_image_keys(image_keys, n_samples)
-    if dim is not None and dim > full_dim:
-        raise UserError(
-            f"can't whiten descriptors of {full_dim} dimensions to {dim}: pass "
-            f"--whiten_dim={full_dim} or less"
-        )
+
+
+def matching_pairs(labels, max_pairs=None, seed=0):
+    """Draws distinct pairs of images that have the same label.
+
+    Each class is put on a circle in random order. Round r pairs every image with the one r places
+    on, so that each image of a class occurs about equally often, and a class of c images has of
+    the order of c pairs rather than c^2: large classes do not drown the small ones. Rounds are
+    added until there are `max_pairs`; of the last one a random part is taken.
+
+    Args:
+        labels: `(images,)` integers or strings.
+        max_pairs: Most pairs to draw, at least 1. None gives all pairs there are.
+        seed: The same seed gives the same pairs.
+
+    Returns:
+        Tuple of int64 `(pairs,)` rows of the first and of the second image; no pair occurs twice,
+        in either order.
+
+    Raises:
+        UserError: If no two images share a label.
+        ValueError: If `labels` is not one-dimensional or `max_pairs` is below 1.
+
+    >>> matching_pairs(["a", "b", "a"])
+    (array([2]), array([0]))
+    """
+    labels = np.asarray(labels)
+    if labels.ndim != 1:
+        raise ValueError(f"labels must be (images,). Received: shape {labels.shape}")
+    if max_pairs is not None and max_pairs < 1:
+        raise ValueError(f"max_pairs must be at least 1. Received: {max_pairs}")
+    random = np.random.default_rng(seed)
+    rows, places, starts, counts = _circles(labels, random)
+    chosen, wanted = [], np.inf if max_pairs is None else max_pairs
+    for step in range(1, int(counts.max(initial=0)) // 2 + 1):
+        # At half of an even circle each pair would come up from both its ends.
+        is_new = (2 * step < counts) | ((2 * step == counts) & (places < step))
+        at = np.flatnonzero(is_new)
+        if len(at) > wanted:
+            at = random.choice(at, int(wanted), replace=False)
+        chosen.append((rows[at], rows[starts[at] + (places[at] + step) % counts[at]]))
+        wanted -= len(at)
+        if wanted <= 0:
+            break
+    if not chosen:
+        raise UserError("no two images of the whitening set share a label: use a labelled set")
+    first, second = (np.concatenate(rows) for rows in zip(*chosen, strict=True))
+    return first, second
+
+
+def _circles(labels, random):
+    """Rows grouped by label, shuffled within; place on, start and size of each one's circle."""
+    shuffled = random.permutation(len(labels))
+    _, numbers, counts = np.unique(labels[shuffled], return_inverse=True, return_counts=True)
+    order = np.argsort(numbers, kind="stable")
+    starts = np.repeat(np.cumsum(counts) - counts, counts)
+    return shuffled[order], np.arange(len(labels)) - starts, starts, np.repeat(counts, counts)

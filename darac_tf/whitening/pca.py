@@ -3,15 +3,19 @@
 import numpy as np
 
 from darac_tf.errors import UserError
-from darac_tf.whitening.eigen import (
-    by_covariance,
-    by_gram,
+from darac_tf.whitening.covariance import (
+    AUTO,
+    blocks,
+    check_fit,
+    ledoit_wolf,
+    moments,
     noise_floor,
+    scatter,
+    shrink,
+    symmetric_eigen,
     with_fixed_signs,
 )
-from darac_tf.whitening.files import check_image_keys, fitted
-from darac_tf.whitening.moments import blocks, fourth_moment, moments
-from darac_tf.whitening.shrinkage import AUTO, check_shrinkage, ledoit_wolf, shrink
+from darac_tf.whitening.files import fitted
 
 
 def fit_pca_whitening(
@@ -37,7 +41,7 @@ def fit_pca_whitening(
         provenance: Dict of JSON values to keep with it, such as "images", the name of the image
             set; "kind", "samples", "rank", "shrinkage", "shrinkage_by", "power" and, with
             `image_keys`, "images_fingerprint" are added.
-        shrinkage: s in [0, 1] of `whitening.shrinkage`; "auto" takes Ledoit and Wolf's estimate.
+        shrinkage: s in [0, 1] of `whitening.covariance`; "auto" takes Ledoit and Wolf's estimate.
         power: In [0, 1].
         image_keys: uint64 `(n, 2)` keys of the images (`keys_of_images`), by which
             `check_not_test_set` recognises them; None where they are not files.
@@ -51,56 +55,52 @@ def fit_pca_whitening(
             whitening would blow up.
         ValueError: If `descriptors` is not a matrix, or another argument is out of its range.
     """
-    _check_arguments(descriptors, dim, shrinkage, power, image_keys)
+    check_fit(descriptors, dim, shrinkage, image_keys)
+    if not 0 <= power <= 1:
+        raise ValueError(f"power must be in [0, 1]. Received: {power}")
     n_samples, full_dim = descriptors.shape
+    if n_samples < 2:
+        raise UserError(f"whitening needs at least two images, but got {n_samples}: add images")
     dim = full_dim if dim is None else dim
     mean, mean_square = moments(descriptors)
-    decompose = by_gram if n_samples < full_dim else by_covariance
-    values, vectors = decompose(descriptors, mean)
+    values, vectors = _principal_axes(descriptors, mean, by_gram=n_samples < full_dim)
     floor = noise_floor(values, mean_square, descriptors.dtype)
     rank = int(np.sum(values > floor))
-    amount = _ledoit_wolf(descriptors, mean, values) if shrinkage == AUTO else float(shrinkage)
+    amount = shrinkage
+    if shrinkage == AUTO:
+        centred = (block - mean for block in blocks(descriptors))
+        amount = ledoit_wolf(values * (n_samples - 1) / n_samples, centred, n_samples, full_dim)
     lifted = amount * values.sum() / full_dim > floor
     _check_rank(dim, rank, full_dim if lifted else rank, n_samples)
-    if dim > rank and decompose is by_gram:
-        values, vectors = by_covariance(descriptors, mean)
+    if dim > rank and n_samples < full_dim:
+        values, vectors = _principal_axes(descriptors, mean, by_gram=False)
     eigenvalues = shrink(values, amount, full_dim)[:dim]
-    vectors = with_fixed_signs(vectors[:, :dim])
     facts = {
         "kind": "pca",
         "samples": n_samples,
         "rank": rank,
-        "shrinkage": amount,
+        "shrinkage": float(amount),
         "shrinkage_by": "Ledoit-Wolf" if shrinkage == AUTO else "given",
         "power": float(power),
     }
-    projection = (vectors * eigenvalues**-power).T
+    projection = (with_fixed_signs(vectors[:, :dim]) * eigenvalues**-power).T
     return fitted(mean, projection, eigenvalues, image_keys, {**(provenance or {}), **facts})
 
 
-def _ledoit_wolf(descriptors, mean, values):
-    n_samples = descriptors.shape[0]
-    fourth = fourth_moment(block - mean for block in blocks(descriptors))
-    return ledoit_wolf(values * (n_samples - 1) / n_samples, fourth, n_samples, mean.size)
+def _principal_axes(descriptors, mean, by_gram):
+    """Eigenvalues and eigenvectors, one a column, of the covariance (divisor n - 1).
 
-
-def _check_arguments(descriptors, dim, shrinkage, power, image_keys):
-    if len(descriptors.shape) != 2:
-        raise ValueError(f"descriptors must be (n, D). Received: {descriptors.shape}")
-    n_samples, full_dim = descriptors.shape
-    if dim is not None and dim < 1:
-        raise ValueError(f"dim must be at least 1. Received: {dim}")
-    if not 0 <= power <= 1:
-        raise ValueError(f"power must be in [0, 1]. Received: {power}")
-    check_shrinkage(shrinkage)
-    check_image_keys(image_keys, n_samples)
-    if n_samples < 2:
-        raise UserError(f"whitening needs at least two images, but got {n_samples}: add images")
-    if dim is not None and dim > full_dim:
-        raise UserError(
-            f"can't whiten descriptors of {full_dim} dimensions to {dim}: pass "
-            f"--whiten_dim={full_dim} or less"
-        )
+    With X the n centred descriptors, `X X^T u = s u` makes `X^T u` an eigenvector of `X^T X`: by
+    the Gram matrix there are n, and those beyond the rank mean nothing.
+    """
+    if not by_gram:
+        total = scatter((block - mean for block in blocks(descriptors)), mean.size)
+        return symmetric_eigen(total / (len(descriptors) - 1))
+    centred = np.concatenate(list(blocks(descriptors))) - mean
+    values, vectors = symmetric_eigen(centred @ centred.T / (len(centred) - 1))
+    vectors = centred.T @ vectors
+    norms = np.maximum(np.linalg.norm(vectors, axis=0), np.finfo(np.float64).tiny)
+    return values, vectors / norms
 
 
 def _check_rank(dim, rank, usable, n_samples):

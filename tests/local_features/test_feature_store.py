@@ -5,7 +5,7 @@ import pytest
 
 from darac_tf.errors import UserError
 from darac_tf.local_features import FeatureStore, write_features
-from darac_tf.local_features.features import no_features
+from darac_tf.local_features.store import no_features
 from tests.local_features.local_helpers import random_features
 
 

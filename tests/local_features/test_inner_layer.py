@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from darac_tf.errors import UserError
-from darac_tf.local_features.inner import inner_layer, inner_model, strides_of
+from darac_tf.local_features.model import inner_layer, inner_model, strides_of
 
 layers = keras.layers
 

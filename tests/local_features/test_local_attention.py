@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from darac_tf.local_features.attention import AttentionPooling, AttentionScores
+from darac_tf.local_features.model import AttentionPooling, AttentionScores
 from tests.layer_contract import check_layer
 
 MAPS = np.random.default_rng(0).normal(size=(3, 4, 5, 6)).astype(np.float32)

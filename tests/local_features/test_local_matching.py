@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from darac_tf.local_features import LocalExtractor, MatchSettings, match
-from darac_tf.local_features.features import no_features
 from darac_tf.local_features.matching import mutual_neighbours
+from darac_tf.local_features.store import no_features
 from tests.local_features.local_helpers import patch_model, random_features, save, texture
 
 SIMILARITY = np.array([[0.9, -0.3, 12.0], [0.3, 0.9, -5.0]])

@@ -86,6 +86,19 @@ def test_equal_images_and_padding():
     assert np.isfinite(scores).all()
 
 
+def test_what_was_not_found_stays_at_the_end():
+    queries, database = clusters(2, seed=1), clusters(8)
+    rows, scores = search(queries, database)
+    # The last two could not be read: they are listed with score -inf.
+    scores[:, 6:] = -np.inf
+    found, new = k_reciprocal(queries, database, rows, scores)
+    fewer = k_reciprocal(queries, database, rows[:, :6], scores[:, :6])
+    np.testing.assert_array_equal(found[:, :6], fewer[0])
+    np.testing.assert_array_equal(new[:, :6], fewer[1])
+    np.testing.assert_array_equal(found[:, 6:], rows[:, 6:])
+    assert (new[:, 6:] == -np.inf).all()
+
+
 def test_refuses_bad_arguments():
     for options in ({"k1": 0}, {"k2": 0}, {"shortlist": 0}, {"weight": 1.5}):
         with pytest.raises(ValueError, match="Received"):

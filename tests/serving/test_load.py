@@ -6,8 +6,15 @@ import numpy as np
 import pytest
 
 from benchmarks import serving_load
-from benchmarks.serving_images import mixed_images
-from benchmarks.serving_load import Tally, chooser, load, markdown, measure, offline_answers
+from benchmarks.serving_load import (
+    Tally,
+    chooser,
+    load,
+    markdown,
+    measure,
+    mixed_images,
+    offline_answers,
+)
 from darac_tf.serving import connect
 from tests.serving.servicer import Faults, serving
 

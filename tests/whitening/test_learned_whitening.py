@@ -5,7 +5,7 @@ import pytest
 from sklearn.covariance import ledoit_wolf
 
 from darac_tf.errors import UserError
-from darac_tf.whitening import fit_learned_whitening, load_whitening, moments
+from darac_tf.whitening import covariance, fit_learned_whitening, learned, load_whitening
 
 
 def _matching(n_classes=30, each=4, dim=8, seed=0, dtype=np.float64):
@@ -44,7 +44,8 @@ def _by_loop(x, first, second):
 
 @pytest.mark.parametrize("block_rows", [7, 4096])
 def test_agrees_with_loops(block_rows, monkeypatch):
-    monkeypatch.setattr(moments, "_BLOCK_ROWS", block_rows)
+    monkeypatch.setattr(covariance, "_BLOCK_ROWS", block_rows)
+    monkeypatch.setattr(learned, "_BLOCK_PAIRS", block_rows)
     x, first, second = _matching()
     # Some images as first more often than others, some not at all.
     first, second = np.where(first % 3 == 0, second, first), np.where(first % 3 == 0, first, second)

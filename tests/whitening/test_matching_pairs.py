@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from darac_tf.errors import UserError
-from darac_tf.whitening import matching_pairs, pairs
+from darac_tf.whitening import learned, matching_pairs
 
 
 def _all_pairs(labels):
@@ -72,5 +72,5 @@ def test_labels_may_be_text_and_are_checked():
 
 
 def test_worked_example():
-    result = doctest.testmod(pairs)
+    result = doctest.testmod(learned)
     assert result.attempted == 1 and result.failed == 0

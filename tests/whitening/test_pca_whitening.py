@@ -6,7 +6,7 @@ from sklearn.covariance import ledoit_wolf, shrunk_covariance
 from sklearn.decomposition import PCA
 
 from darac_tf.errors import UserError
-from darac_tf.whitening import eigen, fit_pca_whitening, moments, shrinkage
+from darac_tf.whitening import covariance, fit_pca_whitening
 
 
 def _descriptors(n, dim, seed=0, dtype=np.float64):
@@ -48,15 +48,16 @@ def test_whitened_covariance_is_the_identity(n, dim, kept):
 def test_gram_and_covariance_give_the_same_map():
     x = _descriptors(30, 40, seed=2)
     by_gram = fit_pca_whitening(x, 29)
-    values, vectors = eigen.by_covariance(x, by_gram.mean)
-    by_covariance = (eigen.with_fixed_signs(vectors[:, :29]) / np.sqrt(values[:29])).T
+    values, vectors = np.linalg.eigh(np.cov(x.T))
+    values, vectors = values[:-30:-1], covariance.with_fixed_signs(vectors[:, :-30:-1])
+    by_covariance = (vectors / np.sqrt(values)).T
     np.testing.assert_allclose(by_gram.projection, by_covariance, rtol=1e-6, atol=1e-7)
 
 
 def test_signs_do_not_depend_on_how_the_data_is_blocked(monkeypatch):
     x = _descriptors(90, 8, seed=3)
     whole = fit_pca_whitening(x)
-    monkeypatch.setattr(moments, "_BLOCK_ROWS", 7)
+    monkeypatch.setattr(covariance, "_BLOCK_ROWS", 7)
     blocked = fit_pca_whitening(x[::-1])
     np.testing.assert_allclose(blocked.projection, whole.projection, atol=1e-9)
     lead = np.abs(whole.projection).argmax(axis=1)
@@ -66,7 +67,7 @@ def test_signs_do_not_depend_on_how_the_data_is_blocked(monkeypatch):
 def test_sign_of_entries_of_equal_size_is_that_of_the_first():
     vectors = np.array([[-0.5, 0.5 - 1e-12], [0.5 + 1e-12, -0.5]])
     np.testing.assert_allclose(
-        eigen.with_fixed_signs(vectors), [[0.5, 0.5], [-0.5, -0.5]], atol=1e-9
+        covariance.with_fixed_signs(vectors), [[0.5, 0.5], [-0.5, -0.5]], atol=1e-9
     )
 
 
@@ -155,14 +156,14 @@ def test_power_by_its_definition(n, dim):
 @pytest.mark.parametrize("scale", [1, 1e-3])
 def test_auto_is_ledoit_wolf_of_sklearn(n, dim, scale, monkeypatch):
     x = _descriptors(n, dim, seed=12) * scale
-    covariance, amount = ledoit_wolf(x)
-    monkeypatch.setattr(moments, "_BLOCK_ROWS", 7)
+    shrunk, amount = ledoit_wolf(x)
+    monkeypatch.setattr(covariance, "_BLOCK_ROWS", 7)
     fitted = fit_pca_whitening(x, shrinkage="auto")
     assert fitted.provenance["shrinkage"] == pytest.approx(amount, rel=1e-9)
     assert amount > 0
     assert fitted.provenance["shrinkage_by"] == "Ledoit-Wolf"
     precision = fitted.projection.T @ fitted.projection  # the inverse covariance, divisor n - 1
-    found = precision @ covariance * n / (n - 1)
+    found = precision @ shrunk * n / (n - 1)
     np.testing.assert_allclose(found, np.eye(dim), atol=1e-7)
 
 
@@ -221,10 +222,10 @@ def test_refuses_arguments_out_of_range():
 
 
 def test_parse_shrinkage():
-    assert shrinkage.parse_shrinkage("auto") == "auto"
-    assert [shrinkage.parse_shrinkage(text) for text in ("0", "0.25", "1")] == [0, 0.25, 1]
+    assert covariance.parse_shrinkage("auto") == "auto"
+    assert [covariance.parse_shrinkage(text) for text in ("0", "0.25", "1")] == [0, 0.25, 1]
     for text in ("", "-1", "1.5", "nan", "most"):
         with pytest.raises(UserError, match=f"--whiten_shrinkage={text} is neither"):
-            shrinkage.parse_shrinkage(text)
-    assert doctest.testmod(shrinkage).attempted == 1
-    assert doctest.testmod(shrinkage).failed == 0
+            covariance.parse_shrinkage(text)
+    assert doctest.testmod(covariance).attempted == 1
+    assert doctest.testmod(covariance).failed == 0

@@ -9,7 +9,7 @@ import pytest
 from darac_tf.data import content_keys as image_keys
 from darac_tf.data.content_keys import keys_of_images
 from darac_tf.errors import UserError
-from darac_tf.whitening import check_not_test_set, fit_pca_whitening, guard, load_whitening
+from darac_tf.whitening import check_not_test_set, fit_pca_whitening, load_whitening
 
 
 def _write(folder, sizes, seed):
@@ -121,4 +121,4 @@ def test_fingerprint_is_that_of_a_set(paris, oxford):
 def test_duplicates_are_kept_once(paris):
     assert len(_fitted(paris + paris[:2]).image_keys) == 6
     with pytest.raises(UserError, match="on 2 of the 2 test images"):
-        guard.check_not_test_set(paris, [paris[1], paris[1]])
+        check_not_test_set(paris, [paris[1], paris[1]])
