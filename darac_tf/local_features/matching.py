@@ -31,14 +31,12 @@ class MatchSettings:
         max_zoom: Largest change of size between two views, and its inverse the smallest; maps
             beyond, or that mirror, fold the image rather than show it anew: no inliers.
         iterations: Most samples of RANSAC.
-        seed: Of RANSAC.
     """
 
     max_distance: float = 0.8
     tolerance: float = 0.02
     max_zoom: float = 10.0
     iterations: int = 1000
-    seed: int = 0
 
 
 class Matches(NamedTuple):
@@ -64,8 +62,8 @@ class Matches(NamedTuple):
 def match(first, second, settings=None):
     """Matches two images' features and finds the affine map most matches agree on.
 
-    The same features give the same result, from whatever thread. Fewer than four matches, and
-    points on a line, have no inliers.
+    OpenCV's RANSAC draws the same samples every time: the same features give the same result. Fewer
+    than four matches, and points on a line, have no inliers.
 
     Args:
         first: `LocalFeatures`, of the query.
@@ -83,7 +81,6 @@ def match(first, second, settings=None):
     nothing = Matches(pairs, np.zeros(len(pairs), bool), None)
     if len(pairs) < _LEAST_MATCHES:
         return nothing
-    cv2.setRNGSeed(settings.seed)
     transform, is_inlier = cv2.estimateAffine2D(
         np.ascontiguousarray(first.locations[pairs[:, 0]], np.float32),
         np.ascontiguousarray(second.locations[pairs[:, 1]], np.float32),
@@ -91,12 +88,12 @@ def match(first, second, settings=None):
         ransacReprojThreshold=settings.tolerance * second.long_side,
         maxIters=settings.iterations,
     )
-    if transform is None or not _is_view(transform, settings.max_zoom):
+    if transform is None or np.count_nonzero(is_inlier) < _LEAST_MATCHES:
         return nothing
-    is_inlier = is_inlier.ravel().astype(bool)
-    if np.count_nonzero(is_inlier) < _LEAST_MATCHES:
+    zoomed_area = np.linalg.det(transform[:, :2])
+    if not settings.max_zoom**-2 <= zoomed_area <= settings.max_zoom**2:  # NaN is not either
         return nothing
-    return Matches(pairs, is_inlier, transform)
+    return Matches(pairs, is_inlier.ravel().astype(bool), transform)
 
 
 def mutual_neighbours(first, second, max_distance):
@@ -125,11 +122,6 @@ def mutual_neighbours(first, second, max_distance):
     )
     pairs = [(m.queryIdx, m.trainIdx) for m in found if m.distance <= max_distance]
     return np.array(sorted(pairs), np.int64).reshape(-1, 2)
-
-
-def _is_view(transform, max_zoom):
-    area = np.linalg.det(transform[:, :2])
-    return np.isfinite(area) and max_zoom**-2 <= area <= max_zoom**2
 
 
 def rerank_by_inliers(

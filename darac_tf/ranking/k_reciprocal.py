@@ -4,11 +4,10 @@ Zhong, Zheng, Cao and Li, Re-ranking person re-identification with k-reciprocal 
 """
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from darac_tf.ranking.exact_search import search
 from darac_tf.rows import finite_rows
-
-_BLOCK_ROWS = 256
 
 
 def k_reciprocal(queries, database, rows, scores, shortlist=1000, k1=20, k2=6, weight=0.3):
@@ -111,32 +110,20 @@ def _encode(members, neighbours, k1):
 
 def _expanded_sets(neighbours, k1):
     """R*(p) of all images as a boolean matrix `(P, P)`."""
-    count = len(neighbours)
-    is_mutual = _is_mutual(neighbours)
     # Python rounds a half to the even number, as the authors' program does.
-    near = neighbours[:, : round(k1 / 2) + 1]
-    is_mutual_near = _is_mutual(near)
-    sets = np.zeros((count, count), bool)
-    np.put_along_axis(sets, neighbours, is_mutual, axis=1)
-    expanded = sets.copy()
-    for start in range(0, count, _BLOCK_ROWS):
-        own = np.arange(start, min(count, start + _BLOCK_ROWS))
-        # (images, neighbours, neighbours of these) from here on.
-        others, counts = near[neighbours[own]], is_mutual_near[neighbours[own]]
-        n_shared = (sets[own[:, None, None], others] & counts).sum(axis=2)
-        joins = is_mutual[own] & (3 * n_shared > 2 * counts.sum(axis=2))
-        image, neighbour, other = np.nonzero(joins[:, :, None] & counts)
-        expanded[own[image], others[image, neighbour, other]] = True
-    return expanded
+    mutual, near = _mutual(neighbours), _mutual(neighbours[:, : round(k1 / 2) + 1])
+    is_mutual = mutual.toarray() > 0
+    shared, sizes = (mutual @ near.T).toarray(), near.sum(axis=1)
+    joins = is_mutual & (3 * shared > 2 * sizes)
+    return is_mutual | ((csr_array(joins, dtype=np.int32) @ near).toarray() > 0)
 
 
-def _is_mutual(neighbours):
-    """Boolean, as `neighbours`: whether the image is among its neighbour's neighbours."""
-    own = np.arange(len(neighbours))[:, None]
-    found = np.zeros(neighbours.shape, bool)
-    for rank in range(neighbours.shape[1]):
-        found |= neighbours[neighbours, rank] == own
-    return found
+def _mutual(neighbours):
+    """Sparse 0/1 matrix `(P, P)`: each image's neighbours `(P, k)` that have it as theirs."""
+    count, k = neighbours.shape
+    ones, starts = np.ones(count * k, np.int32), np.arange(0, count * k + 1, k)
+    listed = csr_array((ones, neighbours.ravel(), starts), shape=(count, count))
+    return listed.multiply(listed.T).tocsr()
 
 
 def _check(queries, rows, scores, counts, weight):

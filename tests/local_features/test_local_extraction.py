@@ -27,8 +27,10 @@ def blob(x, y, height=192, width=256, radius=12):
     return np.repeat(255 * inside[..., None], 3, axis=2)
 
 
-def test_default_scales_are_the_papers():
-    assert tuple(scale.value for scale in ExtractionSettings().scales) == SCALES
+def test_the_defaults_are_the_papers():
+    defaults = ExtractionSettings()
+    assert tuple(scale.value for scale in defaults.scales) == SCALES
+    assert (defaults.max_side, defaults.max_features) == (1024, 1000)
 
 
 @pytest.mark.parametrize("scale", SCALES)
@@ -108,6 +110,13 @@ def test_reduction_is_pca_between_two_normalisations(tmp_path):
         expected /= np.linalg.norm(expected, axis=1, keepdims=True)
         np.testing.assert_allclose(reduced.descriptors, expected, atol=1e-4)
         np.testing.assert_array_equal(reduced.locations, raw.locations)
+    assert fit_local_pca(full[:1]).projection.shape == (40, 48)
+    assert fit_local_pca(full[:1]).provenance["samples"] == 100
+    draws = [fit_local_pca(full, 5, 50, seed).mean for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(draws[0], draws[1])
+    assert (draws[0] != draws[2]).any()
+    keys = np.arange(4, dtype=np.uint64).reshape(2, 2)
+    np.testing.assert_array_equal(fit_local_pca(full, 5, image_keys=keys).image_keys, keys)
     with pytest.raises(UserError, match="needs images"):
         fit_local_pca([])
     pca.mean.resize(3, refcheck=False)

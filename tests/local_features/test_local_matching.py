@@ -52,6 +52,81 @@ def test_a_known_map_is_found_among_outliers():
     assert off[found.is_inlier].max() < 1.5 < off[~found.is_inlier].min() + 1
 
 
+@pytest.mark.parametrize("zoom", [1.0, 3.0])
+def test_inliers_lie_within_the_tolerance_and_others_beyond_it(zoom):
+    # The paper's map of most matches, with some of them half as far again and half as near.
+    first = random_features(120)
+    angles = np.random.default_rng(3).uniform(0, 2 * np.pi, 40)
+    off = np.column_stack([np.cos(angles), np.sin(angles)]) * np.repeat([0.75, 1.5], 20)[:, None]
+    moved = first.locations.copy()
+    moved[80:] += 2.0 * off  # the default tolerance is 0.02 of the side, which is 100
+    second = replace(first, locations=(zoom * moved).astype(np.float32), long_side=zoom * 100)
+    is_inlier = match(first, second).is_inlier
+    assert is_inlier[:100].all() and not is_inlier[100:].any()
+    tight = match(first, second, MatchSettings(tolerance=0.01))
+    assert tight.is_inlier[:80].all() and not tight.is_inlier[80:].any()
+    # The tolerance is a share of the second image's side, whatever the first one's.
+    assert match(replace(first, long_side=7.0), second).inliers == 100
+
+
+def apart(distance, count=12):
+    """Two images' features at the same places; matching descriptors are so far apart."""
+    angle = 2 * np.arcsin(distance / 2)
+    axes = np.eye(2 * count, dtype=np.float32)
+    first = replace(random_features(count), descriptors=axes[:count])
+    turned = np.cos(angle) * axes[:count] + np.sin(angle) * axes[count:]
+    return first, replace(first, descriptors=turned.astype(np.float32))
+
+
+@pytest.mark.parametrize("limit", [None, 0.5, 1.2])
+def test_descriptors_match_up_to_the_largest_distance(limit):
+    settings = MatchSettings() if limit is None else MatchSettings(max_distance=limit)
+    limit = limit or 0.8
+    near, far = (match(*apart(factor * limit), settings) for factor in (0.98, 1.02))
+    assert near.inliers == 12 and len(far.pairs) == far.inliers == 0
+
+
+def test_a_second_neighbour_as_near_as_the_first_is_no_hindrance():
+    # The same spot at two scales; a ratio test would drop both.
+    one = random_features(20)
+    rng = np.random.default_rng(1)
+    again = replace(one, descriptors=one.descriptors + 0.01 * rng.normal(size=(20, 8)))
+    both = replace(
+        one,
+        descriptors=np.float32(np.concatenate([one.descriptors, again.descriptors])),
+        locations=np.tile(one.locations, (2, 1)),
+    )
+    assert match(both, both).inliers == 40
+
+
+def test_three_that_agree_are_no_inliers():
+    # Three matches always agree, and here no fourth does.
+    for seed in range(5):
+        first = random_features(9)
+        second = seen_through(first, SIMILARITY, keep=0, seed=seed)
+        found = match(first, second, MatchSettings(tolerance=1e-4))
+        assert len(found.pairs) == 9 and found.inliers == 0 and found.transform is None
+
+
+def test_few_inliers_are_found_by_many_samples():
+    scenes = [(random_features(100, seed), seed) for seed in range(8)]
+    scenes = [(first, seen_through(first, SIMILARITY, 20, seed=30 + s)) for first, s in scenes]
+    assert all(match(*scene).is_inlier[:20].all() for scene in scenes)
+    few = MatchSettings(iterations=20)
+    assert sum(match(*scene, few).is_inlier[:20].all() for scene in scenes) < 4
+
+
+@pytest.mark.parametrize("zoom", [9.0, 1 / 9])
+def test_views_of_up_to_ten_times_the_size(zoom):
+    first = random_features(60)
+    near, far = (
+        replace(first, locations=first.locations * zoom**power, long_side=100 * zoom**power)
+        for power in (1.0, 1.1)  # 9 and 11.2
+    )
+    assert match(first, near).inliers == 60 and match(first, far).inliers == 0
+    assert match(first, near, MatchSettings(max_zoom=8)).inliers == 0
+
+
 def test_same_result_in_every_thread_and_order():
     first, second = random_features(80), seen_through(random_features(80), SIMILARITY, 25)
     alone = match(first, second)
