@@ -49,16 +49,13 @@ class AttentionScores(keras.layers.Layer):
         self.seed = seed
 
     def build(self, input_shape):
-        shapes = ((input_shape[-1], self.hidden_units), (self.hidden_units, 1))
-        for number, shape in enumerate(shapes, start=1):
-            kernel = self.add_weight(
-                name=f"kernel_{number}",
-                shape=shape,
-                initializer=keras.initializers.GlorotUniform(self.seed),
-            )
-            bias = self.add_weight(name=f"bias_{number}", shape=shape[1:], initializer="zeros")
-            setattr(self, f"kernel_{number}", kernel)
-            setattr(self, f"bias_{number}", bias)
+        self.kernel_1, self.bias_1 = self._layer(1, input_shape[-1], self.hidden_units)
+        self.kernel_2, self.bias_2 = self._layer(2, self.hidden_units, 1)
+
+    def _layer(self, number, inputs, units):
+        glorot = keras.initializers.GlorotUniform(self.seed)
+        kernel = self.add_weight(name=f"kernel_{number}", shape=(inputs, units), initializer=glorot)
+        return kernel, self.add_weight(name=f"bias_{number}", shape=(units,), initializer="zeros")
 
     def call(self, inputs):
         hidden = tf.nn.relu(tf.matmul(inputs, self.kernel_1) + self.bias_1)

@@ -25,7 +25,7 @@ def _unit(rng, *shape):
     return x / np.linalg.norm(x, axis=-1, keepdims=True)
 
 
-@settings(deadline=None, max_examples=200)
+@settings(deadline=None, max_examples=100)
 @given(
     seed=st.integers(0, 2**16),
     n=st.integers(2, 40),

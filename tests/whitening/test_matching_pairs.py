@@ -14,7 +14,7 @@ def _all_pairs(labels):
     return {(i, j) for i in range(n) for j in range(i + 1, n) if labels[i] == labels[j]}
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=100)
 @given(
     labels=st.lists(st.integers(0, 4), min_size=2, max_size=25),
     max_pairs=st.none() | st.integers(1, 60),
