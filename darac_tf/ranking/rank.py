@@ -84,15 +84,18 @@ class Rankings:
     notes: tuple[str, ...] = ()
 
     def with_last(self, is_last, top_k=None):
-        """Moves some images to the end, with score -inf, and cuts the rankings.
+        """Moves some images behind the others, with score -inf, and cuts the rankings.
 
         Args:
-            is_last: bool `(N,)`, the database images to move; they keep their order.
+            is_last: bool `(N,)`, the database images to move; they come in the order of the
+                database, before the padding.
             top_k: Ranks to keep; None for all.
         """
-        bad = (self.rows >= 0) & is_last[self.rows]
-        order = np.argsort(bad, axis=1, kind="stable")[:, :top_k]
-        scores = np.where(bad, np.float32(-np.inf), self.scores)
+        n_ranks, is_moved = self.rows.shape[1], (self.rows >= 0) & is_last[self.rows]
+        place = np.where(is_moved, n_ranks + self.rows, np.arange(n_ranks))
+        place[self.rows < 0] = n_ranks + len(is_last)
+        order = np.argsort(place, axis=1, kind="stable")[:, :top_k]
+        scores = np.where(is_moved, np.float32(-np.inf), self.scores)
         return replace(
             self,
             rows=np.take_along_axis(self.rows, order, axis=1),

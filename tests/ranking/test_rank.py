@@ -10,7 +10,7 @@ from darac_tf.errors import UserError
 from darac_tf.ranking.exact_search import search
 from darac_tf.ranking.k_reciprocal import k_reciprocal
 from darac_tf.ranking.query_expansion import alpha_expansion, augment_database, average_expansion
-from darac_tf.ranking.rank import RankingSettings, rank
+from darac_tf.ranking.rank import Rankings, RankingSettings, rank
 from darac_tf.rows import unit_rows
 
 ROWS = unit_rows(np.random.default_rng(0).standard_normal((20, 4)) + 0.5)
@@ -69,8 +69,8 @@ def test_expansion_is_by_the_augmented_database_and_never_by_the_query(
     else:
         queries = alpha_expansion(queries, database, rows, scores, 2.0)
     expected = search(queries, database, 7, exclude=task.exclude)
-    for values, wanted in zip((found.rows, found.scores), expected, strict=True):
-        np.testing.assert_array_equal(values, wanted)
+    np.testing.assert_array_equal(found.rows, expected[0])
+    np.testing.assert_allclose(found.scores, expected[1], atol=1e-6)
 
 
 def test_reranking_is_of_what_could_be_read():
@@ -79,9 +79,19 @@ def test_reranking_is_of_what_could_be_read():
     before, after = (ranked(APART, usable, rerank=kind) for kind in ("none", "k_reciprocal"))
     expected = k_reciprocal(ROWS[16:], ROWS[:16], before.rows, before.scores)
     np.testing.assert_array_equal(after.rows, expected[0])
-    np.testing.assert_array_equal(after.scores, expected[1])
+    np.testing.assert_allclose(after.scores, expected[1], atol=1e-6)
     assert (after.rows != before.rows).any()
     np.testing.assert_array_equal(after.rows[:, -2:], [[3, 5]] * 4)
+
+
+def test_images_to_come_last_are_in_the_order_of_the_database_before_the_padding():
+    rows, scores = np.array([[4, 2, 0, 1, -1]]), np.float32([[0.9, 0.8, 0.7, 0.6, -np.inf]])
+    is_last = np.array([False, True, False, False, True])
+    moved = Rankings(rows, scores, ("note",)).with_last(is_last)
+    np.testing.assert_array_equal(moved.rows, [[2, 0, 1, 4, -1]])
+    np.testing.assert_array_equal(moved.scores, np.float32([[0.8, 0.7] + [-np.inf] * 3]))
+    assert moved.notes == ("note",)
+    np.testing.assert_array_equal(Rankings(rows, scores).with_last(is_last, 3).rows, [[2, 0, 1]])
 
 
 def test_an_index_finds_a_hundred_ranks_unless_told():
