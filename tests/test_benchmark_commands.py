@@ -1,46 +1,49 @@
 """Benchmarks as commands, on tiny data: that they still run and print their tables."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.conftest import REPOSITORY
 from tests.helpers import write_backbone, write_collection
-from tests.module_runner import run_module
 
 
-@pytest.fixture(name="printed")
-def _printed(capsys):
-    """What a benchmark prints when it is run with flags."""
+def _printed(module, *flags):
+    done = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{module}", *flags],
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    return done.stdout
 
-    def run(module, *flags):
-        assert run_module(f"benchmarks.{module}", *flags) == 0
-        return capsys.readouterr().out
 
-    return run
-
-
-def _rows(text):
+def _rows(printed):
     """Cells of the lines of a Markdown table, without its header."""
-    lines = [line for line in text.splitlines() if line.startswith("|")]
+    lines = [line for line in printed.splitlines() if line.startswith("|")]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-def test_sampler_scale(printed):
-    text = printed("sampler_scale", "--images=900", "--classes=30", "--batches=3")
-    assert "900 images, 30 classes" in text and "until first batch:" in text
+def test_sampler_scale():
+    printed = _printed("sampler_scale", "--images=900", "--classes=30", "--batches=3")
+    assert "900 images, 30 classes" in printed and "until first batch:" in printed
 
 
-def test_input_pipeline(tmp_path, printed):
+def test_input_pipeline(tmp_path):
     folder = write_collection(tmp_path / "photos", 13, 4)
-    text = printed(
+    printed = _printed(
         "input_pipeline", f"--data_dir={folder}", "--image_size=32", "--steps=12", "--repeats=1"
     )
-    names = [row[0] for row in _rows(text)]
+    names = [row[0] for row in _rows(printed)]
     assert names == ["decode and resize", "training", "training, --light=0"]
-    assert all(float(row[1]) > 0 for row in _rows(text))
+    assert all(float(row[1]) > 0 for row in _rows(printed))
 
 
-def test_scaled_decoding(tmp_path, printed):
+def test_scaled_decoding(tmp_path):
     rng = np.random.default_rng(0)
     for label in range(2):
         (tmp_path / "photos" / str(label)).mkdir(parents=True)
@@ -48,10 +51,10 @@ def test_scaled_decoding(tmp_path, printed):
         small.resize((80, 60), Image.BICUBIC).save(tmp_path / "photos" / str(label) / "a.jpg")
     flags = ["--dataset=folder", f"--data_dir={tmp_path / 'photos'}", "--side=320", "--images=2"]
     backbone = write_backbone(tmp_path / "small.keras")
-    text = printed(
+    printed = _printed(
         "scaled_decoding", *flags, f"--backbone={backbone}", "--sizes=48,300", "--repeats=1"
     )
-    small, large, both = _rows(text)
+    small, large, both = _rows(printed)
     assert 0.9 < float(small[-1]) < 1
     # Nothing is decoded at a part of its size where 300 of 320 pixels are needed.
     assert float(large[-1]) == float(both[-1]) == pytest.approx(1, abs=1e-5)
