@@ -6,12 +6,14 @@ reads a JSON list a line from standard input: a script or module, its arguments;
 `[exit status, standard output, last line of standard error]`.
 """
 
+import gc
 import json
 import os
 import runpy
 import subprocess
 import sys
 import tempfile
+import traceback
 from pathlib import Path
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
@@ -43,17 +45,40 @@ def _answer(command):
         if not child:
             os.dup2(output.fileno(), 1)
             os.dup2(errors.fileno(), 2)
-            sys.argv = command
-            run = runpy.run_path if command[0].endswith(".py") else runpy.run_module
-            run(command[0], run_name="__main__")
-            sys.exit(0)
+            _run_and_exit(command)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         texts = [file.seek(0) or file.read() for file in (output, errors)]
     return status, texts[0], (texts[1].strip().splitlines() or [""])[-1]
 
 
-if __name__ == "__main__":
-    import darac_tf.evaluation  # noqa: F401  (what takes the time)
+def _run_and_exit(command):
+    """Runs a command, and ends this process without clearing what was imported."""
+    sys.argv = command
+    run = runpy.run_path if command[0].endswith(".py") else runpy.run_module
+    status = 0
+    try:
+        run(command[0], run_name="__main__")
+    except SystemExit as error:
+        status = error.code or 0
+        if isinstance(status, str):
+            print(status, file=sys.stderr)
+            status = 1
+    except BaseException:
+        traceback.print_exc()
+        status = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
+
+if __name__ == "__main__":
+    # What takes the time.
+    import keras  # noqa: F401
+    import tensorflow  # noqa: F401
+
+    import darac_tf.evaluation
+    import darac_tf.models  # noqa: F401
+
+    gc.freeze()
     for line in sys.stdin:
         print(json.dumps(_answer(json.loads(line))), flush=True)
