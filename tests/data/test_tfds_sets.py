@@ -12,7 +12,7 @@ import tensorflow_datasets as tfds
 from darac_tf.cli import KindParser
 from darac_tf.data import DATASET_KINDS, load_dataset, tfds_sets
 from darac_tf.errors import UserError
-from darac_tf.evaluation.options import read_task
+from darac_tf.evaluation.options import read_settings, read_task
 from darac_tf.training import TrainConfig
 from darac_tf.training.run import training_images
 from tests.evaluation.test_options import DEFAULTS
@@ -124,6 +124,8 @@ def test_the_default_place_and_all_splits(tmp_path, monkeypatch):
     images = load_dataset("tfds:tiny_files/png")
     assert _rows(images) == _expected("train", "test")
     assert images.paths[0].startswith(str(tmp_path / "tiny_files/png/2.0.0-images"))
+    settings = read_settings(DEFAULTS | {"whiten_dataset": "tfds:tiny_files/png"})
+    assert len(settings.whitening.images) == 10
 
 
 def test_training_and_evaluation_read_them(data_dir):
