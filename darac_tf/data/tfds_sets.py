@@ -65,9 +65,13 @@ def open_builder(name, data_dir, download=True):
     try:
         builder = tfds.builder(name, data_dir=data_dir, version="*.*.*")
         if download:
+            if builder.info.features is not None:
+                _image_and_label(builder.info)  # before much is downloaded in vain
             # It prints, and standard output is for results.
             with contextlib.redirect_stdout(sys.stderr):
                 builder.download_and_prepare()
+    except UserError:
+        raise
     # Code of each set runs here; a lack of network alone gives errors of many kinds.
     except Exception as error:
         reason = f"{type(error).__name__}: {error}".splitlines()[0]

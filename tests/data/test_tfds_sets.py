@@ -55,6 +55,14 @@ class TinyOffline(TinyColours):
         raise ConnectionError("no route to host\nand much more")
 
 
+class TinyTexts(TinyOffline):
+    """Has no label, which is told before the network is needed."""
+
+    def _info(self):
+        features = tfds.features.FeaturesDict({"image": IMAGE, "text": tfds.features.Text()})
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):
     return str(tmp_path_factory.mktemp("tfds"))
