@@ -1,10 +1,14 @@
-"""What the scripts share: running `main`, and showing a user's mistake as one line."""
+"""What the scripts share: flags of settings, running `main`, a user's mistake as one line."""
 
+import dataclasses
 import sys
 
 from absl import app, flags, logging
 
 from darac_tf.errors import UserError
+from darac_tf.settings import kind_of
+
+flags.disclaim_key_flags()  # Flags that are defined here are those of the script that asks.
 
 
 def run(main):
@@ -27,6 +31,43 @@ def run(main):
             sys.exit(130)
 
     app.run(guarded, flags_parser=_parse)
+
+
+def define_flags(settings, values=flags.FLAGS):
+    """Defines a flag for each field of a dataclass whose fields are `settings.setting`.
+
+    Args:
+        settings: The dataclass. Fields are bool, int, float, str or `list[str]`, or one of them or
+            None.
+        values: Where the flags are defined.
+    """
+    for field in dataclasses.fields(settings):
+        _define_flag(field, values)
+
+
+def _define_flag(field, values):
+    about, kind = field.metadata["setting"], kind_of(field)
+    if kind is list:
+        define = flags.DEFINE_multi_string if about.is_repeated else flags.DEFINE_list
+        define(field.name, field.default_factory(), about.help, flag_values=values)
+    elif about.beginnings:
+        parser = KindParser(about.choices)
+        flags.DEFINE(parser, field.name, field.default, about.help, flag_values=values)
+    elif about.choices:
+        flags.DEFINE_enum(field.name, field.default, about.choices, about.help, flag_values=values)
+    else:
+        kinds = {bool: "bool", int: "integer", float: "float", str: "string"}
+        define = getattr(flags, f"DEFINE_{kinds[kind]}")
+        define(field.name, field.default, about.help, flag_values=values)
+
+
+def settings_of_flags(settings, values=flags.FLAGS):
+    """The record of a dataclass that `define_flags` took, with the values of its flags.
+
+    Raises:
+        UserError: If a value can't be.
+    """
+    return settings(**{f.name: values[f.name].value for f in dataclasses.fields(settings)})
 
 
 def apply_preset(settings):

@@ -83,3 +83,25 @@ def test_an_upward_import_is_found(tmp_path, line):
         "lower/module.py:2: lower imports upper, which stands below it"
     ]
     assert upward_imports(root, {"upper": 0, "lower": 1}) == []
+
+
+def reached(script, root):
+    """Names of all modules of a package that a script imports, one through another."""
+    found, left = set(), [script]
+    while left:
+        for name, _ in imported(left.pop(), root.name):
+            parts = name.split(".")
+            for end in range(1, len(parts) + 1) if parts[0] == root.name else ():
+                path = root.joinpath(*parts[1:end])
+                path = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+                module = ".".join(parts[:end])
+                if path.exists() and module not in found:
+                    found.add(module)
+                    left.append(path)
+    return found
+
+
+def test_evaluation_does_without_the_training_stack():
+    of_eval, of_train = (reached(ROOT.parent / f"{name}.py", ROOT) for name in ("eval", "train"))
+    assert "darac_tf.ranking.rank" in of_eval and "darac_tf.training.step" in of_train
+    assert not [name for name in of_eval if name.startswith("darac_tf.training")]

@@ -45,4 +45,5 @@ def load_system(name):
     """
     if name not in system_names():
         raise UserError(f"--system={name}: choose from {', '.join(system_names())}")
-    return System(name=name, **tomllib.loads((_FOLDER / f"{name}.toml").read_text()))
+    text = (_FOLDER / f"{name}.toml").read_text(encoding="utf-8")
+    return System(name=name, **tomllib.loads(text))

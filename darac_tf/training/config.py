@@ -5,11 +5,18 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from darac_tf.data import DATASET_KINDS
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
-from darac_tf.losses import make_loss
+from darac_tf.layers.regional import SHARINGS
+from darac_tf.losses import LOSSES, make_loss
+from darac_tf.losses.nra import RANKS, STATISTICS, TRANSFERS
+from darac_tf.models import POOLINGS
 from darac_tf.models.descriptor import CONFIG_FILE
-from darac_tf.training.config_checks import check_settings
+from darac_tf.settings import check_settings, setting
+from darac_tf.training.precision import PRECISIONS
+from darac_tf.training.replicas import STRATEGIES
+from darac_tf.training.state import OPTIMIZERS
 
 # What a resumed run may change: the steps to come are those of the whole run, up to rounding.
 _FREE_ON_RESUME = {
@@ -22,76 +29,162 @@ _FREE_ON_RESUME = {
     "replicas",
     "jit_compile",
 }
+# What training the attention of local features has no use for.
+_NOT_FOR_LOCAL = (
+    "strategy",
+    "precision",
+    "jit_compile",
+    "freeze_until",
+    "patience",
+    "mining",
+    "chunk_size",
+    "average_decay",
+    "clip_norm",
+)
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Settings of a run, named as the flags of train.py, which say what each is."""
+    """Settings of a run: each is a flag of train.py, with the help and the bounds it has here."""
 
-    dataset: str = "demo"
-    data_dir: str | None = None
-    split: str | None = None
-    val_split: str | None = None
-    val_classes: int = 0
-    split_seed: int = 0
-    backbone: str = "ResNet50V2"
-    backbone_weights: str | None = None
-    layer: str | None = None
-    pooling: str = "darac"
-    grid: str = "fixed"
-    non_negative: bool = False
-    per_channel: bool = False
-    weight_sharing: str = "none"
-    normalize_regions: bool = True
-    image_size: int = 299
-    classes_per_batch: int = 12
-    images_per_class: int = 4
-    class_power: float | None = None
-    min_crop_area: float = 0.4
-    light: float = 0.3
-    flip: bool = True
-    matching: str = "global"
-    local_dim: int = 40
-    loss: str = "nra"
-    margin: float | None = None
-    scale: float | None = None
-    squared: bool = False
-    rank: str = "soft"
-    statistics: str = "batch"
-    statistics_gradient: bool = True
-    transfer: str = "logistic"
-    transfer_power: float | None = None
-    transfer_midpoint: float | None = None
-    mining: str = "none"
-    mining_queries: int = 2000
-    mining_pool: int = 20000
-    tuples_per_batch: int = 5
-    tuple_negatives: int = 5
-    optimizer: str = "adamw"
-    learning_rate: float = 3e-5
-    head_learning_rate: float = 1e-2
-    weight_decay: float = 1e-4
-    warmup_steps: int = 20
-    steps: int = 1000
-    clip_norm: float | None = None
-    chunk_size: int | None = None
-    average_decay: float | None = None
-    batch_norm: str = "frozen"
-    batch_norm_momentum: float | None = None
-    freeze_until: str | None = None
-    patience: int | None = None
-    strategy: str = "one"
-    replicas: int | None = None
-    precision: str = "float32"
-    jit_compile: bool = False
-    seed: int = 0
-    val_every: int = 100
-    val_batch_pixels: int = 1_000_000
-    checkpoint_every: int = 100
-    log_every: int = 10
+    dataset: str = setting("demo", "Kind of data set.", choices=DATASET_KINDS)
+    data_dir: str | None = setting(None, "Folder or CSV of the data set, or where TFDS has its.")
+    split: str | None = setting(None, "Train on this split of the data set.")
+    val_split: str | None = setting(None, "Validate on this split of the data set.")
+    val_classes: int = setting(0, "Classes held out for validation.")
+    split_seed: int = setting(0, "Which classes are held out.")
+    backbone: str = setting("ResNet50V2", "keras.applications name or .keras file.")
+    backbone_weights: str | None = setting(
+        None,
+        "imagenet, none or a weight file. Default: imagenet for a keras.applications name, its own "
+        "for a .keras file.",
+    )
+    layer: str | None = setting(None, "Take the feature maps of this layer; default: the last.")
+    pooling: str = setting("darac", "Pooling layer.", choices=POOLINGS)
+    grid: str = setting("fixed", "Regions of RAMAC and DARAC.", choices=["fixed", "pyramid"])
+    non_negative: bool = setting(False, "Keep DARAC's weights at 0 or above.")
+    per_channel: bool = setting(False, "One DARAC weight a vector and channel.")
+    weight_sharing: str = setting(
+        "none",
+        "Which DARAC vectors share a weight: none, those of a level and statistic, of a statistic.",
+        choices=SHARINGS,
+    )
+    normalize_regions: bool = setting(True, "L2 of regional vectors before the weights.")
+    image_size: int = setting(299, "Side of the training images.", low=1)
+    classes_per_batch: int = setting(12, "P of P x K batches.", low=2)
+    images_per_class: int = setting(4, "K of P x K batches.", low=2)
+    class_power: float | None = setting(
+        None,
+        "Draw a class with its number of images to this power: 0 to 1. Default: classes in turn.",
+        low=0,
+        high=1,
+    )
+    min_crop_area: float = setting(0.4, "Smallest share a crop keeps.", above=0, high=1)
+    light: float = setting(0.3, "Strength of photometric augmentation, in [0, 1).", low=0, below=1)
+    flip: bool = setting(True, "Mirror half of the images.")
+    matching: str = setting(
+        "global",
+        "Train a global descriptor, or the attention and PCA of DELF's local features.",
+        choices=["global", "local"],
+    )
+    local_dim: int = setting(40, "Dimension of local features.", low=1)
+    loss: str = setting("nra", "Loss.", choices=LOSSES)
+    margin: float | None = setting(None, "Of the loss; default by loss.")
+    scale: float | None = setting(None, "Of the loss; default by loss.")
+    squared: bool = setting(False, "Triplets: squared distances, as in DIR.")
+    rank: str = setting("soft", "NRA: approximated rank.", choices=RANKS)
+    statistics: str = setting("batch", "NRA: whose distances.", choices=STATISTICS)
+    statistics_gradient: bool = setting(True, "NRA: gradient through statistics.")
+    transfer: str = setting("logistic", "NRA: rank to similarity.", choices=TRANSFERS)
+    transfer_power: float | None = setting(None, "NRA: steepness; default by transfer.")
+    transfer_midpoint: float | None = setting(None, "NRA: rank of similarity 1/2; default by rank.")
+    mining: str = setting(
+        "none",
+        "Train on P x K batches, or on tuples whose negatives are the nearest ones of other "
+        "classes, found anew each epoch (GeM).",
+        choices=["none", "hard_negatives"],
+    )
+    mining_queries: int = setting(2000, "Tuples an epoch.")
+    mining_pool: int = setting(20000, "Images negatives are sought in.", low=1)
+    tuples_per_batch: int = setting(5, "Tuples a step.", low=1)
+    tuple_negatives: int = setting(5, "Negatives of a tuple.", low=1)
+    optimizer: str = setting("adamw", "Optimiser.", choices=OPTIMIZERS)
+    learning_rate: float = setting(3e-5, "Peak, of the backbone.", above=0)
+    head_learning_rate: float = setting(1e-2, "Peak, of the pooling.", above=0)
+    weight_decay: float = setting(1e-4, "Of the backbone's kernels.", low=0)
+    warmup_steps: int = setting(20, "Steps of rising learning rate.")
+    steps: int = setting(1000, "Training steps in all.", low=1)
+    clip_norm: float | None = setting(None, "Largest norm of the gradient; default: any.", above=0)
+    chunk_size: int | None = setting(
+        None, "Images at a time (gradient caching): less memory, the same gradient."
+    )
+    average_decay: float | None = setting(
+        None, "Of a moving average of the weights (EMA).", above=0, below=1
+    )
+    batch_norm: str = setting(
+        "frozen", "Freeze batch normalisation or not.", choices=["frozen", "train"]
+    )
+    batch_norm_momentum: float | None = setting(None, "Of moving statistics, with train.")
+    freeze_until: str | None = setting(
+        None, "Freeze the backbone's layers up to this one; default: none."
+    )
+    patience: int | None = setting(
+        None, "Stop after so many validations without a better mAP; default: never.", low=1
+    )
+    strategy: str = setting(
+        "one", "One device, all of this machine, or the machines in TF_CONFIG.", choices=STRATEGIES
+    )
+    replicas: int | None = setting(
+        None, "With mirrored: GPUs, or parts of the CPU. Default: all GPUs, or 2 parts.", low=1
+    )
+    precision: str = setting("float32", "What the backbone computes in.", choices=PRECISIONS)
+    jit_compile: bool = setting(False, "Compile the network with XLA.")
+    seed: int = setting(0, "Of weights, batches and augmentation.")
+    val_every: int = setting(100, "Steps between validations.", low=1)
+    val_batch_pixels: int = setting(1_000_000, "Pixels a batch.")
+    checkpoint_every: int = setting(100, "Steps between checkpoints.", low=1)
+    log_every: int = setting(10, "Steps between TensorBoard scalars.", low=1)
 
     def __post_init__(self):
-        check_settings(self)
+        """Checks the settings, each and together.
+
+        Raises:
+            UserError: Naming the first flag that cannot be.
+        """
+        check_settings(self, self._faults_together())
+
+    def _faults_together(self):
+        """Yields `(setting, fault)` of settings that don't fit together."""
+        if not 0 <= self.warmup_steps < self.steps:
+            yield "warmup_steps", "must lie in [0, --steps)"
+        if self.mining_queries < self.tuples_per_batch:
+            yield "mining_queries", "must be at least --tuples_per_batch"
+        if self.val_split and self.val_classes:
+            advice = "and --val_classes both choose the validation images; give one of them"
+            yield "val_split", advice
+        if self.patience is not None and not self.validates:
+            advice = "early stopping goes by validation: give --val_classes or --val_split"
+            yield "patience", advice
+        if self.replicas is not None and self.strategy != "mirrored":
+            yield "replicas", "is for --strategy=mirrored"
+        if self.chunk_size is not None:
+            yield from self._faults_of_chunks()
+        if self.matching == "local":
+            yield from self._faults_of_local()
+
+    def _faults_of_chunks(self):
+        if self.chunk_size < 1 or self.batch_size % self.chunk_size:
+            yield "chunk_size", f"must divide the batch of {self.batch_size} images"
+        if self.batch_norm != "frozen":
+            yield "chunk_size", "needs --batch_norm=frozen"
+
+    def _faults_of_local(self):
+        if self.loss != "softmax":
+            yield "loss", "the attention of --matching=local is trained with --loss=softmax"
+        for field in dataclasses.fields(self):
+            is_set = getattr(self, field.name) != field.default
+            if is_set and field.name in _NOT_FOR_LOCAL:
+                yield field.name, "is not for --matching=local"
 
     def pooling_options(self):
         """Arguments of the pooling layer that these settings name."""
@@ -151,7 +244,8 @@ class TrainConfig:
     def write(self, run_dir):
         """Writes `config.json`."""
         with atomic_path(Path(run_dir) / CONFIG_FILE) as path:
-            path.write_text(json.dumps(dataclasses.asdict(self), indent=2) + "\n")
+            text = json.dumps(dataclasses.asdict(self), indent=2) + "\n"
+            path.write_text(text, encoding="utf-8")
 
     def check_resumes(self, run_dir):
         """Checks that `run_dir` holds a run of these settings.
@@ -160,8 +254,8 @@ class TrainConfig:
             UserError: If it holds none, or names the first flag that differs.
         """
         try:
-            stored = json.loads((Path(run_dir) / CONFIG_FILE).read_text())
-        except (OSError, json.JSONDecodeError) as error:
+            stored = json.loads((Path(run_dir) / CONFIG_FILE).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
             raise UserError(f"--resume: {run_dir} holds no run with a {CONFIG_FILE}") from error
         # Runs written before a setting existed have its default.
         stored = {field.name: field.default for field in dataclasses.fields(self)} | stored

@@ -80,12 +80,13 @@ class Loop:
             SystemExit: After SIGTERM, with a checkpoint.
         """
         first = step = self._checkpoint.step
+        to_come = [] if self._is_exhausted(first) else batches.after(first)
         losses = []
         try:
             with self._replicas.reporting_loss_of_a_worker(), on_termination() as termination:
                 if first == 0 and self._config.validates:
                     self._validate(0)
-                for images, labels in [] if self._is_exhausted(first) else batches.after(first):
+                for images, labels in to_come:
                     step += 1
                     losses.append(self._step(step, images, labels, batches))
                     self._after_step(step)

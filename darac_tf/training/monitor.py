@@ -18,6 +18,7 @@ from darac_tf.reports.thumbnails import thumbnail
 
 METRICS_FILE = "metrics.csv"
 PICTURES = "pictures"
+_CSV = {"newline": "", "encoding": "utf-8"}
 _HEADER = ["step", "name", "value"]
 _GRID_COLUMNS, _GRID_IMAGES = 8, 48
 _PROJECTED, _SPRITE_SIDE = 1000, 48
@@ -161,9 +162,12 @@ class MetricsFile:
         self._path = path = Path(run_dir) / METRICS_FILE
         kept = [row for row in _read(path) if int(row[0]) <= step] if step else []
         with self._reporting():
-            with atomic_path(path) as temporary, temporary.open("w", newline="") as file:
+            with (
+                atomic_path(path) as temporary,
+                temporary.open("w", **_CSV) as file,
+            ):
                 csv.writer(file).writerows([_HEADER, *kept])
-            self._file = path.open("a", newline="")
+            self._file = path.open("a", **_CSV)
         self._writer = csv.writer(self._file)
 
     def write(self, step, values):
@@ -195,7 +199,7 @@ class MetricsFile:
 def _read(path):
     if not path.exists():
         return []
-    with path.open(newline="") as file:
+    with path.open(**_CSV) as file:
         # A killed process may leave half a line.
         return [row for row in list(csv.reader(file))[1:] if len(row) == 3]
 
@@ -216,7 +220,8 @@ def write_projector(folder, descriptors, images):
         np.savetxt(path, np.asarray(descriptors)[shown], fmt="%.5g", delimiter="\t")
     with atomic_path(folder / _METADATA) as path:
         names = (str(images.class_names[images.labels[row]]) for row in shown)
-        path.write_text("".join(" ".join(name.split()) + "\n" for name in names))
+        lines = "".join(" ".join(name.split()) + "\n" for name in names)
+        path.write_text(lines, encoding="utf-8")
     if not (folder / _SPRITE).exists():  # Images stay the same.
         with atomic_path(folder / _SPRITE) as path:
             cv2.imwrite(str(path), sprite([images.paths[row] for row in shown])[:, :, ::-1])
@@ -227,7 +232,7 @@ def write_projector(folder, descriptors, images):
     embedding.sprite.image_path = _SPRITE
     embedding.sprite.single_image_dim.extend([_SPRITE_SIDE, _SPRITE_SIDE])
     with atomic_path(folder / "projector_config.pbtxt") as path:
-        path.write_text(text_format.MessageToString(config))
+        path.write_text(text_format.MessageToString(config), encoding="utf-8")
 
 
 def sprite(paths):

@@ -31,21 +31,21 @@ def make_train_step(state, config, replicas):
         their distributed values, to the float32 loss and the float32 norm of the gradient, before
         it is clipped. It has one trace.
     """
-    gradients = _make_gradients(state, config)
+    compute = _make_gradients(state, config)
     scale, strategy = state.loss_scale, replicas.strategy
 
     @tf.function
     def train_step(images, labels):
-        value, norm, found = strategy.run(gradients, (images, labels))
+        value, norm, gradients = strategy.run(compute, (images, labels))
         value, norm = (strategy.experimental_local_results(each)[0] for each in (value, norm))
         if scale is None:
-            strategy.run(state.update, (found,))
+            strategy.run(state.update, (gradients,))
             return value, norm
         # Outside the replicas: an update inside may not be in a branch.
         is_finite = tf.math.is_finite(norm)
 
         def update():
-            strategy.run(state.update, (found,))
+            strategy.run(state.update, (gradients,))
             return True
 
         tf.cond(is_finite, update, lambda: False)
@@ -59,36 +59,37 @@ def _make_gradients(state, config):
     """Function of a replica's share to the loss, the gradient's norm, and the gradients."""
     loss, scale = state.loss, state.loss_scale
     of_model = [variable.value for variable in state.model.trainable_variables]
-    own = [variable.value for variable in loss.trainable_variables]
+    of_loss = [variable.value for variable in loss.trainable_variables]
     embed = embedder(state.model, config.precision, config.jit_compile)
     if config.chunk_size is None:
         embed_batch = whole_batch(embed, of_model)
     else:
         embed_batch = in_chunks(embed, of_model, config.chunk_size)
 
-    def gradients(images, labels):
+    def compute(images, labels):
         context = tf.distribute.get_replica_context()
-        embeddings, hand_on = embed_batch(images)
-        everyones = _gathered(context, embeddings)
+        embeddings, backward = embed_batch(images)
+        all_embeddings = _gathered(context, embeddings)
         with tf.GradientTape() as tape:
-            tape.watch(everyones)
-            value = loss(_gathered(context, labels), everyones)
-        of_embeddings, *of_own = tape.gradient(value, [everyones, *own])
+            tape.watch(all_embeddings)
+            value = loss(_gathered(context, labels), all_embeddings)
+        of_embeddings, *loss_gradients = tape.gradient(value, [all_embeddings, *of_loss])
         size = tf.shape(embeddings)[0]
         start = context.replica_id_in_sync_group * size
         factor = 1.0 if scale is None else scale.scale.value()
-        share = hand_on(of_embeddings[start : start + size] * factor)
-        found = context.all_reduce(tf.distribute.ReduceOp.SUM, share)
-        found = [each / factor for each in found] if scale is not None else found
-        found = [*found, *of_own]
-        norm = tf.linalg.global_norm(found)
+        share = backward(of_embeddings[start : start + size] * factor)
+        gradients = context.all_reduce(tf.distribute.ReduceOp.SUM, share)
+        if scale is not None:
+            gradients = [each / factor for each in gradients]
+        gradients = [*gradients, *loss_gradients]
+        norm = tf.linalg.global_norm(gradients)
         if config.clip_norm is not None:
-            found, _ = tf.clip_by_global_norm(found, config.clip_norm, norm)
+            gradients, _ = tf.clip_by_global_norm(gradients, config.clip_norm, norm)
         # Keras' optimisers add up what the replicas give them.
         count = context.num_replicas_in_sync
-        return value, norm, [each / count for each in found] if count > 1 else found
+        return value, norm, [each / count for each in gradients] if count > 1 else gradients
 
-    return gradients
+    return compute
 
 
 def _gathered(context, values):
@@ -129,18 +130,18 @@ def whole_batch(embed, variables):
         variables: TensorFlow variables of the model.
 
     Returns:
-        Function of `images` to `(embeddings, hand_on)`; `hand_on` turns a gradient with respect to
-        the embeddings, `(batch, dim)`, into a list of those of the variables.
+        Function of `images` to `(embeddings, backward)`; `backward` turns the gradient with respect
+        to the embeddings, `(batch, dim)`, into a list of those of the variables.
     """
 
     def run(images):
         with tf.GradientTape() as tape:
             embeddings = embed(images)
 
-        def hand_on(gradient):
+        def backward(gradient):
             return tape.gradient(embeddings, variables, gradient, unconnected_gradients=_ZERO)
 
-        return embeddings, hand_on
+        return embeddings, backward
 
     return run
 
@@ -172,22 +173,24 @@ def in_chunks(embed, variables, chunk_size):
         embeddings = tf.map_fn(embed, chunks, parallel_iterations=1, fn_output_signature=spec)
         dim = tf.shape(embeddings)[-1]
 
-        def hand_on(gradient):
+        def backward(gradient):
             return _summed(embed, chunks, tf.reshape(gradient, [-1, chunk_size, dim]), variables)
 
-        return tf.reshape(embeddings, [-1, dim]), hand_on
+        return tf.reshape(embeddings, [-1, dim]), backward
 
     return run
 
 
-def _summed(embed, chunks, handed_on, variables):
+def _summed(embed, chunks, upstream, variables):
     """Sum over the chunks of each one's gradients."""
 
     def add(number, sums):
         with tf.GradientTape() as tape:
             embeddings = embed(chunks[number])
-        found = tape.gradient(embeddings, variables, handed_on[number], unconnected_gradients=_ZERO)
-        return number + 1, [a + b for a, b in zip(sums, found, strict=True)]
+        of_chunk = tape.gradient(
+            embeddings, variables, upstream[number], unconnected_gradients=_ZERO
+        )
+        return number + 1, [a + b for a, b in zip(sums, of_chunk, strict=True)]
 
     start = [tf.zeros_like(variable) for variable in variables]
     _, sums = tf.while_loop(

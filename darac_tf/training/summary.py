@@ -45,7 +45,7 @@ def write_summary(run_dir, config, model, result):
         ]
     )
     with atomic_path(run_dir / SUMMARY_FILE) as path:
-        path.write_text(text)
+        path.write_text(text, encoding="utf-8")
 
 
 def trained_weights(model):

@@ -10,6 +10,7 @@ import tomllib
 from pathlib import Path
 
 from darac_tf.errors import UserError
+from darac_tf.settings import is_of_kind
 from darac_tf.training.config import TrainConfig
 
 _FOLDER = Path(__file__).parent
@@ -34,7 +35,7 @@ def load_config(name):
     """
     path = _FOLDER / f"{name}.toml" if name in config_names() else Path(name)
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         settings = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
         raise UserError(
@@ -49,13 +50,6 @@ def load_config(name):
     for key, value in settings.items():
         if key not in fields:
             raise UserError(f"--config={name}: train.py has no flag --{key}")
-        if not _is_of_type(value, fields[key].type):
+        if not is_of_kind(value, fields[key]):
             raise UserError(f"--config={name}: {key} = {value!r} is not of the kind of --{key}")
     return settings
-
-
-def _is_of_type(value, kind):
-    if isinstance(value, bool):  # Which Python counts among the integers.
-        return kind is bool
-    is_whole_number = isinstance(value, int) and isinstance(0.0, kind)
-    return isinstance(value, kind) or is_whole_number

@@ -1,14 +1,15 @@
-"""Learning rate, weight decay and the two groups of weights."""
+"""Learning rate, weight decay, the two groups of weights, and their average."""
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from darac_tf.errors import UserError
 from darac_tf.models import build_descriptor
 from darac_tf.training import TrainConfig
 from darac_tf.training.freezing import set_batch_norm
-from darac_tf.training.state import GroupedOptimizer, warmup_cosine
+from darac_tf.training.state import GroupedOptimizer, WeightAverage, warmup_cosine
 from tests.helpers import write_backbone
 
 
@@ -69,7 +70,24 @@ def test_batch_norm_is_frozen_or_trained(model):
 
 def test_nothing_to_train(model):
     model.trainable = False
-    from darac_tf.errors import UserError
-
     with pytest.raises(UserError, match="nothing to train"):
         GroupedOptimizer(TrainConfig(), model)
+
+
+def test_average_of_weights():
+    class Variable:
+        def __init__(self, value):
+            self.value = tf.Variable(value)
+
+    variable, values = Variable([1.0, -2.0]), [np.array([3.0, 0.0]), np.array([5.0, 7.0])]
+    average = WeightAverage([variable], 0.2)
+    expected = np.array([1.0, -2.0])
+    for step, value in enumerate(values, start=1):
+        variable.value.assign(value)
+        average.update()
+        decay = min(0.2, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * value
+    np.testing.assert_allclose(average.averages[0], expected, rtol=1e-6)
+    with average.in_place():
+        np.testing.assert_allclose(variable.value, expected, rtol=1e-6)
+    np.testing.assert_array_equal(variable.value, values[-1])
