@@ -22,7 +22,7 @@ from darac_tf.describing.combination import COMBINATIONS
 from darac_tf.describing.extraction import DEFAULT_BATCH_PIXELS
 from darac_tf.engines import ENGINES, PRECISIONS
 from darac_tf.evaluation import paper_tables
-from darac_tf.evaluation.options import compare, measure
+from darac_tf.evaluation.options import RERANKINGS, compare, measure
 from darac_tf.evaluation.whitening_source import KINDS
 from darac_tf.ranking import rank as ranking
 from darac_tf.reports.report import markdown_table
@@ -108,7 +108,7 @@ def _define_ranking_flags():
     flags.DEFINE_integer("expansion_n", 10, "Neighbours that expand a query.", lower_bound=1)
     flags.DEFINE_float("expansion_alpha", 3.0, "Exponent of alpha-QE.", lower_bound=0)
     flags.DEFINE_integer("augmentation_n", 0, "Database augmentation: neighbours.", lower_bound=0)
-    flags.DEFINE_enum("rerank", "none", list(ranking.RERANKINGS), "Re-ranking.")
+    flags.DEFINE_enum("rerank", "none", list(RERANKINGS), "Re-ranking.")
     flags.DEFINE_string("local_model", None, "For --rerank=local: a run of --system=delf.")
     flags.DEFINE_integer("rerank_depth", 100, "Ranks that --rerank=local orders.", lower_bound=1)
     flags.DEFINE_string("faiss_index", None, "Search approximately, as HNSW32 or IVF1024,Flat.")

@@ -9,12 +9,12 @@ above it, never the other way round (`tests/test_layout.py` holds this list agai
     models            backbones, preprocessing, descriptors
     losses            one loss a file
     engines           what runs a network when images are described
+    metrics           from rankings to scores, one protocol a file
     data              images, collections, samplers, augmentation, input pipelines
     describing        from images to descriptors, and what is kept of them on disk
     whitening         PCA and Lw: learning, files, the guard against test images
     ranking           from descriptors to rankings: search, expansion, re-ranking
     local_features    DELF: extraction, matching, ranking by inliers
-    metrics           from rankings to scores, one protocol a file
     reports           what people get: table, JSON, comparison, page, pictures, plots
     evaluation        what eval.py does: task, sources, one evaluator, the paper's tables
     training          what train.py does: settings, batches, step, loop, checkpoints

@@ -6,14 +6,6 @@ import numpy as np
 
 from darac_tf.data.views import ImageList
 
-# The relevance lists that each protocol has for every query.
-RELEVANCE = {
-    "oxford": ("positives", "junk"),
-    "revisited": ("easy", "hard", "junk"),
-    "holidays": ("positives",),
-    "gpr1200": ("positives",),
-}
-
 
 @dataclass(frozen=True)
 class RetrievalSet:
@@ -21,13 +13,13 @@ class RetrievalSet:
 
     Attributes:
         name: What reports call it, such as "Oxford5k".
-        protocol: A key of `RELEVANCE`: how rankings of it are scored.
+        protocol: A key of `metrics.PROTOCOLS`: how rankings of it are scored.
         database: The images that are searched, `(N,)` of them.
         queries: The images that are searched for, `(Q,)` of them, with their boxes where the
             benchmark has boxes.
         own_rows: int64 `(Q,)`, the database row that is the query's own image, -1 where it is not
             in the database; None where no query is.
-        relevance: For each name in `RELEVANCE[protocol]` a list of `(Q,)` int64 arrays, the
+        relevance: For each of the `lists` of its protocol a list of `(Q,)` int64 arrays, the
             database rows that are so for each query.
         notes: Sentences for the report: orientation, cropping and the like.
     """

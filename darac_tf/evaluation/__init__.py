@@ -1,1 +1,1 @@
-"""Search, scores, whitening and reports: what turns descriptors into the numbers of a table."""
+"""What eval.py does: a task, what is measured on it, one evaluator, the tables of the paper."""

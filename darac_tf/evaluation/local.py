@@ -1,10 +1,9 @@
-"""Local features of a task's images, and rankings by their inliers."""
+"""Local features in an evaluation: as what is compared, and as what re-ranks another's rankings."""
 
 import contextlib
 import dataclasses
 import hashlib
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +11,24 @@ import numpy as np
 from darac_tf.data.content_keys import keys_of_images
 from darac_tf.data.images import PIXELS_VERSION
 from darac_tf.describing.fingerprint import model_fingerprint
+from darac_tf.describing.sizes import Factor
+from darac_tf.errors import UserError
+from darac_tf.evaluation.sources import Described, described
 from darac_tf.local_features import (
     ExtractionSettings,
     FeatureStore,
     LocalExtractor,
     load_delf,
+    rank_by_inliers,
     rerank_by_inliers,
     write_features,
 )
 from darac_tf.local_features.model import PCA_FILE
-from darac_tf.whitening import check_not_test_set, load_whitening
+from darac_tf.ranking.rank import Rankings
+from darac_tf.whitening import Whitening, check_not_test_set, load_whitening
 
 
-@dataclass
+@dataclasses.dataclass(frozen=True, eq=False)
 class LocalSource:
     """Local features by a trained attention and PCA.
 
@@ -37,35 +41,17 @@ class LocalSource:
 
     name: str
     model: object
-    reduction: object
+    reduction: Whitening
     allow_on_test: bool = False
 
-    @contextlib.contextmanager
-    def reranking(self, task, settings):
-        """Within it, `reranked` works for rankings of `task`."""
-        note = self.check(task)
-        with self.features(task.images, ExtractionSettings(), settings) as (store, _):
-            self._of_task = store, [store[place] for place in task.queries], note
-            yield
-        del self._of_task
-
-    def reranked(self, rankings, depth):
-        """`Rankings` whose first `depth` are ordered by inliers; their scores become those."""
-        store, queries, note = self._of_task
-        rows, inliers = rerank_by_inliers(rankings.rows, queries, store, depth)
-        scores = np.where(inliers >= 0, inliers, rankings.scores).astype(np.float32)
-        notes = (*rankings.notes, f"Re-ranked by inliers of the local features of {self.name}.")
-        return dataclasses.replace(
-            rankings, rows=rows, scores=scores, notes=(*notes, *([note] if note else []))
-        )
-
-    def check(self, task):
+    def check(self, images):
         """Refuses test images that the PCA was fitted on, see `check_not_test_set`."""
-        return check_not_test_set(self.reduction, task.images.paths, self.allow_on_test)
+        note = check_not_test_set(self.reduction, images.paths, self.allow_on_test)
+        return (note,) if note else ()
 
     @contextlib.contextmanager
     def features(self, images, extraction, settings):
-        """Yields `(FeatureStore of the images, skipped)`; kept where there is a cache folder.
+        """Yields the `FeatureStore` of images; it is kept where there is a cache folder.
 
         Args:
             images: `ImageList`.
@@ -76,16 +62,14 @@ class LocalSource:
             root = settings.cache_dir or stack.enter_context(tempfile.TemporaryDirectory())
             folder = Path(root) / f"local-{self._key(images, extraction)}"
             if (folder / "facts.json").exists():
-                store = FeatureStore(folder)
-            else:
-                extractor = LocalExtractor(
-                    self.model, images, self.reduction, extraction, skip_bad=settings.skip_bad
-                )
-                # Images that can't be read are known when all features are written.
-                store = write_features(
-                    folder, extractor, extractor.dim, {"skipped": extractor.skipped}
-                )
-            yield store, [(int(i), why) for i, why in store.facts["skipped"].items()]
+                yield FeatureStore(folder)
+                return
+            extractor = LocalExtractor(
+                self.model, images, self.reduction, extraction, skip_bad=settings.skip_bad
+            )
+            # Images that can't be read are known when all features are written.
+            facts = {"skipped": extractor.skipped}
+            yield write_features(folder, extractor, extractor.dim, facts)
 
     def _key(self, images, extraction):
         """Of all that the features depend on."""
@@ -108,3 +92,103 @@ def load_local(path, allow_on_test=False):
     """
     model = load_delf(path)
     return LocalSource(str(path), model, load_whitening(Path(path) / PCA_FILE), allow_on_test)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class DescribedLocally(Described):
+    """Images by their local features: every one of the database is matched with every query.
+
+    Attributes:
+        store: `FeatureStore` of the images.
+        dimension: Of the features.
+    """
+
+    store: FeatureStore
+    dimension: int
+
+    def rank(self, task, settings):
+        """`Rankings` of the queries of a `Task`; of `RankingSettings`, `top_k` applies."""
+        queries = [self.store[place] for place in task.queries]
+        # The database comes before the queries.
+        database = _First(self.store, task.n_database)
+        rows, inliers = rank_by_inliers(queries, database, task.exclude)
+        kept = slice(settings.top_k)
+        return Rankings(rows[:, kept], inliers[:, kept].astype(np.float32))
+
+
+@described.register
+def _described_locally(source: LocalSource, images, settings):
+    """Resolutions are factors of the image's size."""
+    for sizes in settings.resolutions:
+        if not all(isinstance(size, Factor) for size in sizes):
+            raise UserError("--matching=local takes factors of the size, as --resolutions=0.25..2")
+    notes = source.check(images)
+    for sizes in settings.resolutions:
+        extraction = ExtractionSettings(scales=sizes)
+        with source.features(images, extraction, settings) as store:
+            skipped = store.facts["skipped"].items()
+            yield DescribedLocally(
+                name=source.name,
+                sizes=tuple(map(str, sizes)),
+                skipped=[{"path": str(images.paths[int(i)]), "reason": why} for i, why in skipped],
+                notes=(
+                    *notes,
+                    f"Up to {extraction.max_features} local features an image, by inliers.",
+                ),
+                store=store,
+                dimension=len(source.reduction.projection),
+            )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class InlierReranker:
+    """Re-ranks by inliers of local features.
+
+    Attributes:
+        source: `LocalSource`.
+        depth: Ranks of each ranking that are ordered anew.
+    """
+
+    source: LocalSource
+    depth: int = 100
+
+    def describe(self):
+        """A few words for the table."""
+        return f"inliers of local features (first {self.depth})"
+
+    @contextlib.contextmanager
+    def of(self, task, settings):
+        """Yields the re-ranking of one task, whose features are there within the context.
+
+        Args:
+            task: `Task`.
+            settings: `evaluator.Settings`.
+
+        Yields:
+            Function of `Rankings` to `Rankings` whose first `depth` are ordered by inliers; their
+            scores become those.
+        """
+        notes = (f"Re-ranked by inliers of the local features of {self.source.name}.",)
+        notes += self.source.check(task.images)
+        with self.source.features(task.images, ExtractionSettings(), settings) as store:
+            queries = [store[place] for place in task.queries]
+
+            def rerank(rankings):
+                rows, inliers = rerank_by_inliers(rankings.rows, queries, store, self.depth)
+                scores = np.where(inliers >= 0, inliers, rankings.scores).astype(np.float32)
+                return Rankings(rows, scores, (*rankings.notes, *notes))
+
+            yield rerank
+
+
+class _First:
+    """The first images of a store."""
+
+    def __init__(self, store, count):
+        self._store, self._count = store, count
+
+    def __len__(self):
+        return self._count
+
+    def __getitem__(self, image):
+        return self._store[image]

@@ -1,6 +1,5 @@
 """From the options of an evaluation, as eval.py's flags are called, to what `evaluate` takes."""
 
-import itertools
 from pathlib import Path
 
 from darac_tf.data import BENCHMARKS, load_benchmark, load_dataset, needs_data_dir
@@ -11,15 +10,16 @@ from darac_tf.describing.sources import load_sources
 from darac_tf.engines import DEFAULT_ENGINE, EngineSettings
 from darac_tf.errors import UserError
 from darac_tf.evaluation.evaluator import Settings, evaluate
-from darac_tf.evaluation.feature_evaluation import evaluate_features
-from darac_tf.evaluation.fitting_images import FittingImages
-from darac_tf.evaluation.local import load_local
-from darac_tf.evaluation.local_evaluation import evaluate_local
+from darac_tf.evaluation.local import InlierReranker, load_local
 from darac_tf.evaluation.task import benchmark_task, labelled_task
-from darac_tf.evaluation.whitening_source import WhiteningSource
-from darac_tf.ranking.rank import RankingSettings
+from darac_tf.evaluation.whitening_source import FittingImages, WhiteningSource
+from darac_tf.ranking import rank as ranking
 from darac_tf.reports.compare import compare as compare_reports
 from darac_tf.whitening import load_whitening, parse_shrinkage
+
+_LOCAL = "local"
+# By what rankings can be re-ranked: their descriptors, or local features.
+RERANKINGS = (*ranking.RERANKINGS, _LOCAL)
 
 
 def read_task(options):
@@ -66,14 +66,13 @@ def read_settings(options):
     """
     if options["exponent"] is not None and options["combination"] != "gmean":
         raise UserError("--exponent is for --combination=gmean")
-    ranking = RankingSettings(
+    ranks = ranking.RankingSettings(
         top_k=options["top_k"],
         expansion=options["expansion"],
         expansion_n=options["expansion_n"],
         expansion_alpha=options["expansion_alpha"],
         augmentation_n=options["augmentation_n"],
-        rerank=options["rerank"],
-        rerank_depth=options["rerank_depth"],
+        rerank="none" if options["rerank"] == _LOCAL else options["rerank"],
         faiss_index=options["faiss_index"],
     )
     return Settings(
@@ -81,17 +80,45 @@ def read_settings(options):
         combination=options["combination"],
         exponent=options["exponent"],
         whitening=_whitening(options),
-        ranking=ranking,
+        ranking=ranks,
+        reranker=_reranker(options),
         batch_pixels=options["batch_pixels"],
         cache_dir=options["cache_dir"],
         skip_bad=options["skip_bad_images"],
         scaled_decoding=options["scaled_decoding"],
-        local=_local_reranker(options),
     )
 
 
+def read_sources(options, settings):
+    """What is measured: descriptors to compute, feature files, or local features.
+
+    Args:
+        options: Dictionary of option to value.
+        settings: Of `read_settings`.
+
+    Returns:
+        List of what `sources.described` knows.
+
+    Raises:
+        UserError: If the options don't fit each other, or anything can't be read.
+    """
+    names = options["descriptors"]
+    if options["matching"] == "local":
+        _check_nothing_but_matching(options, settings)
+        return [load_local(name, options["allow_whiten_on_test"]) for name in names]
+    files = [load_feature_file(name) for name in names if name.endswith(SUFFIX)]
+    computed = [name for name in names if not name.endswith(SUFFIX)]
+    engine = EngineSettings(options["engine"], options["precision"])
+    if not computed:
+        _check_nothing_to_compute(options, settings, engine)
+    return [
+        *load_sources(computed, options["backbone_weights"], options["seed"], engine),
+        *files,
+    ]
+
+
 def measure(options):
-    """Measures what the options name, by its kind of matching.
+    """Measures what the options name.
 
     Args:
         options: Dictionary of option to value.
@@ -103,30 +130,22 @@ def measure(options):
         UserError: If the options don't fit each other, or anything can't be read.
     """
     task, settings = read_task(options), read_settings(options)
-    if options["matching"] == "local":
-        for name in ("whitening", "whiten_data_dir", "augmentation_n", "faiss_index"):
-            _refuse(options, name, "is for --matching=global")
-        if settings.whitening:
-            raise UserError("--whiten_dataset is for --matching=global")
-        for name in ("expansion", "rerank"):
-            if options[name] != "none":
-                raise UserError(f"--{name} is for --matching=global")
-        if EngineSettings(options["engine"], options["precision"]) != DEFAULT_ENGINE:
-            raise UserError("--engine and --precision are for --matching=global")
-        _refuse(options, "scaled_decoding", "is for --matching=global")
-        allow = options["allow_whiten_on_test"]
-        sources = [load_local(name, allow) for name in options["descriptors"]]
-        return evaluate_local(sources, task, settings)
-    names = options["descriptors"]
-    files = [load_feature_file(name) for name in names if name.endswith(SUFFIX)]
-    computed = [name for name in names if not name.endswith(SUFFIX)]
-    engine = EngineSettings(options["engine"], options["precision"])
-    if not computed:
-        _check_nothing_to_compute(options, settings, engine)
-    sources = load_sources(computed, options["backbone_weights"], options["seed"], engine)
-    return itertools.chain(
-        evaluate(sources, task, settings), evaluate_features(files, task, settings)
-    )
+    return evaluate(read_sources(options, settings), task, settings)
+
+
+def _check_nothing_but_matching(options, settings):
+    """Refuses what is done to descriptors, where local features are matched."""
+    why = "is for --matching=global"
+    for name in ("whitening", "whiten_data_dir", "augmentation_n", "faiss_index"):
+        _refuse(options, name, why)
+    if settings.whitening:
+        raise UserError(f"--whiten_dataset {why}")
+    for name in ("expansion", "rerank"):
+        if options[name] != "none":
+            raise UserError(f"--{name} {why}")
+    if EngineSettings(options["engine"], options["precision"]) != DEFAULT_ENGINE:
+        raise UserError("--engine and --precision are for --matching=global")
+    _refuse(options, "scaled_decoding", why)
 
 
 def _check_nothing_to_compute(options, settings, engine):
@@ -176,13 +195,15 @@ def _whitening(options):
     )
 
 
-def _local_reranker(options):
-    if options["rerank"] != "local":
+def _reranker(options):
+    """The re-ranking that needs more than descriptors, or None."""
+    if options["rerank"] != _LOCAL:
         _refuse(options, "local_model", "is for --rerank=local")
         return None
     if not options["local_model"]:
         raise UserError("--rerank=local needs --local_model: a run of train.py --system=delf")
-    return load_local(options["local_model"], options["allow_whiten_on_test"])
+    source = load_local(options["local_model"], options["allow_whiten_on_test"])
+    return InlierReranker(source, options["rerank_depth"])
 
 
 def _images_below(folder):

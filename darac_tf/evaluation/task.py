@@ -10,15 +10,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from darac_tf.data.views import ImageList
-from darac_tf.metrics import Scores, mean_scores, retrieval_scores, score_set, verdicts
+from darac_tf.metrics import (
+    PROTOCOLS,
+    Scores,
+    mean_scores,
+    query_truth,
+    retrieval_scores,
+    score_set,
+    verdicts,
+)
 
 NO_LABEL = -1  # of distractors: no query has it
-_PROTOCOLS = {
-    "oxford": "AP of the Oxford buildings tool",
-    "revisited": "AP of the revisited protocol, junk before the shift",
-    "holidays": "AP of INRIA Holidays, query removed",
-    "gpr1200": "plain AP, query included",
-}
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def labelled_task(images, query_split=None, distractors=()):
 
 
 def benchmark_task(benchmark, distractors=()):
-    """The task of a benchmark, scored by its own protocol (`metrics.scoring`).
+    """The task of a benchmark, scored by its own protocol (`metrics.protocols`).
 
     Args:
         benchmark: `RetrievalSet`.
@@ -127,25 +129,16 @@ def benchmark_task(benchmark, distractors=()):
     queries[~is_shared] = n_database + np.arange(np.count_nonzero(~is_shared))
     return Task(
         name=benchmark.name,
-        protocol=_PROTOCOLS[benchmark.protocol],
+        protocol=PROTOCOLS[benchmark.protocol].words,
         images=_joined(benchmark.database, _selected(benchmark.queries, ~is_shared)),
         n_database=n_database,
         queries=queries,
         exclude=None,
         score=lambda rankings: score_set(benchmark, rankings),
         verdicts=lambda query, rows: verdicts(benchmark, query, rows),
-        n_positives=lambda query: _count_positives(benchmark, query),
+        n_positives=lambda query: len(query_truth(benchmark, query).positives),
         notes=(*benchmark.notes, *_distractor_note(distractors)),
     )
-
-
-def _count_positives(benchmark, query):
-    lists = [rows[query] for name, rows in benchmark.relevance.items() if name != "junk"]
-    rows = set(np.concatenate(lists).tolist())
-    if benchmark.own_rows is None or benchmark.protocol not in ("holidays", "gpr1200"):
-        return len(rows)
-    own = {int(benchmark.own_rows[query])} - {-1}
-    return len(rows | own if benchmark.protocol == "gpr1200" else rows - own)
 
 
 def _is_database_image(benchmark):

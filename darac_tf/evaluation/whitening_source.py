@@ -5,18 +5,82 @@ from functools import cached_property
 
 import numpy as np
 
+from darac_tf.data import LabelledImages
 from darac_tf.data.content_keys import keys_of_images
-from darac_tf.evaluation.fitting_images import FittingImages
+from darac_tf.data.views import ImageList
+from darac_tf.errors import UserError
+from darac_tf.evaluation.task import benchmark_task
+from darac_tf.metrics import query_truth
 from darac_tf.whitening import (
     Whitening,
     check_not_test_set,
     fit_learned_whitening,
     fit_pca_whitening,
+    matching_pairs,
 )
 
 KINDS = ("pca", "learned")
 # As many as GeM's training set has in an epoch, and enough for 2048 dimensions.
 MAX_PAIRS = 20_000
+
+
+@dataclass(frozen=True)
+class FittingImages:
+    """Images with classes, or with pairs that match.
+
+    Attributes:
+        name: What reports call them.
+        images: `ImageList`.
+        labels: int `(images,)`, or None.
+        pairs: Two int arrays `(pairs,)`, places of a query and of one of its positives; or None.
+    """
+
+    name: str
+    images: ImageList
+    labels: np.ndarray | None = None
+    pairs: tuple | None = None
+
+    @classmethod
+    def of(cls, images, kind="pca"):
+        """Those of `LabelledImages`, or of a `RetrievalSet`.
+
+        Of a benchmark, PCA takes the database, and a learned whitening the queries as well. These
+        are looked at as it is searched with them, in their boxes; a query that is looked at as a
+        whole and is in the database is there once. All that is relevant (easy and hard, good and
+        ok) is a positive; a query's own image is not.
+        """
+        if isinstance(images, LabelledImages):
+            return cls(images.name, ImageList(images.paths), labels=images.labels)
+        if kind == "pca":
+            return cls(images.name, images.database)
+        task = benchmark_task(images)
+        return cls(images.name, task.images, pairs=_query_positive_pairs(images, task.queries))
+
+    def pairs_among(self, rows, max_pairs, seed):
+        """Matching pairs of images that could be read.
+
+        Args:
+            rows: int `(n,)`, places of these in `images`, rising.
+            max_pairs: Most pairs to take.
+            seed: Of the choice.
+
+        Returns:
+            Two int arrays `(pairs,)`, places in `rows`.
+
+        Raises:
+            UserError: If there is no pair.
+        """
+        if self.pairs is None:
+            return matching_pairs(self.labels[rows], max_pairs, seed)
+        place = np.full(len(self.images), -1)
+        place[rows] = np.arange(len(rows))
+        first, second = place[self.pairs[0]], place[self.pairs[1]]
+        both = np.flatnonzero((first >= 0) & (second >= 0))
+        if not both.size:
+            raise UserError(f"{self.name}: no query has a positive; use another whitening set")
+        if len(both) > max_pairs:
+            both = np.sort(np.random.default_rng(seed).choice(both, max_pairs, replace=False))
+        return first[both], second[both]
 
 
 @dataclass(frozen=True)
@@ -74,14 +138,11 @@ class WhiteningSource:
             return f"{_name(facts.get('kind', 'pca'))} on {facts.get('images', 'unknown images')}"
         return f"{_name(self.kind)} on {self.fitting.name}"
 
-    def fit(self, vectors, rows, name, sizes):
+    def fit(self, described):
         """Fits the whitening.
 
         Args:
-            vectors: `Vectors` of the images to fit on.
-            rows: int `(n,)`, those of them that could be read.
-            name: The descriptor.
-            sizes: The resolution setting.
+            described: `sources.DescribedVectors` of the images to fit on.
 
         Returns:
             `Whitening`.
@@ -89,9 +150,10 @@ class WhiteningSource:
         Raises:
             UserError: If there are too few images or pairs, or they are not of full rank.
         """
+        vectors, rows = described.vectors, np.flatnonzero(described.usable)
         provenance = {
-            "descriptor": name,
-            "resolutions": list(map(str, sizes)),
+            "descriptor": described.name,
+            "resolutions": list(described.sizes),
             "images": self.fitting.name,
         }
         options = {
@@ -108,3 +170,15 @@ class WhiteningSource:
 
 def _name(kind):
     return {"pca": "PCA", "learned": "Lw"}.get(kind, kind)
+
+
+def _query_positive_pairs(benchmark, queries):
+    """Two int64 arrays: places of queries and of their positives, each pair once."""
+    first, second = [], []
+    for query, place in enumerate(queries):
+        positives = np.array(sorted(query_truth(benchmark, query).positives), np.int64)
+        if benchmark.own_rows is not None:
+            positives = positives[positives != benchmark.own_rows[query]]
+        first.append(np.full(len(positives), place, np.int64))
+        second.append(positives)
+    return np.concatenate(first), np.concatenate(second)

@@ -3,17 +3,17 @@
 | module | what |
 | --- | --- |
 | `plain` | plain average precision, precision and recall at k, for labelled collections |
-| `trapezoid` | the Oxford buildings tool's average precision (Oxford5k, Paris6k) |
+| `oxford` | the Oxford buildings tool's average precision (Oxford5k, Paris6k) |
 | `revisited` | ROxford and RParis: easy, medium, hard |
 | `holidays` | INRIA Holidays, and its tool's result files |
-| `landmarks` | GLDv2 retrieval, mAP@100 |
 | `gpr1200` | GPR1200 |
-| `scoring` | any benchmark by its own protocol |
+| `landmarks` | GLDv2 retrieval, mAP@100 |
+| `protocols` | all that is known of the protocol of each benchmark, and its scores |
 
-`hits` has what they share, and `scores` the result.
+`scores` has what they share.
 """
 
-from darac_tf.metrics.gpr1200 import gpr1200_average_precision, gpr1200_domains
+from darac_tf.metrics.gpr1200 import gpr1200_domains
 from darac_tf.metrics.holidays import (
     holidays_average_precision,
     score_holidays_results,
@@ -22,6 +22,7 @@ from darac_tf.metrics.landmarks import (
     landmarks_average_precision,
     mean_landmarks_scores,
 )
+from darac_tf.metrics.oxford import average_precision
 from darac_tf.metrics.plain import (
     mean_scores,
     plain_average_precision,
@@ -29,15 +30,14 @@ from darac_tf.metrics.plain import (
     recall_at_k,
     retrieval_scores,
 )
+from darac_tf.metrics.protocols import PROTOCOLS, query_truth, score_set, verdicts
 from darac_tf.metrics.revisited import revisited_scores
 from darac_tf.metrics.scores import Scores
-from darac_tf.metrics.scoring import score_set, verdicts
-from darac_tf.metrics.trapezoid import average_precision
 
 __all__ = [
+    "PROTOCOLS",
     "Scores",
     "average_precision",
-    "gpr1200_average_precision",
     "gpr1200_domains",
     "holidays_average_precision",
     "landmarks_average_precision",
@@ -45,6 +45,7 @@ __all__ = [
     "mean_scores",
     "plain_average_precision",
     "precision_at_k",
+    "query_truth",
     "recall_at_k",
     "retrieval_scores",
     "revisited_scores",

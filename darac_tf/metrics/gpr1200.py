@@ -5,48 +5,39 @@ Retrieval", MMM 2022 (arXiv 2111.13122).
 
 The paper speaks of the full mean average precision, images not being divided into queries and
 index. Its evaluation code ranks all 12,000 images for each of them **without taking the query out**
-and takes all ten images of its category as positives, the query among them. Scores of GPR1200 are
-comparable only so, and are higher than leave-one-out scores of the same rankings: the query finds
-itself at rank 1, and that is one hit in ten.
+and takes all ten images of its category as positives, the query among them. The score of a query is
+`plain.plain_average_precision` of these lists. Scores of GPR1200 are comparable only so, and are
+higher than leave-one-out scores of the same rankings: the query finds itself at rank 1, and that is
+one hit in ten. (Positives that a truncated ranking lacks count as never found here; in that code
+they would leave the divisor.)
 """
 
 from pathlib import PurePath
 
-from darac_tf.metrics.hits import distinct_items, hit_ranks, precision_sum
-
-METRIC = "mAP (GPR1200)"
+import numpy as np
 
 # 200 categories each, in the order of the category numbers that the file names start with.
 DOMAINS = ("Landmarks", "iNaturalist", "ImageNet Sketch", "INSTRE", "SOP", "Faces")
 _CATEGORIES_PER_DOMAIN = 200
 
 
-def gpr1200_average_precision(ranking, positives):
-    """Plain average precision over the whole database, the query being one of the positives.
-
-    `AP = 1/|P| * sum_{i: r_i in P} |P ∩ {r_1..r_i}| / i`, which is `plain_average_precision`; only
-    the lists differ from a leave-one-out evaluation.
-
-    Query q of the category {q, a} with the ranking `q b a` has hits at ranks 1 and 3, so
-    `AP = (1/1 + 2/3) / 2` (leave-one-out, a would be at rank 2 and the score 1/2):
-
-    >>> round(gpr1200_average_precision(["q", "b", "a"], {"q", "a"}), 4)
-    0.8333
+def domain_scores(paths, ap):
+    """The average precision for each domain apart.
 
     Args:
-        ranking: Sequence of database items (integers or names), best first, each at most once. The
-            official code ranks the whole database. Positives that a truncated ranking lacks count
-            as never found here; there they would leave the divisor.
-        positives: Collection of all images of the query's category, with the query itself.
+        paths: `(Q,)` paths of the queries.
+        ap: float64 `(Q,)`.
 
     Returns:
-        Float in [0, 1], or NaN without positives.
-
-    Raises:
-        ValueError: If the ranking lists an item twice, or names are compared with numbers.
+        For each domain that has a query, in the order of `DOMAINS`, `(Q,)` under "ap (DOMAIN)", NaN
+        outside it. Empty where file names don't tell the domains.
     """
-    ranks, n_positives = hit_ranks(distinct_items(ranking), positives)
-    return precision_sum(ranks) / n_positives if n_positives else float("nan")
+    domains = np.array(gpr1200_domains(paths) or [])
+    return {
+        f"ap ({domain})": np.where(domains == domain, ap, np.nan)
+        for domain in DOMAINS
+        if domain in domains
+    }
 
 
 def gpr1200_domains(paths):

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from darac_tf.errors import UserError
+from darac_tf.metrics.oxford import average_precision, trapezoid_area
 from darac_tf.metrics.scores import Scores, means_of
-from darac_tf.metrics.trapezoid import average_precision, trapezoid_area
 
-METRIC = "mAP (Holidays)"
+PROTOCOL = "Holidays"
 
 # No ranking is as long as 10^9, and a longer number is an image name or a score.
 _RANK_DIGITS = 9
@@ -81,7 +81,7 @@ def score_holidays_results(path, positives):
             [_ranked_average_precision(results[q], set(positives[q]), q) for q in positives]
         )
     }
-    return Scores(per_query, means_of(path, per_query, lambda _: METRIC))
+    return Scores(per_query, means_of(path, per_query, PROTOCOL))
 
 
 def _ranked_average_precision(rank_of, positives, query):

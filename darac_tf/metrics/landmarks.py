@@ -5,7 +5,7 @@ and Retrieval", CVPR 2020.
 """
 
 from darac_tf.errors import UserError
-from darac_tf.metrics.hits import distinct_items, hit_ranks, precision_sum
+from darac_tf.metrics.scores import distinct_items, hit_ranks, precision_sum
 
 
 def landmarks_average_precision(ranking, positives, cutoff=100):

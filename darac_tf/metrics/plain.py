@@ -8,6 +8,7 @@ no score: each function gives NaN for it, and the means leave it out.
 import numpy as np
 
 from darac_tf.errors import UserError
+from darac_tf.metrics.scores import distinct_items, hit_ranks, precision_sum
 
 # Entries of the (queries, ranks) relevance matrix that are worked on at once: about 100 MB.
 _BLOCK_ENTRIES = 1 << 22
@@ -27,7 +28,7 @@ def plain_average_precision(ranking, positives):
     0.5
 
     Args:
-        ranking: Sequence of database items (numbers or names), best first, each at most once.
+        ranking: Sequence of database items (integers or names), best first, each at most once.
         positives: Collection of the right items; repetitions count once.
 
     Returns:
@@ -36,11 +37,8 @@ def plain_average_precision(ranking, positives):
     Raises:
         ValueError: If the ranking lists an item twice.
     """
-    hits, n_positives = _hits(ranking, positives)
-    if n_positives == 0:
-        return float("nan")
-    ranks = np.flatnonzero(hits) + 1
-    return float(np.sum(np.arange(1, ranks.size + 1) / ranks) / n_positives)
+    ranks, n_positives = hit_ranks(distinct_items(ranking), positives)
+    return precision_sum(ranks) / n_positives if n_positives else float("nan")
 
 
 def precision_at_k(ranking, positives, k):
@@ -66,8 +64,8 @@ def precision_at_k(ranking, positives, k):
         ValueError: If the ranking lists an item twice, or k is below 1.
     """
     _check_cutoff(k)
-    hits, n_positives = _hits(ranking, positives)
-    return float(hits[:k].sum() / k) if n_positives else float("nan")
+    ranks, n_positives = hit_ranks(distinct_items(ranking), positives)
+    return float((ranks < k).sum() / k) if n_positives else float("nan")
 
 
 def recall_at_k(ranking, positives, k):
@@ -93,8 +91,8 @@ def recall_at_k(ranking, positives, k):
         ValueError: If the ranking lists an item twice, or k is below 1.
     """
     _check_cutoff(k)
-    hits, n_positives = _hits(ranking, positives)
-    return float(hits[:k].any()) if n_positives else float("nan")
+    ranks, n_positives = hit_ranks(distinct_items(ranking), positives)
+    return float((ranks < k).any()) if n_positives else float("nan")
 
 
 def retrieval_scores(rankings, query_labels, database_labels, own_index=None, cutoffs=(1, 5, 10)):
@@ -193,15 +191,6 @@ def _block_scores(rankings, query_labels, database_labels, own_index, cutoffs):
     has_positive = np.where(n_positives > 0, 1.0, np.nan)
     scores |= {f"p@{k}": hits / k * has_positive for k, hits in first_hits.items()}
     return scores | {f"r@{k}": (hits > 0) * has_positive for k, hits in first_hits.items()}
-
-
-def _hits(ranking, positives):
-    """Boolean `(K,)`: which ranks hold a positive; and the number of different positives."""
-    ranking = list(ranking)
-    if len(set(ranking)) != len(ranking):
-        raise ValueError(f"The ranking lists an item twice. Received: {ranking[:10]}...")
-    positives = set(positives)
-    return np.array([item in positives for item in ranking], dtype=bool), len(positives)
 
 
 def _check_cutoff(k):

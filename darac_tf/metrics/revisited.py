@@ -4,8 +4,8 @@ Radenovic et al., "Revisiting Oxford and Paris: Large-Scale Image Retrieval Benc
 2018. The queries are not in the database.
 """
 
-from darac_tf.metrics.hits import distinct_items, hit_ranks
-from darac_tf.metrics.trapezoid import trapezoid_area
+from darac_tf.metrics.oxford import trapezoid_area
+from darac_tf.metrics.scores import distinct_items, hit_ranks
 
 # What is right and what is skipped in each setting, as names of the ground truth's lists.
 SETTINGS = {
@@ -66,22 +66,6 @@ def revisited_scores(ranking, easy, hard, junk=(), cutoffs=CUTOFFS):
         for k in cutoffs:
             scores[f"p@{k} ({setting})"] = _precision_to_last(ranks, n_positives, k)
     return scores
-
-
-def revisited_metric_name(key):
-    """What a report calls the mean of one of the `revisited_scores`.
-
-    >>> revisited_metric_name("ap (Easy)"), revisited_metric_name("p@10 (Hard)")
-    ('mAP (revisited, Easy)', 'mP@10 (revisited, Hard)')
-
-    Args:
-        key: Key of the scores.
-
-    Returns:
-        Name of the metric with that of the protocol.
-    """
-    score, setting = key.split(" ", maxsplit=1)
-    return f"m{score.upper()} (revisited, {setting.strip('()')})"
 
 
 def _precision_to_last(ranks, n_positives, k):

@@ -11,7 +11,7 @@ from darac_tf.ranking.k_reciprocal import k_reciprocal
 from darac_tf.ranking.query_expansion import alpha_expansion, augment_database, average_expansion
 
 EXPANSIONS = ("none", "average", "alpha")
-RERANKINGS = ("none", "k_reciprocal", "local")
+RERANKINGS = ("none", "k_reciprocal")
 # Without --top_k: an index gives the first ranks, not all.
 _APPROXIMATE_RANKS = 100
 # Queries that the recall of an index is measured on.
@@ -28,9 +28,7 @@ class RankingSettings:
         expansion_n: Neighbours that expand a query.
         expansion_alpha: Exponent of alpha-QE.
         augmentation_n: Neighbours of database-side augmentation; 0 for none.
-        rerank: One of `RERANKINGS`: `k_reciprocal`, or by inliers of local features,
-            which `evaluator` does.
-        rerank_depth: Ranks that local features re-rank.
+        rerank: One of `RERANKINGS`: `k_reciprocal.k_reciprocal`.
         faiss_index: Text for faiss' index factory; None searches exactly. An index gives the first
             `top_k` ranks, 100 by default.
     """
@@ -41,7 +39,6 @@ class RankingSettings:
     expansion_alpha: float = 3.0
     augmentation_n: int = 0
     rerank: str = "none"
-    rerank_depth: int = 100
     faiss_index: str | None = None
 
     def describe(self):
@@ -53,8 +50,6 @@ class RankingSettings:
             parts.append(f"average QE ({self.expansion_n})")
         if self.expansion == "alpha":
             parts.append(f"alpha-QE ({self.expansion_n}, alpha = {self.expansion_alpha:g})")
-        if self.rerank == "local":
-            parts.append(f"inliers of local features (first {self.rerank_depth})")
         if self.rerank == "k_reciprocal":
             parts.append("k-reciprocal re-ranking")
         if self.faiss_index:

@@ -9,8 +9,8 @@ from darac_tf.data import check as check_module
 from darac_tf.data import check_data
 from darac_tf.data.benchmarks import BENCHMARKS
 from darac_tf.data.benchmarks.published import PUBLISHED
-from darac_tf.data.retrieval_set import RELEVANCE
 from darac_tf.errors import UserError
+from darac_tf.metrics import PROTOCOLS
 from tests.data.benchmarks.synthetic import (
     write_gpr1200,
     write_holidays,
@@ -44,7 +44,7 @@ def published_as(monkeypatch):
 
 def test_facts_are_complete():
     assert list(PUBLISHED) == list(BENCHMARKS)
-    assert all(facts.protocol in RELEVANCE for facts in PUBLISHED.values())
+    assert all(facts.protocol in PROTOCOLS for facts in PUBLISHED.values())
 
 
 @pytest.mark.parametrize("kind", LAYOUTS)

@@ -15,10 +15,8 @@ from darac_tf.describing.sizes import LongSide
 from darac_tf.describing.sources import load_sources
 from darac_tf.errors import UserError
 from darac_tf.evaluation.evaluator import Settings, evaluate
-from darac_tf.evaluation.feature_evaluation import evaluate_features
-from darac_tf.evaluation.fitting_images import FittingImages
 from darac_tf.evaluation.task import labelled_task
-from darac_tf.evaluation.whitening_source import WhiteningSource
+from darac_tf.evaluation.whitening_source import FittingImages, WhiteningSource
 from darac_tf.ranking.rank import RankingSettings
 from tests.helpers import write_backbone, write_collection
 
@@ -76,7 +74,7 @@ def test_the_same_scores_as_computed_descriptors(images, others, source, tmp_pat
     )
     made(source, [*images.paths, *others.paths]).save(tmp_path / "a.npz")
     own = list(evaluate([source], task, settings))
-    read = list(evaluate_features([load_feature_file(tmp_path / "a.npz")], task, settings))
+    read = list(evaluate([load_feature_file(tmp_path / "a.npz")], task, settings))
     assert len(own) == len(read) == 2
     for mine, theirs in zip(own, read, strict=True):
         np.testing.assert_array_equal(mine.rankings.rows, theirs.rankings.rows)
@@ -96,7 +94,7 @@ def test_images_are_found_by_content(images, source, tmp_path):
     changed = tmp_path / "moved" / "class_1" / "0.jpg"
     changed.write_bytes(changed.read_bytes() + b"x")
     with pytest.raises(UserError, match=r"no vector of .*class_1/0\.jpg \(1 of 12 images"):
-        list(evaluate_features([file], labelled_task(moved), Settings(SIZES)))
+        list(evaluate([file], labelled_task(moved), Settings(SIZES)))
 
 
 def test_images_that_could_not_be_decoded(images, source):
@@ -104,13 +102,13 @@ def test_images_that_could_not_be_decoded(images, source):
     valid[[2, 5]] = False
     file, task = made(source, images.paths, valid=valid), labelled_task(images)
     with pytest.raises(UserError, match=r"class_0/2\.jpg.*--skip_bad_images"):
-        list(evaluate_features([file], task, Settings(SIZES)))
-    (row,) = evaluate_features([file], task, Settings(SIZES, skip_bad=True))
+        list(evaluate([file], task, Settings(SIZES)))
+    (row,) = evaluate([file], task, Settings(SIZES, skip_bad=True))
     assert [image["path"] for image in row.result.skipped] == list(images.paths[[2, 5]])
     assert set(row.rankings.rows[0, -2:]) == {2, 5} and row.result.per_query[2]["ap"] == 0
     none = dataclasses.replace(file, valid=np.zeros(len(images), bool))
     with pytest.raises(UserError, match="none of the 12 images"):
-        list(evaluate_features([none], task, Settings(SIZES, skip_bad=True)))
+        list(evaluate([none], task, Settings(SIZES, skip_bad=True)))
 
 
 def test_boxes_and_turns_are_refused(images, source):
@@ -119,16 +117,16 @@ def test_boxes_and_turns_are_refused(images, source):
     boxes[3] = 0, 0, 10, 10
     turns = np.zeros(len(images), np.int64)
     whole = ImageList(images.paths, np.full((len(images), 4), np.nan), turns)
-    assert len(list(evaluate_features([file], dataclasses.replace(task, images=whole), Settings())))
+    assert len(list(evaluate([file], dataclasses.replace(task, images=whole), Settings())))
     for wrong in (ImageList(images.paths, boxes), ImageList(images.paths, None, turns + 1)):
         with pytest.raises(UserError, match=r"--nocrop_queries and --orientation=stored"):
-            list(evaluate_features([file], dataclasses.replace(task, images=wrong), Settings()))
+            list(evaluate([file], dataclasses.replace(task, images=wrong), Settings()))
 
 
 def test_a_whitening_is_not_tested_on_its_own_images(images, source):
     settings = Settings(SIZES, whitening=WhiteningSource(FittingImages.of(images), dim=3))
     with pytest.raises(UserError, match="--allow_whiten_on_test"):
-        list(evaluate_features([made(source, images.paths)], labelled_task(images), settings))
+        list(evaluate([made(source, images.paths)], labelled_task(images), settings))
 
 
 @pytest.mark.parametrize(

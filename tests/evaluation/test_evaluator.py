@@ -10,9 +10,8 @@ from darac_tf.describing.sizes import LongSide, parse_sizes
 from darac_tf.describing.sources import Source, load_sources
 from darac_tf.errors import UserError
 from darac_tf.evaluation.evaluator import Settings, evaluate
-from darac_tf.evaluation.fitting_images import FittingImages
 from darac_tf.evaluation.task import labelled_task
-from darac_tf.evaluation.whitening_source import WhiteningSource
+from darac_tf.evaluation.whitening_source import FittingImages, WhiteningSource
 from darac_tf.ranking.rank import RankingSettings
 from darac_tf.reports.query_rows import query_rows
 from darac_tf.reports.report_files import write_all, write_row
@@ -40,6 +39,12 @@ def backbone(tmp_path_factory):
     return write_backbone(tmp_path_factory.mktemp("backbone") / "small.keras")
 
 
+@pytest.fixture(scope="module")
+def spoc(backbone):
+    """Its network is traced once for all tests."""
+    return load_sources([f"{backbone}+spoc"])
+
+
 def test_a_row_for_each_descriptor_resolution_and_whitening(images, other_images, backbone):
     sources = load_sources([f"{backbone}+{p}" for p in ("spoc", "darac")])
     assert len(sources) == 1
@@ -60,40 +65,37 @@ def test_a_row_for_each_descriptor_resolution_and_whitening(images, other_images
 
 
 @pytest.mark.parametrize("kind", ["pca", "learned"])
-def test_whitening_of_each_kind_and_its_file(images, other_images, backbone, kind, tmp_path):
-    sources = load_sources([f"{backbone}+spoc"])
+def test_whitening_of_each_kind_and_its_file(images, other_images, spoc, kind, tmp_path):
     source = WhiteningSource(FittingImages.of(other_images), kind=kind, dim=3, shrinkage=0.1)
     task = labelled_task(images)
-    _, fitted = evaluate(sources, task, Settings(SIZES[:1], whitening=source))
+    _, fitted = evaluate(spoc, task, Settings(SIZES[:1], whitening=source))
     again = WhiteningSource(loaded=fitted.whitening)
-    _, loaded = evaluate(sources, task, Settings(SIZES[:1], whitening=again))
+    _, loaded = evaluate(spoc, task, Settings(SIZES[:1], whitening=again))
     assert loaded.result.scores == fitted.result.scores
     assert loaded.result.whitening == fitted.result.whitening
     assert fitted.whitening.provenance["resolutions"] == ["32"]
 
 
-def test_a_whitening_is_not_tested_on_its_own_images(images, backbone, tmp_path):
-    sources = load_sources([f"{backbone}+spoc"])
+def test_a_whitening_is_not_tested_on_its_own_images(images, spoc, tmp_path):
     shutil.copytree(images.paths[0].rsplit("/", 2)[0], tmp_path / "copy")
     task = labelled_task(images)
     copied = read_folder(tmp_path / "copy")
     with pytest.raises(UserError, match=r"20 of the 20 test images.*--allow_whiten_on_test"):
         list(
             evaluate(
-                sources,
+                spoc,
                 task,
                 Settings(SIZES[:1], whitening=WhiteningSource(FittingImages.of(copied), dim=3)),
             )
         )
     allowed = WhiteningSource(FittingImages.of(copied), dim=3, allow_on_test=True)
-    plain, whitened = evaluate(sources, task, Settings(SIZES[:1], whitening=allowed))
+    plain, whitened = evaluate(spoc, task, Settings(SIZES[:1], whitening=allowed))
     assert not plain.result.notes and "optimistic" in whitened.result.notes[0]
 
 
-def test_sizes_and_combinations(images, backbone):
-    sources = load_sources([f"{backbone}+spoc"])
+def test_sizes_and_combinations(images, spoc):
     settings = Settings((parse_sizes("32,x0.5,0.5..1"[:7]),), "gmean", 2.0)
-    (row,) = evaluate(sources, labelled_task(images), settings)
+    (row,) = evaluate(spoc, labelled_task(images), settings)
     assert row.result.resolutions == ("32", "x0.5")
     assert row.result.combination == "gmean, p = 2"
 
@@ -121,15 +123,14 @@ def test_the_second_evaluation_describes_nothing(images, backbone, tmp_path):
         assert row.result.scores == pytest.approx(known)
 
 
-def test_unreadable_images_are_ranked_last_and_listed(images, backbone, tmp_path):
+def test_unreadable_images_are_ranked_last_and_listed(images, spoc, tmp_path):
     shutil.copytree(images.paths[0].rsplit("/", 2)[0], tmp_path / "set")
     bad = tmp_path / "set" / "class_0" / "0.jpg"
     bad.write_bytes(bad.read_bytes()[:200])
     task = labelled_task(read_folder(tmp_path / "set"))
-    sources = load_sources([f"{backbone}+spoc"])
     with pytest.raises(UserError, match=r"class_0/0\.jpg"):
-        list(evaluate(sources, task, Settings(SIZES[:1])))
-    (row,) = evaluate(sources, task, Settings(SIZES[:1], skip_bad=True))
+        list(evaluate(spoc, task, Settings(SIZES[:1])))
+    (row,) = evaluate(spoc, task, Settings(SIZES[:1], skip_bad=True))
     assert [image["path"] for image in row.result.skipped] == [str(bad)]
     assert (row.rankings.rows[1:, -1] == 0).all()  # last for all others
     assert row.result.per_query[0]["ap"] == 0  # a query that finds nothing
@@ -138,10 +139,9 @@ def test_unreadable_images_are_ranked_last_and_listed(images, backbone, tmp_path
     assert "cannot be read" in next((tmp_path / "out").glob("*.html")).read_text()
 
 
-def test_distractors_are_right_for_nobody(images, other_images, backbone):
-    sources = load_sources([f"{backbone}+spoc"])
+def test_distractors_are_right_for_nobody(images, other_images, spoc):
     alone, joined = (
-        next(evaluate(sources, labelled_task(images, distractors=more), Settings(SIZES[:1])))
+        next(evaluate(spoc, labelled_task(images, distractors=more), Settings(SIZES[:1])))
         for more in ([], list(other_images.paths))
     )
     assert joined.result.database_size == alone.result.database_size + len(other_images)
@@ -151,11 +151,10 @@ def test_distractors_are_right_for_nobody(images, other_images, backbone):
     assert joined.result.notes == ("16 distractors were added to the database.",)
 
 
-def test_files_of_an_evaluation(images, backbone, tmp_path):
-    sources = load_sources([f"{backbone}+spoc"])
-    rows = list(evaluate(sources, labelled_task(images), Settings(SIZES)))
+def test_files_of_an_evaluation(images, spoc, tmp_path):
+    rows = list(evaluate(spoc, labelled_task(images), Settings(SIZES)))
     for number, row in enumerate(rows, start=1):
-        write_row(tmp_path, number, row, 2, 5)
+        write_row(tmp_path, number, row, 1, 2)
     write_all(tmp_path, rows, {"a": 1})
     names = {path.name for path in tmp_path.iterdir()}
     assert {"report.md", "report.json", "precision-recall.png"} <= names
@@ -165,19 +164,18 @@ def test_files_of_an_evaluation(images, backbone, tmp_path):
     assert found == ["precision-recall-1.png", "precision-recall-2.png"]
 
 
-def test_truncated_rankings_lose_positives(images, backbone):
-    sources = load_sources([f"{backbone}+spoc"])
+def test_truncated_rankings_lose_positives(images, spoc):
     settings = Settings(SIZES[:1], ranking=RankingSettings(top_k=1))
-    (row,) = evaluate(sources, labelled_task(images), settings)
+    (row,) = evaluate(spoc, labelled_task(images), settings)
     assert row.rankings.rows.shape == (20, 1)
     assert row.result.scores["mAP (plain)"] <= 1 / 3 + 1e-9  # one of three positives at most
 
 
 def test_sources(backbone):
-    weights = ("MobileNetV3Small+gem", "none")
+    weights = ("MobileNet+gem", "none")
     (source,) = load_sources([weights[0]], weights[1])
     vectors = source.describe(np.zeros((1, 32, 32, 3), np.float32))
-    assert list(vectors) == [weights[0]] and vectors[weights[0]].shape == (1, 576)
+    assert list(vectors) == [weights[0]] and vectors[weights[0]].shape == (1, 1024)
     assert list(source.fingerprints()) == [weights[0]]
     with pytest.raises(UserError, match="pooling 'sum'"):
         load_sources([f"{backbone}+sum"])

@@ -1,23 +1,22 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from darac_tf.metrics import (
-    gpr1200_average_precision,
     gpr1200_domains,
     plain_average_precision,
 )
 from tests.metrics import oracles
 
 
+@settings(max_examples=30)
 @given(st.permutations(range(20)), st.sets(st.integers(0, 19), min_size=1), st.integers(0, 20))
-def test_is_the_plain_average_precision(ranking, positives, length):
+def test_truncated_rankings_agree_with_the_loop(ranking, positives, length):
     ranking = list(ranking)[:length]
-    score = gpr1200_average_precision(ranking, positives)
+    score = plain_average_precision(ranking, positives)
     assert score == pytest.approx(oracles.plain_ap(ranking, positives), abs=1e-12)
-    assert score == pytest.approx(plain_average_precision(ranking, positives), abs=1e-12)
 
 
 def test_the_query_itself_is_one_of_ten():
@@ -25,12 +24,12 @@ def test_the_query_itself_is_one_of_ten():
     # (1 + sum_{j=2}^{10} j / (11990 + j)) / 10.
     ranking = [0, *range(10, 12000), *range(1, 10)]
     expected = (1 + sum(j / (11990 + j) for j in range(2, 11))) / 10
-    assert gpr1200_average_precision(ranking, range(10)) == pytest.approx(expected, abs=1e-12)
+    assert plain_average_precision(ranking, range(10)) == pytest.approx(expected, abs=1e-12)
     assert expected > 0.1
 
 
 def test_without_positives_there_is_no_score():
-    assert math.isnan(gpr1200_average_precision([1], []))
+    assert math.isnan(plain_average_precision([1], []))
 
 
 def test_domains_are_two_hundred_categories_each():

@@ -2,7 +2,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from darac_tf.errors import UserError
@@ -62,6 +62,7 @@ def test_the_sample_result_file_query_by_query(holidays, shared_data):
     assert abs(counted - 0.68923) > 0.01
 
 
+@settings(max_examples=40)
 @given(st.permutations(range(8)), st.sets(st.integers(1, 7), min_size=1), st.integers(0, 8))
 def test_where_the_query_ranks_changes_nothing(ranking, positives, length):
     ranking = list(ranking)[:length]

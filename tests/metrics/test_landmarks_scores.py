@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from darac_tf.errors import UserError
@@ -21,6 +21,7 @@ def _ap_at_by_loop(ranking, positives, cutoff):
     return total / min(len(positives), cutoff)
 
 
+@settings(max_examples=50)
 @given(
     st.permutations(range(20)),
     st.sets(st.integers(0, 30), min_size=1),

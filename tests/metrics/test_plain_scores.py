@@ -52,6 +52,7 @@ def test_single_query_scores_agree_with_loops(case, k):
     assert recall_at_k(ranking, positives, k) == (1.0 if hits else 0.0)
 
 
+@settings(max_examples=30)
 @given(_cases())
 def test_average_precision_agrees_with_sklearn_on_distinct_scores(case):
     ranking, positives = case
@@ -61,6 +62,7 @@ def test_average_precision_agrees_with_sklearn_on_distinct_scores(case):
     assert plain_average_precision(ranking, positives) == pytest.approx(expected, abs=1e-12)
 
 
+@settings(max_examples=30)
 @given(_cases(), st.randoms(use_true_random=False))
 def test_order_below_the_last_positive_does_not_matter(case, random):
     ranking, positives = case
@@ -73,6 +75,7 @@ def test_order_below_the_last_positive_does_not_matter(case, random):
     assert plain_average_precision(ranking[: last + 1], positives) == expected
 
 
+@settings(max_examples=30)
 @given(_cases())
 def test_repeated_positives_count_once(case):
     ranking, positives = case
@@ -80,6 +83,7 @@ def test_repeated_positives_count_once(case):
     assert plain_average_precision(ranking, [*positives, *positives]) == once
 
 
+@settings(max_examples=30)
 @given(_cases())
 def test_a_perfect_ranking_and_only_it_scores_one(case):
     ranking, positives = case
@@ -141,7 +145,7 @@ def _check_against_single_queries(scores, rankings, positives):
         assert got == pytest.approx(singles, abs=1e-12, nan_ok=True)
 
 
-@settings(deadline=None)
+@settings(max_examples=60)
 @given(_labelled())
 def test_leave_one_out_agrees_with_single_queries(case):
     labels, own, rankings = case
@@ -151,7 +155,7 @@ def test_leave_one_out_agrees_with_single_queries(case):
     _check_against_single_queries(scores, others, positives)
 
 
-@settings(deadline=None)
+@settings(max_examples=60)
 @given(_labelled(), st.integers(0, 5))
 def test_separate_queries_agree_with_single_queries(case, shift):
     labels, own, rankings = case

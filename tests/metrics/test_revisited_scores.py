@@ -1,7 +1,7 @@
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from darac_tf.metrics import average_precision, revisited_scores
@@ -41,6 +41,7 @@ def test_agrees_with_the_loops(case):
             assert scores[f"p@{k} ({setting})"] == pytest.approx(expected, abs=1e-12)
 
 
+@settings(max_examples=40)
 @given(cases(), st.integers(0, 25))
 def test_a_truncated_ranking_has_the_precision_of_the_full_one(case, length):
     """As long as k ranks are left besides the junk; the average precision can only fall."""
@@ -57,6 +58,7 @@ def test_a_truncated_ranking_has_the_precision_of_the_full_one(case, length):
                 assert cut[f"p@{k} ({setting})"] == full[f"p@{k} ({setting})"]
 
 
+@settings(max_examples=40)
 @given(cases())
 def test_repetitions_in_the_ground_truth_change_nothing(case):
     ranking, lists = case
@@ -65,6 +67,7 @@ def test_repetitions_in_the_ground_truth_change_nothing(case):
     assert twice == pytest.approx(once, nan_ok=True, abs=0)
 
 
+@settings(max_examples=40)
 @given(cases())
 def test_a_perfect_ranking_scores_one_in_each_setting_it_has(case):
     ranking, lists = case

@@ -8,16 +8,17 @@ from darac_tf.data.retrieval_set import RetrievalSet
 from darac_tf.data.views import ImageList
 from darac_tf.errors import UserError
 from darac_tf.metrics import (
+    PROTOCOLS,
     Scores,
     gpr1200,
-    hits,
     holidays,
     landmarks,
+    oxford,
+    query_truth,
     revisited,
     revisited_scores,
     score_set,
     scores,
-    trapezoid,
     verdicts,
 )
 from tests.metrics import oracles
@@ -43,13 +44,34 @@ def _benchmark(protocol, n_database, own_rows=None, queries=None, **relevance):
     )
 
 
-@pytest.mark.parametrize(
-    "module", [gpr1200, hits, holidays, landmarks, revisited, scores, trapezoid]
-)
+@pytest.mark.parametrize("module", [gpr1200, holidays, landmarks, oxford, revisited, scores])
 def test_docstring_examples(module):
     result = doctest.testmod(module)
     assert result.attempted >= 1
     assert result.failed == 0
+
+
+def test_what_is_known_of_each_protocol():
+    """The same lists under every protocol: what is right, what is skipped."""
+    right_and_junk = {
+        "oxford": ({0, 1}, {2}),
+        "revisited": ({0, 1}, {2}),
+        "holidays": ({1}, {0}),
+        "gpr1200": ({0, 1, 3}, set()),
+    }
+    assert list(right_and_junk) == list(PROTOCOLS)
+    own = {"oxford": 0, "revisited": -1, "holidays": 0, "gpr1200": 3}
+    names = {"easy": [[0, 0]], "hard": [[1]], "positives": [[1, 0]], "junk": [[2]]}
+    for kind, (positives, junk) in right_and_junk.items():
+        lists = {name: names[name] for name in PROTOCOLS[kind].lists}
+        tiny = _benchmark(kind, 4, own_rows=[own[kind]], **lists)
+        truth = query_truth(tiny, 0)
+        assert (truth.positives, truth.junk) == (positives, junk)
+        right = [None if row in junk else row in positives for row in range(4)]
+        assert verdicts(tiny, 0, range(4)) == right
+        scores = score_set(tiny, [[3, 2, 1, 0]])
+        np.testing.assert_array_equal(scores.ap, scores.per_query[PROTOCOLS[kind].main])
+        assert all(PROTOCOLS[kind].name in name for name in scores.means)
 
 
 def test_oxford_keeps_the_query_and_skips_the_junk():

@@ -14,6 +14,7 @@ from darac_tf.data.images import stored_size
 from darac_tf.data.retrieval_set import RetrievalSet
 from darac_tf.data.views import ImageList
 from darac_tf.errors import UserError
+from darac_tf.metrics import PROTOCOLS
 
 ORIGINAL = ("oxford5k", "paris6k")
 # Published boxes may touch the border from outside by the rounding of their annotation.
@@ -70,7 +71,7 @@ def read_ground_truth(kind, files):
     raw, source = _standard_file(kind, files.data_dir, required=folder is None)
     if raw is None:
         raw, source = load_text_lists(folder, files.all_names()), str(folder)
-    lists = ("ok", "junk") if kind in ORIGINAL else ("easy", "hard", "junk")
+    lists = ("ok", "junk") if kind in ORIGINAL else PROTOCOLS[PUBLISHED[kind].protocol].lists
     truth = parse_ground_truth(raw, source, lists)
     for number, query in enumerate(truth.query_names):
         check = _check_original if kind in ORIGINAL else _check_revisited

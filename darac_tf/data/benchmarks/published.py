@@ -9,7 +9,7 @@ class Published:
 
     Attributes:
         title: What reports call it.
-        protocol: A key of `data.retrieval_set.RELEVANCE`.
+        protocol: A key of `metrics.PROTOCOLS`.
         images: Number of database images.
         queries: Number of queries.
         positives: Number of positives of all queries together, or None where nobody counts them.

@@ -29,7 +29,7 @@ import tensorflow_datasets as tfds
 
 from darac_tf.data.benchmarks import BENCHMARKS, load_benchmark
 from darac_tf.data.benchmarks.published import PUBLISHED
-from darac_tf.data.retrieval_set import RELEVANCE
+from darac_tf.metrics import PROTOCOLS
 
 
 class _Benchmark:
@@ -52,7 +52,7 @@ class _Benchmark:
             "index": tfds.features.Scalar(np.int64),
             "bbox": tfds.features.Tensor(shape=(4,), dtype=np.float32),
             "own_row": tfds.features.Scalar(np.int64),
-        } | dict.fromkeys(RELEVANCE[published.protocol], rows)
+        } | dict.fromkeys(PROTOCOLS[published.protocol].lists, rows)
         return tfds.core.DatasetInfo(
             builder=self,
             description=f"{published.title}, an image retrieval benchmark.",

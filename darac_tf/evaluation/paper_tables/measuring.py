@@ -7,14 +7,14 @@ from pathlib import Path
 
 from darac_tf.errors import UserError
 from darac_tf.evaluation import options
+from darac_tf.evaluation.evaluator import evaluate
 from darac_tf.evaluation.paper_tables.rows import load_rows
 from darac_tf.files import atomic_path
 from darac_tf.models.descriptor import CONFIG_FILE
 from darac_tf.reports import markdown
 from darac_tf.reports.report import Result, write_report
 
-# What the paper calls mAP, for its data sets and for any other.
-_METRICS = {"oxford5k": "mAP (Oxford)", "paris6k": "mAP (Oxford)", "holidays": "mAP (Holidays)"}
+# The paper's data sets, as it calls them.
 _SHOWN = {"oxford5k": "Oxford", "paris6k": "Paris", "holidays": "Holidays"}
 
 
@@ -48,7 +48,8 @@ def measure_table(name, given):
     with tempfile.TemporaryDirectory() as scratch:
         # Rows of one run share descriptors.
         shared = given | {"cache_dir": given["cache_dir"] or scratch}
-        cells = [[_cell(row, kind, path, shared) for kind, path in sets] for row in rows]
+        loaded = {}
+        cells = [[_cell(row, kind, path, shared, loaded) for kind, path in sets] for row in rows]
     missing = [
         f"- {row.label} ({row.training}) on {kind}: {cell.reason}"
         for row, line in zip(rows, cells, strict=True)
@@ -81,11 +82,17 @@ def _sets(given):
     return found
 
 
-def _cell(row, kind, path, given):
+def _cell(row, kind, path, given, loaded):
+    """Measures a row; `loaded` keeps its sources, which the rows after it may share."""
     try:
-        changes = row.settings() | _descriptor(row, given) | {"dataset": kind, "data_dir": path}
-        changes |= _whitening(row, given)
-        *_, last = options.measure(given | changes)
+        given = given | row.settings() | _descriptor(row, given)
+        given |= {"dataset": kind, "data_dir": path} | _whitening(row, given)
+        task, settings = options.read_task(given), options.read_settings(given)
+        key = (given["matching"], *given["descriptors"])
+        if key not in loaded:
+            loaded.clear()
+            loaded[key] = options.read_sources(given, settings)
+        *_, last = evaluate(loaded[key], task, settings)
     except UserError as error:
         return Cell(reason=str(error))
     return Cell(result=last.result)
@@ -118,26 +125,25 @@ def _table(rows, sets, cells, given):
     header, numeric = ["system", "trained on (paper)", "trained on (here)", "size"], [False] * 4
     for kind, path in sets:
         name = _SHOWN.get(kind, Path(path).parent.name if kind == "csv" else Path(path).name)
-        header += [f"{name} (paper)", f"{name} (here)"] if kind in _METRICS else [name]
-        numeric += [True] * (1 + (kind in _METRICS))
+        header += [f"{name} (paper)", f"{name} (here)"] if kind in _SHOWN else [name]
+        numeric += [True] * (1 + (kind in _SHOWN))
     lines = []
     for row, line in zip(rows, cells, strict=True):
         resolutions = next((cell.result.resolutions for cell in line if cell.result), None)
         size = "+".join(resolutions) if resolutions else row.settings()["resolutions"][0]
         texts = [row.label, row.training, _trained_on(row, given), size]
         for (kind, _), cell in zip(sets, line, strict=True):
-            if kind in _METRICS:
+            if kind in _SHOWN:
                 texts.append(f"{row.paper[kind]:.1f}" if kind in row.paper else markdown.ABSENT)
-            texts.append(_score(kind, cell.result))
+            texts.append(_score(cell.result))
         lines.append(texts)
     return markdown.table(header, lines, numeric)
 
 
-def _score(kind, result):
+def _score(result):
     if result is None:
         return markdown.ABSENT
-    name = _METRICS.get(kind) or next(iter(result.scores))
-    return markdown.percent(result.scores[name])
+    return markdown.percent(next(iter(result.scores.values())))
 
 
 def _trained_on(row, given):

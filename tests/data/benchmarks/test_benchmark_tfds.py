@@ -7,7 +7,7 @@ import pytest
 
 from darac_tf.data.benchmarks import BENCHMARKS, load_benchmark
 from darac_tf.data.images import decode_image
-from darac_tf.data.retrieval_set import RELEVANCE
+from darac_tf.metrics import PROTOCOLS
 from tests.data.benchmarks.synthetic import (
     write_gpr1200,
     write_holidays,
@@ -66,7 +66,7 @@ def test_load(tfds, tmp_path, kind):
             np.testing.assert_array_equal(example["image"], pixels)
             box = images.box_of(row)
             np.testing.assert_array_equal(example["bbox"], [np.nan] * 4 if box is None else box)
-            for relevance in RELEVANCE[benchmark.protocol]:
+            for relevance in PROTOCOLS[benchmark.protocol].lists:
                 right = benchmark.relevance[relevance][row] if name == "queries" else []
                 np.testing.assert_array_equal(example[relevance], right)
             own = benchmark.own_rows if name == "queries" else None

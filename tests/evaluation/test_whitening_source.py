@@ -10,9 +10,8 @@ from darac_tf.describing.sizes import LongSide
 from darac_tf.describing.sources import Source
 from darac_tf.errors import UserError
 from darac_tf.evaluation.evaluator import Settings, evaluate
-from darac_tf.evaluation.fitting_images import FittingImages
 from darac_tf.evaluation.task import benchmark_task
-from darac_tf.evaluation.whitening_source import WhiteningSource
+from darac_tf.evaluation.whitening_source import FittingImages, WhiteningSource
 from tests.data.benchmarks import synthetic
 
 WRITERS = {

@@ -4,7 +4,7 @@ import sys
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from darac_tf.metrics import average_precision, plain_average_precision
@@ -118,6 +118,7 @@ def test_agrees_with_the_loop(case, length):
     )
 
 
+@settings(max_examples=30)
 @given(cases())
 def test_names_score_as_numbers_do(case):
     ranking, positives, junk = case
@@ -127,6 +128,7 @@ def test_names_score_as_numbers_do(case):
     assert average_precision(*arrays) == average_precision(ranking, positives, junk)
 
 
+@settings(max_examples=30)
 @given(cases(), st.randoms(use_true_random=False))
 def test_order_below_the_last_positive_does_not_matter(case, random):
     ranking, positives, junk = case
@@ -138,6 +140,7 @@ def test_order_below_the_last_positive_does_not_matter(case, random):
     assert average_precision(ranking[: last + 1], positives, junk) == expected
 
 
+@settings(max_examples=30)
 @given(cases(), st.lists(st.integers(0, 25), max_size=5))
 def test_junk_anywhere_changes_nothing(case, places):
     ranking, positives, junk = case
@@ -151,6 +154,7 @@ def test_junk_anywhere_changes_nothing(case, places):
     assert unranked == expected
 
 
+@settings(max_examples=30)
 @given(cases())
 def test_repetitions_in_the_ground_truth_change_nothing(case):
     ranking, positives, junk = case
@@ -159,6 +163,7 @@ def test_repetitions_in_the_ground_truth_change_nothing(case):
     assert average_precision(ranking, set(positives), set(junk)) == once
 
 
+@settings(max_examples=30)
 @given(cases())
 def test_a_perfect_ranking_and_only_it_scores_one(case):
     ranking, positives, junk = case
@@ -170,6 +175,7 @@ def test_a_perfect_ranking_and_only_it_scores_one(case):
     assert average_precision(perfect, positives, junk) == 1.0
 
 
+@settings(max_examples=30)
 @given(cases(), st.integers(0, 25))
 def test_truncation_never_raises_the_score(case, length):
     ranking, positives, junk = case
@@ -177,6 +183,7 @@ def test_truncation_never_raises_the_score(case, length):
     assert average_precision(ranking[:length], positives, junk) <= whole
 
 
+@settings(max_examples=30)
 @given(cases())
 def test_never_above_the_plain_average_precision(case):
     ranking, positives, _ = case
@@ -188,6 +195,7 @@ def test_never_above_the_plain_average_precision(case):
     assert (plain - trapezoid > 1e-9) == misses_before_a_hit
 
 
+@settings(max_examples=30)
 @given(cases(), st.data())
 def test_moving_a_positive_up_never_lowers_the_score(case, data):
     ranking, positives, junk = case

@@ -1,8 +1,12 @@
-"""The average precision of the Oxford buildings tool: the area under the precision-recall curve."""
+"""The average precision of the Oxford buildings tool: the area under the precision-recall curve.
+
+Philbin, Chum, Isard, Sivic and Zisserman, "Object retrieval with large vocabularies and fast
+spatial matching", CVPR 2007.
+"""
 
 import numpy as np
 
-from darac_tf.metrics.hits import distinct_items, hit_ranks
+from darac_tf.metrics.scores import distinct_items, hit_ranks
 
 
 def average_precision(ranking, positives, junk=()):
@@ -18,9 +22,8 @@ def average_precision(ranking, positives, junk=()):
     (`plain_average_precision`) adds `j / i / |P|` there, which is as much or more. So this one is
     never above the plain one; the two agree only where no miss stands before a hit.
 
-    This is the measure of Oxford5k and Paris6k (Philbin et al., "Object retrieval with large
-    vocabularies and fast spatial matching", CVPR 2007), where the query's own image is a positive
-    and stays in the list, and, with other lists, of Holidays and of ROxford and RParis.
+    This is the measure of Oxford5k and Paris6k, where the query's own image is a positive and stays
+    in the list, and, with other lists, of Holidays and of ROxford and RParis.
 
     Ranking `b a x d c` with the positives a and c and the junk x has hits at ranks 2 and 4:
     `AP = ((0/1 + 1/2) / 2 + (1/3 + 2/4) / 2) / 2 = (1/4 + 5/12) / 2`:

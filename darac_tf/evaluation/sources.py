@@ -1,0 +1,164 @@
+"""What can be measured, as `described` gives it to the evaluator, whatever it was made by.
+
+| source | what is compared |
+| --- | --- |
+| `describing.sources.Source` | descriptors, computed at every resolution setting |
+| `describing.feature_file.FeatureFile` | vectors that were made elsewhere |
+| `local.LocalSource` | local features, matched (`local` registers it) |
+"""
+
+import dataclasses
+import functools
+
+import numpy as np
+
+from darac_tf.data.images import unreadable
+from darac_tf.describing.extraction import extract_features
+from darac_tf.describing.feature_cache import FeatureCache
+from darac_tf.describing.feature_file import FeatureFile
+from darac_tf.describing.sources import Source
+from darac_tf.describing.vectors import Vectors
+from darac_tf.errors import UserError
+from darac_tf.ranking.rank import rank
+
+_SCALED = (
+    "JPEG images were decoded at a part of their size where all sizes need less than half of it"
+)
+# What the table says where the maker of a file did not tell.
+_UNKNOWN_SIZES = ("as made",)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Described:
+    """A list of images by one descriptor, at one resolution setting; `rank` ranks them.
+
+    Attributes:
+        name: The descriptor.
+        sizes: Strings, what was combined.
+        combination: How, in words; None where there is nothing to say.
+        skipped: A dict for each image that could not be read: "path" and "reason".
+        notes: Sentences for the report.
+    """
+
+    name: str
+    sizes: tuple[str, ...]
+    combination: str | None = None
+    skipped: list[dict] = dataclasses.field(default_factory=list)
+    notes: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class DescribedVectors(Described):
+    """Images as vectors.
+
+    Attributes:
+        vectors: `Vectors` of the images.
+        usable: bool `(images,)`, False for images that could not be read.
+    """
+
+    vectors: Vectors
+    usable: np.ndarray
+
+    @property
+    def dimension(self):
+        """Length of the vectors."""
+        return self.vectors.shape[1]
+
+    def rank(self, task, settings):
+        """`Rankings` of the queries of a `Task`, by `RankingSettings`."""
+        return rank(self.vectors, task, settings, self.usable)
+
+    def whitened(self, whitening):
+        """The same with a `Whitening` after them."""
+        return dataclasses.replace(self, vectors=self.vectors.whitened(whitening))
+
+
+@functools.singledispatch
+def described(source, images, settings):
+    """Describes images.
+
+    Args:
+        source: See the module.
+        images: `ImageList`.
+        settings: `evaluator.Settings`.
+
+    Yields:
+        `Described` for each descriptor and resolution setting, in the same order whatever the
+        images. Each is to be used before the next is asked for.
+
+    Raises:
+        UserError: If an image can't be read, without `skip_bad`, or the source can't describe it.
+    """
+    raise TypeError(f"`source` is of no kind that can be measured. Received: {source!r}")
+
+
+@described.register
+def _computed(source: Source, images, settings):
+    """Each image is decoded once, and described once at each size, whatever settings use it."""
+    cache = None
+    if settings.cache_dir:
+        cache = FeatureCache(settings.cache_dir, source.fingerprints())
+    features = extract_features(
+        source.describe,
+        images,
+        [size for sizes in settings.resolutions for size in sizes],
+        cache,
+        batch_pixels=settings.batch_pixels,
+        skip_bad=settings.skip_bad,
+        scaled_decoding=settings.scaled_decoding,
+    )
+    for name in source.names:
+        for sizes in settings.resolutions:
+            yield DescribedVectors(
+                name=name,
+                sizes=tuple(map(str, sizes)),
+                combination=_combination(settings, sizes),
+                skipped=[{"path": path, "reason": why} for _, path, why in features.skipped],
+                notes=(_SCALED,) if settings.scaled_decoding else (),
+                vectors=features.vectors(name, sizes, settings.combination, settings.exponent),
+                usable=features.usable,
+            )
+
+
+@described.register
+def _read(file: FeatureFile, images, settings):
+    """Resolutions and their combination do not apply: they are in the vectors."""
+    _check_whole(file, images)
+    rows = file.rows_of(images.paths)
+    usable = file.valid[rows]
+    bad = [str(path) for path in images.paths[~usable]]
+    if bad and not settings.skip_bad:
+        raise UserError(f"{unreadable(bad[0])} (or --skip_bad_images); so {file.name} has it")
+    if not usable.any():
+        raise UserError(f"{file.name}: none of the {len(rows)} images could be decoded")
+    maker = file.provenance.get("made_by", "something else")
+    yield DescribedVectors(
+        name=file.name,
+        sizes=_sizes_of(file),
+        skipped=[{"path": path, "reason": unreadable(path)} for path in bad],
+        notes=(f"Vectors of {file.name} were made by {maker}.",),
+        vectors=Vectors([np.where(usable[:, None], file.vectors[rows], np.float32(0))]),
+        usable=usable,
+    )
+
+
+def _combination(settings, sizes):
+    if settings.combination == "sum" or len(sizes) == 1:
+        return None  # The rule, or nothing to combine.
+    exponent = "" if settings.exponent is None else f", p = {settings.exponent:g}"
+    return f"{settings.combination}{exponent}"
+
+
+def _sizes_of(file):
+    sizes = file.provenance.get("resolutions")
+    known = isinstance(sizes, list) and sizes and all(isinstance(size, str) for size in sizes)
+    return tuple(sizes) if known else _UNKNOWN_SIZES
+
+
+def _check_whole(file, images):
+    parts = images.boxes is not None and not np.isnan(images.boxes).any(axis=1).all()
+    if parts or (images.turns is not None and np.any(images.turns)):
+        raise UserError(
+            f"{file.name} has vectors of whole images as they are stored: give --nocrop_queries "
+            "and --orientation=stored"
+        )
