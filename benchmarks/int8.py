@@ -17,9 +17,9 @@ from absl import flags
 from darac_tf import cli
 from darac_tf.data import load_dataset
 from darac_tf.data.images import decode_image, images_below, resize_long_side
+from darac_tf.describing.combination import Vectors
 from darac_tf.describing.extraction import extract_features
 from darac_tf.describing.sizes import parse_sizes
-from darac_tf.describing.vectors import Vectors
 from darac_tf.engines.openvino_engine import OpenVINOEngine
 from darac_tf.errors import UserError
 from darac_tf.evaluation.task import labelled_task

@@ -11,8 +11,8 @@ from tqdm import tqdm
 from darac_tf.data.images import PIXELS_VERSION
 from darac_tf.data.pipeline import MAX_BATCH, sized_batches
 from darac_tf.data.views import read_views
+from darac_tf.describing.combination import Vectors
 from darac_tf.describing.sizes import as_size
-from darac_tf.describing.vectors import Vectors
 from darac_tf.engines import as_engine
 from darac_tf.errors import UserError
 from darac_tf.memory import trim_heap

@@ -13,11 +13,11 @@ import functools
 import numpy as np
 
 from darac_tf.data.images import unreadable
+from darac_tf.describing.combination import Vectors
 from darac_tf.describing.extraction import extract_features
 from darac_tf.describing.feature_cache import FeatureCache
 from darac_tf.describing.feature_file import FeatureFile
 from darac_tf.describing.sources import Source
-from darac_tf.describing.vectors import Vectors
 from darac_tf.errors import UserError
 from darac_tf.ranking.rank import rank
 

@@ -6,13 +6,13 @@ import tensorflow as tf
 
 from darac_tf.describing.combination import (
     COMBINATIONS,
+    Vectors,
     combine_resolutions,
     combine_tensors,
     whiten,
     whitening_arrays,
     whitening_layer,
 )
-from darac_tf.describing.vectors import Vectors
 from darac_tf.errors import UserError
 from darac_tf.whitening import (
     Whitening,

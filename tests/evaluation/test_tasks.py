@@ -6,9 +6,9 @@ import tensorflow as tf
 
 from darac_tf.data import load_benchmark
 from darac_tf.data.labelled import LabelledImages
+from darac_tf.describing.combination import Vectors
 from darac_tf.describing.sizes import LongSide
 from darac_tf.describing.sources import Source
-from darac_tf.describing.vectors import Vectors
 from darac_tf.engines import as_engine
 from darac_tf.errors import UserError
 from darac_tf.evaluation.evaluator import Settings, evaluate

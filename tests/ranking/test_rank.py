@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from darac_tf.describing.vectors import Vectors
+from darac_tf.describing.combination import Vectors
 from darac_tf.errors import UserError
 from darac_tf.ranking.exact_search import search
 from darac_tf.ranking.k_reciprocal import k_reciprocal
