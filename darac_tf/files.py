@@ -94,6 +94,14 @@ def numbered(folder):
     return dict(sorted(numbers.items()))
 
 
+def common_folder(paths):
+    """The folder that holds all of some files, or None: no files, or relative and absolute ones."""
+    try:
+        return os.path.commonpath({Path(path).parent for path in paths}) or None
+    except ValueError:
+        return None
+
+
 def append_bytes(file, data):
     """Appends all of `data` to an unbuffered file."""
     left = memoryview(data)

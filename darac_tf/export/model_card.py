@@ -11,13 +11,12 @@ from darac_tf.errors import UserError
 from darac_tf.models.descriptor import CONFIG_FILE, POOLING_LAYER, backbone_of
 from darac_tf.reports.environment import environment
 from darac_tf.reports.markdown import ABSENT, escaped, percent, table
-from darac_tf.reports.report import resolution_text
+from darac_tf.reports.saved_report import scores_of_model
 
 EXTRA = "assets.extra"
 JSON_CARD = "model_card.json"
 PAGE = "MODEL_CARD.md"
 NOT_MEASURED = "not measured"
-_KEPT = ("descriptor", "dataset", "protocol", "whitening", "combination", "post_processing")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,9 +57,7 @@ def write_model_card(folder, model, settings, facts, dimension, folding, verific
     if facts.report:
         if not facts.model_path:
             raise ValueError(f"`report` needs `model_path`. Received: {facts}")
-        scores = _scores_from_report(
-            facts.report, facts.model_path, settings.resolutions, dimension
-        )
+        scores = scores_of_model(facts.report, facts.model_path, settings.resolutions, dimension)
     card = {
         "name": facts.name,
         "created": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -137,32 +134,6 @@ def _checksums(folder):
 def _sha256(path):
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _scores_from_report(path, model_path, resolutions, dimension):
-    """Rows of eval.py's report.json for a model at the sizes and dimension of its export.
-
-    The model is told by its name; the folders in front of it do not count.
-    """
-    try:
-        rows = json.loads(Path(path).read_text(encoding="utf-8"))["results"]
-        found = [
-            {key: row.get(key) for key in _KEPT} | {"scores": dict(row["scores"])}
-            for row in rows
-            if Path(row["descriptor"]).name == Path(model_path).name
-            and row["dimension"] == dimension
-            and list(map(resolution_text, row["resolutions"])) == list(map(str, resolutions))
-        ]
-    except OSError as error:
-        raise UserError(f"--report: can't read {path}: {error.strerror}; check the path") from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"--report: {path} is no report.json of eval.py") from error
-    if not found:
-        raise UserError(
-            f"--report: {path} has no row of {Path(model_path).name} with {dimension} dimensions "
-            f"at {','.join(map(str, resolutions))}"
-        )
-    return found
 
 
 def _card_page(card):

@@ -4,12 +4,12 @@ The queries of a benchmark are few, and hard or easy for every descriptor alike.
 same query leave that out, so that smaller improvements can be told from chance.
 """
 
-import os
 from pathlib import Path
 
 import numpy as np
 
 from darac_tf.errors import UserError
+from darac_tf.files import common_folder
 from darac_tf.reports import markdown
 from darac_tf.reports.markdown import escaped, percent
 from darac_tf.reports.saved_report import read_result
@@ -107,16 +107,15 @@ def _same_settings(a, b):
     for name in ("dataset", "protocol", "database_size"):
         mine, other = getattr(a, name), getattr(b, name)
         if mine != other:
-            raise UserError(
-                f"{a.source} and {b.source} can't be compared, they differ in {name}: "
-                f"{mine!r}, {other!r}; evaluate both alike"
-            )
+            raise _differ(a, b, f"they differ in {name}: {mine!r}, {other!r}; evaluate both alike")
     if a.ap.keys() != b.ap.keys():
-        raise UserError(
-            f"{a.source} and {b.source} can't be compared, they differ in the settings of the "
-            f"protocol: {list(a.ap)}, {list(b.ap)}; evaluate both alike"
-        )
+        settings = f"{list(a.ap)}, {list(b.ap)}; evaluate both alike"
+        raise _differ(a, b, f"they differ in the settings of the protocol: {settings}")
     return list(a.ap)
+
+
+def _differ(a, b, why):
+    return UserError(f"{a.source} and {b.source} can't be compared, {why}")
 
 
 def _paired(a, b, setting):
@@ -127,27 +126,21 @@ def _paired(a, b, setting):
         note = f"Queries are matched below the folders {folder} (A) and {other_folder} (B)."
     strange = sorted(mine.keys() ^ other.keys())
     if strange:
-        raise UserError(
-            f"{a.source} and {b.source} can't be compared, {len(strange)} queries are in one of "
-            f"them only, such as {strange[0]!r}; evaluate both on the same queries"
-        )
+        found = f"{len(strange)} queries are in one of them only, such as {strange[0]!r}"
+        raise _differ(a, b, f"{found}; evaluate both on the same queries")
     values = np.array([(mine[name], other[name]) for name in mine], np.float64)
     lacking = np.isnan(values).any(axis=1) & ~np.isnan(values).all(axis=1)
     if lacking.any():
-        name = list(mine)[int(np.argmax(lacking))]
-        raise UserError(
-            f"{a.source} and {b.source} can't be compared, the query {name!r} has a positive in "
-            "one of them only; evaluate both with the same ground truth"
-        )
+        found = f"the query {list(mine)[int(np.argmax(lacking))]!r} has a positive in one of them"
+        raise _differ(a, b, f"{found} only; evaluate both with the same ground truth")
     return list(mine), values, note
 
 
 def _below(by_path):
     """The folder that holds all paths, and the same dictionary by the paths below it."""
-    try:
-        folder = os.path.commonpath({Path(path).parent for path in by_path})
-    except ValueError:  # absolute and relative paths
-        return "", by_path
+    folder = common_folder(by_path) or ""
+    if not folder:
+        return folder, by_path
     return folder, {str(Path(path).relative_to(folder)): ap for path, ap in by_path.items()}
 
 

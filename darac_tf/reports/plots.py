@@ -194,17 +194,11 @@ def draw_query_ap(path, title, names, ap):
 
 def _without_junk(verdicts):
     """Boolean array of the verdicts that are not None."""
-    verdicts = np.asarray(verdicts)
-    if verdicts.dtype == object:
-        kept = verdicts[~np.equal(verdicts, None).astype(bool)]
-        strange = [verdict for verdict in kept if not isinstance(verdict, bool | np.bool_)]
-        if strange:
-            raise ValueError(f"Verdicts must be True, False or None. Received: {strange[0]!r}")
-        return kept.astype(bool)
-    # An empty list has dtype float64.
-    if verdicts.size and verdicts.dtype != bool:
-        raise ValueError(f"Verdicts must be True, False or None. Received: {verdicts.dtype}")
-    return verdicts.astype(bool)
+    kept = [verdict for verdict in np.asarray(verdicts, object) if verdict is not None]
+    strange = [verdict for verdict in kept if not isinstance(verdict, bool | np.bool_)]
+    if strange:
+        raise ValueError(f"Verdicts must be True, False or None. Received: {strange[0]!r}")
+    return np.array(kept, bool)
 
 
 def _figure(width, height, title):

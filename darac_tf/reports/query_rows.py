@@ -44,7 +44,7 @@ class QueryRow:
 
 
 def query_rows(task, rankings, ap, queries=None, ranks=20):
-    """Rows for `html_page.write_html` and `pictures.draw_rankings`.
+    """Rows for `ranking_page.write_ranking_page` and `pictures.draw_rankings`.
 
     Args:
         task: `task.Task`.

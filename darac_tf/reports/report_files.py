@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from darac_tf.reports.html_page import write_html
 from darac_tf.reports.pictures import draw_rankings
 from darac_tf.reports.plots import Curve, draw_precision_recall, draw_query_ap
 from darac_tf.reports.query_rows import pick_queries, query_rows
+from darac_tf.reports.ranking_page import write_ranking_page
 from darac_tf.reports.report import write_report
 
 # Of larger rankings, curves would take minutes: verdicts are worked out rank by rank.
@@ -38,7 +38,9 @@ def write_row(folder, number, measured, pictured_queries, page_queries):
         rows = query_rows(measured.task, measured.rankings, measured.ap)
         lines = [f"{k}: {100 * v:.2f} %" for k, v in measured.result.scores.items()]
         lines += [f"{measured.task.protocol}.", *measured.result.notes]
-        write_html(folder / f"{name}.html", title, lines, rows, page_queries, unreadable=bad)
+        write_ranking_page(
+            folder / f"{name}.html", title, lines, rows, page_queries, unreadable=bad
+        )
     if pictured_queries:
         chosen = pick_queries(measured.ap, pictured_queries)
         rows = query_rows(measured.task, measured.rankings, measured.ap, chosen, ranks=8)

@@ -1,4 +1,4 @@
-"""Reads one row of a report.json, which may come from anyone, and checks what it holds."""
+"""Reads rows of a report.json, which may come from anyone, and checks what they hold."""
 
 import json
 import re
@@ -8,6 +8,8 @@ from pathlib import Path
 from darac_tf.errors import UserError
 from darac_tf.reports.markdown import printable
 from darac_tf.reports.report import ap_settings, resolution_text
+
+_OF_A_MODEL = ("descriptor", "dataset", "protocol", "whitening", "combination", "post_processing")
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,39 @@ def read_result(name):
     return _checked(results[row - 1], f"{path}#{row}")
 
 
+def scores_of_model(path, model_path, resolutions, dimension):
+    """Scores of a model at some resolutions and a dimension, such as those of its export.
+
+    Args:
+        path: report.json of eval.py.
+        model_path: Run directory or `.keras` file, as it was named for eval.py; folders in front of
+            its name do not count.
+        resolutions: Sizes.
+        dimension: Length of the descriptors.
+
+    Returns:
+        Non-empty list of dictionaries: "descriptor", "dataset", "protocol", "whitening",
+        "combination", "post_processing" and "scores".
+
+    Raises:
+        UserError: If the file is no report, or holds no such row.
+    """
+    name, shown = Path(model_path).name, "+".join(map(str, resolutions))
+    found = [
+        {key: row.get(key) for key in _OF_A_MODEL}
+        | {"scores": _field(row, "scores", dict, f"{path}#{number}")}
+        for number, row in enumerate(_read(path), 1)
+        if Path(str(row.get("descriptor"))).name == name
+        and row.get("dimension") == dimension
+        and _resolutions(row) == shown
+    ]
+    if not found:
+        raise UserError(
+            f"{path} has no row of {name} with {dimension} dimensions at {shown}: evaluate it so"
+        )
+    return found
+
+
 def _split(name):
     found = re.fullmatch(r"(.+)#([0-9]{1,9})", name, re.DOTALL)
     if found is None or Path(name).is_file():
@@ -83,10 +118,10 @@ def _read(path):
         raise UserError(f"{path}: is no JSON ({reason}); name a report.json") from error
     results = content.get("results") if isinstance(content, dict) else None
     if not isinstance(results, list) or not results:
-        raise UserError(f"{path}: has no list of results; name a report.json of eval.py")
+        raise UserError(f"{path} is no report.json of eval.py: it has no list of results")
     for row, result in enumerate(results, 1):
         if not isinstance(result, dict):
-            raise UserError(f"{path}#{row}: the row is no object; name a report.json of eval.py")
+            raise UserError(f"{path} is no report.json of eval.py: #{row}: the row is no object")
     return results
 
 
@@ -148,10 +183,11 @@ def _score(values, name, source):
 
 def _label(row):
     """What tells rows of one report apart; any JSON may stand in the fields."""
-    resolutions = row.get("resolutions")
-    parts = [
-        row.get("descriptor"),
-        "+".join(map(resolution_text, resolutions)) if isinstance(resolutions, list) else None,
-        *(row.get(name) for name in ("combination", "whitening", "post_processing")),
-    ]
+    others = (row.get(name) for name in ("combination", "whitening", "post_processing"))
+    parts = [row.get("descriptor"), _resolutions(row), *others]
     return printable(", ".join(str(part)[:100] for part in parts if part))
+
+
+def _resolutions(row):
+    resolutions = row.get("resolutions")
+    return "+".join(map(resolution_text, resolutions)) if isinstance(resolutions, list) else None

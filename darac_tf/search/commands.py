@@ -12,7 +12,7 @@ from darac_tf.search import approximation
 from darac_tf.search.describer import ExportedDescriber
 from darac_tf.search.duplicates import near_duplicates
 from darac_tf.search.index_folder import IndexFolder, writing
-from darac_tf.search.page import write_page
+from darac_tf.search.page import write_results_page
 from darac_tf.search.query import Query, find_similar
 from darac_tf.search.settings import SETTINGS, check_model, read_settings
 from darac_tf.search.updating import forget, update
@@ -97,7 +97,7 @@ def _query(values, images):
     else:
         print("\n\n".join(_as_text(*pair) for pair in zip(queries, found, strict=True)))
     if values.out:
-        write_page(values.out, queries, found, [f"{how} among {count} images."])
+        write_results_page(values.out, queries, found, [f"{how} among {count} images."])
 
 
 def _duplicates_flags(values):

@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from darac_tf.errors import UserError
@@ -173,6 +173,7 @@ def test_interval_is_that_of_a_loop_in_blocks_of_any_size(monkeypatch, resamples
         assert found == pytest.approx(expected, abs=1e-12)
 
 
+@settings(max_examples=30)
 @given(st.lists(st.floats(-1, 1), min_size=1, max_size=20))
 def test_interval_lies_between_the_extremes_and_turns_with_the_sign(differences):
     low, high = paired_bootstrap(differences, 200)

@@ -17,6 +17,11 @@ from darac_tf.reports.query_rows import QueryRow, RankedImage, pick_queries
 GREEN, RED = (0x1A, 0x96, 0x41), (0xD7, 0x19, 0x1C)
 
 
+@pytest.fixture(autouse=True)
+def _small_pictures(monkeypatch):
+    monkeypatch.setattr(pictures, "_DPI", 72)
+
+
 @pytest.fixture
 def images(tmp_path):
     """Paths of a landscape, a portrait and a one-pixel image, all grey."""

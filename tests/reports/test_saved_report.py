@@ -1,11 +1,11 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from darac_tf.errors import UserError
-from darac_tf.reports.saved_report import read_result
+from darac_tf.reports.saved_report import read_result, scores_of_model
 
 GOOD = {
     "descriptor": "DARAC",
@@ -112,6 +112,20 @@ def test_names_the_field_that_is_wrong(tmp_path, changed, message):
     assert f"{path}#1" in str(caught.value)
 
 
+def test_scores_of_a_model_are_those_of_its_name_sizes_and_dimension(tmp_path):
+    row = GOOD | {"descriptor": "runs/run", "dimension": 4, "resolutions": ["32", "48"]}
+    others = [{"dimension": 5}, {"descriptor": "b"}, {"resolutions": ["48", "32"]}]
+    others += [{"resolutions": None}, {"descriptor": None}, {"dimension": None}]
+    path = _write(tmp_path, *(row | other for other in others), row)
+    (found,) = scores_of_model(path, "elsewhere/run", (32, 48), 4)
+    assert found["scores"] == GOOD["scores"] and found["descriptor"] == "runs/run"
+    assert found["whitening"] == "PCA on Paris6k" and found["post_processing"] is None
+    with pytest.raises(UserError, match="has no row of run with 6 dimensions at 32"):
+        scores_of_model(path, "run", (32,), 6)
+    with pytest.raises(UserError, match="#1: 'scores' is missing or no dict"):
+        scores_of_model(_write(tmp_path, row | {"scores": 3}), "run", (32, 48), 4)
+
+
 TEXT = st.text("a\n\x1b<\ud800é", max_size=3)
 JSON = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False) | st.integers() | TEXT,
@@ -120,6 +134,7 @@ JSON = st.recursive(
 )
 
 
+@settings(max_examples=50)
 @given(st.dictionaries(st.sampled_from([*GOOD, "notes", "skipped"]), JSON, max_size=3))
 def test_any_json_is_read_or_refused_in_one_line(tmp_path_factory, changed):
     path = _write(tmp_path_factory.getbasetemp(), GOOD | changed)

@@ -12,7 +12,7 @@ import pytest
 
 from darac_tf.reports.markdown import printable
 from darac_tf.search import Query
-from darac_tf.search.page import PAGE_RANKS, write_page
+from darac_tf.search.page import PAGE_RANKS, write_results_page
 from darac_tf.search.query import Found
 from tests.reports.page_images import HOSTILE_NAMES, write_images
 from tests.reports.parsed_page import ParsedPage
@@ -29,7 +29,7 @@ def written(tmp_path):
     """Writes a page and returns it parsed, and as text."""
 
     def write(queries, found, lines=()):
-        write_page(tmp_path / "new" / "page.html", queries, found, lines)
+        write_results_page(tmp_path / "new" / "page.html", queries, found, lines)
         text = (tmp_path / "new" / "page.html").read_text(encoding="utf-8")
         return ParsedPage(text), text
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from darac_tf.errors import UserError
-from darac_tf.reports.html_page import write_html
 from darac_tf.reports.markdown import printable
 from darac_tf.reports.query_rows import QueryRow, RankedImage
+from darac_tf.reports.ranking_page import write_ranking_page
 from tests.reports.page_images import HOSTILE_NAMES, rows_of, write_images
 from tests.reports.parsed_page import ParsedPage
 
@@ -25,7 +25,7 @@ def written(tmp_path):
     """Writes a page and returns it parsed, and as text."""
 
     def write(rows, title="title", lines=(), **limits):
-        write_html(tmp_path / "new" / "page.html", title, lines, rows, **limits)
+        write_ranking_page(tmp_path / "new" / "page.html", title, lines, rows, **limits)
         text = (tmp_path / "new" / "page.html").read_text(encoding="utf-8")
         return ParsedPage(text), text
 
@@ -44,7 +44,7 @@ def test_queries_and_ranks_are_shown_with_sign_score_and_ap(written, paths):
         "0.0625",
         "0.75",
     ]
-    ap = [element["text"] for element in page.all("p", class_="ap")]
+    ap = [element["text"] for element in page.all("p", class_="line")]
     assert ap[:3] == ["AP 50.00 %", "AP - (no positive)", "AP 25.00 %"]
     figures = page.all("figure")
     assert [figure["class"] for figure in figures[:6]] == ["right", "wrong", "junk"] * 2

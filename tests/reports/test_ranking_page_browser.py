@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 import pytest
 
-from darac_tf.reports.html_page import write_html
 from darac_tf.reports.markdown import printable
+from darac_tf.reports.ranking_page import write_ranking_page
 from tests.reports.page_images import HOSTILE_NAMES, rows_of, write_images
 
 pytestmark = pytest.mark.slow
@@ -71,7 +71,7 @@ def page(tmp_path):
     (tmp_path / "images").mkdir()
     paths = write_images(tmp_path / "images")
     target = tmp_path / "name with space" / "page.html"
-    write_html(target, "<b>title</b>", ["one line"], rows_of(paths))
+    write_ranking_page(target, "<b>title</b>", ["one line"], rows_of(paths))
     return target
 
 
