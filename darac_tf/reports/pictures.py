@@ -1,6 +1,5 @@
 """Pictures of rankings: what a descriptor finds, and what it mistakes."""
 
-import math
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +7,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from darac_tf.files import atomic_path
+from darac_tf.reports.markdown import is_missing, printable
 from darac_tf.reports.thumbnails import thumbnail
 
 # The mark says the same as the frame's colour, for those who can't tell red from green.
@@ -61,7 +61,7 @@ def draw_rankings(path, rows, title, unreadable=()):
     for column, axis in enumerate(axes[0]):
         axis.set_title(str(column) if column else "query", fontsize=8, pad=3)
     # Centred in the title's own strip, above the rank numbers.
-    figure.suptitle(title, fontsize=10, y=1 - 0.08 / height, va="top", parse_math=False)
+    figure.suptitle(printable(title), fontsize=10, y=1 - 0.08 / height, va="top", parse_math=False)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png")
 
@@ -71,9 +71,8 @@ def _draw_row(axes, row, unreadable):
         axis.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(0, 1), aspect="equal")
         axis.spines[:].set_visible(False)
     small = _small(row.query_path, unreadable, row.box, row.turns)
-    _draw_image(axes[0], small, "black", Path(row.query_path).stem[:16])
-    has_ap = row.ap is not None and not math.isnan(row.ap)
-    label = f"AP {100 * row.ap:.1f} %" if has_ap else "AP -"
+    _draw_image(axes[0], small, "black", printable(Path(row.query_path).stem)[:16])
+    label = "AP -" if is_missing(row.ap) else f"AP {100 * row.ap:.1f} %"
     axes[0].set_ylabel(label, fontsize=8, rotation=0, ha="right", va="center", labelpad=6)
     for axis, image in zip(axes[1:], row.ranks, strict=False):
         color, mark = _FRAMES[image.verdict]

@@ -1,5 +1,6 @@
 import csv
 import doctest
+import os
 
 import cv2
 import matplotlib
@@ -91,6 +92,12 @@ def test_the_same_rows_give_the_same_picture(tmp_path, images):
 def test_dollars_in_names_are_no_formula(tmp_path, images):
     query = images[0].rename(tmp_path / "$^$.png")  # an error as a formula
     draw(tmp_path / "r.png", [(query, 0.5, [])], "$^$")
+
+
+def test_names_of_any_bytes_are_drawn(tmp_path, images):
+    name = os.fsdecode(b"caf\xe9")
+    query = images[0].rename(tmp_path / f"{name}.png")
+    draw(tmp_path / "r.png", [(query, 0.5, [])], name)
 
 
 def test_photographs_are_drawn(tmp_path, shared_data):
