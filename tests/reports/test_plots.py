@@ -21,12 +21,6 @@ from darac_tf.reports.plots import (
 )
 
 
-# Smaller pictures take less time.
-@pytest.fixture(autouse=True)
-def _small_pictures(monkeypatch):
-    monkeypatch.setattr(plots, "_DPI", 72)
-
-
 VERDICTS = st.lists(st.sampled_from([True, False, None]), max_size=30)
 
 
