@@ -20,7 +20,6 @@ from darac_tf.reports.plots import (
     query_curves,
 )
 
-
 VERDICTS = st.lists(st.sampled_from([True, False, None]), max_size=30)
 
 
