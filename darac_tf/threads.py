@@ -33,11 +33,26 @@ def in_order(function, items):
     Yields:
         The results.
     """
-    waiting = deque()
     with _ONE_CALLER, _BLAS.limit(limits=1), ThreadPoolExecutor(THREADS) as pool:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > THREADS:
-                yield waiting.popleft().result()
-        while waiting:
+        yield from look_ahead(pool, function, items, THREADS)
+
+
+def look_ahead(pool, function, items, ahead):
+    """Yields `function(item)` for each item, in order, computed on the threads of a pool.
+
+    Args:
+        pool: `ThreadPoolExecutor`.
+        function: Called from its threads.
+        items: Iterable of its arguments.
+        ahead: How many results are computed before they are asked for, at least 1.
+
+    Yields:
+        The results.
+    """
+    waiting = deque()
+    for item in items:
+        waiting.append(pool.submit(function, item))
+        if len(waiting) > ahead:
             yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()

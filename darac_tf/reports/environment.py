@@ -12,13 +12,9 @@ import tensorflow as tf
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 # One library is distributed under several names.
+_OPENCV = ("opencv-python", "opencv-python-headless", "opencv-contrib-python")
 _DISTRIBUTIONS = {
-    "opencv": (
-        "opencv-python",
-        "opencv-python-headless",
-        "opencv-contrib-python",
-        "opencv-contrib-python-headless",
-    ),
+    "opencv": (*_OPENCV, "opencv-contrib-python-headless"),
     "scikit_learn": ("scikit-learn",),
     "openvino": ("openvino",),
     "faiss": ("faiss-cpu", "faiss-gpu", "faiss-gpu-cu12"),

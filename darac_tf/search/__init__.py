@@ -4,17 +4,9 @@
 changed, `... query IMAGE --index=FOLDER` finds the images most like one.
 """
 
-from darac_tf.search.describer import ExportedDescriber
-from darac_tf.search.index_folder import IndexFolder, writing
+from darac_tf.search.exported_model import ExportedModel
+from darac_tf.search.index import Index, writing
 from darac_tf.search.query import Query, find_similar
-from darac_tf.search.updating import forget, update
+from darac_tf.search.updates import forget, update
 
-__all__ = [
-    "ExportedDescriber",
-    "IndexFolder",
-    "Query",
-    "find_similar",
-    "forget",
-    "update",
-    "writing",
-]
+__all__ = ["ExportedModel", "Index", "Query", "find_similar", "forget", "update", "writing"]

@@ -14,7 +14,7 @@ def near_duplicates(index, threshold):
     """Compares all images of an index with each other, in blocks.
 
     Args:
-        index: `IndexFolder`.
+        index: `Index`.
         threshold: Least cosine similarity, in (0, 1].
 
     Yields:
@@ -27,7 +27,7 @@ def near_duplicates(index, threshold):
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must be in (0, 1]. Received: {threshold}")
-    keys, live = index.live()
+    keys, live = index.live(check=True)
     vectors = index.vectors(live)
 
     def compare(starts):

@@ -10,9 +10,9 @@ import tensorflow as tf
 from darac_tf.data.images import crop, decode_image, stored_size, unreadable
 from darac_tf.errors import UserError
 from darac_tf.ranking.exact_search import search
-from darac_tf.search.approximation import candidates
-from darac_tf.search.reading import MAX_FILE_BYTES
-from darac_tf.search.updating import NO_IMAGE
+from darac_tf.search.exported_model import NO_IMAGE
+from darac_tf.search.faiss_index import candidates
+from darac_tf.search.updates import MAX_FILE_BYTES
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Found:
+class Result:
     """An image that was found.
 
     Attributes:
@@ -44,19 +44,21 @@ class Found:
     path: str
 
 
-def find_similar(index, describer, queries, top_k=20, approximation=None):
+def find_similar(index, model, queries, top_k=20, faiss_index=None):
     """Searches an index.
 
+    What was found is checked: a vector that was damaged on disk is not used.
+
     Args:
-        index: `IndexFolder`.
-        describer: `ExportedDescriber` of its model.
+        index: `Index`.
+        model: `ExportedModel` of the index.
         queries: Non-empty list of `Query`; they need not be in the index.
         top_k: Images to find for each, at least 1. Where the index has fewer, all are found.
-        approximation: `approximation.Approximation` of this index, which may miss images; None
-            compares with every image.
+        faiss_index: `faiss_index.FaissIndex` of this index, which may miss images; None compares
+            with every image.
 
     Returns:
-        List, for each query, of a list of `Found`, best first. Files of the same content stand
+        List, for each query, of a list of `Result`, best first. Files of the same content stand
         together, in the order of their paths; other images of equal similarity in the order they
         were indexed.
 
@@ -67,43 +69,45 @@ def find_similar(index, describer, queries, top_k=20, approximation=None):
     """
     if top_k < 1:
         raise ValueError(f"top_k must be at least 1. Received: {top_k}")
-    keys, live = index.live()
-    if not len(live):
-        raise UserError(f"{index.folder} holds no image yet: index again")
-    vectors = _describe(describer, queries)
-    if approximation is None:
+    vectors = _describe(model, queries)
+    while True:
+        keys, live = index.live()
+        if not len(live):
+            raise UserError(f"{index.folder} holds no image yet: index again")
+        rankings = _rank(index, vectors, live, top_k, faiss_index)
+        if not index.table.check(np.concatenate([rows for rows, _ in rankings])):
+            return [_results(index, keys, live, *ranking, top_k) for ranking in rankings]
+
+
+def _rank(index, vectors, live, top_k, faiss_index):
+    """Rows and exact scores of what is most like each vector."""
+    if faiss_index is None:
         places, scores = search(vectors, index.vectors(live), top_k)
-        chosen = list(zip(live[places], scores, strict=True))
-    else:
-        chosen = [_among_candidates(index, approximation, row, live, top_k) for row in vectors]
-    return [_files(index, keys, live, *best, top_k) for best in chosen]
+        return list(zip(live[places], scores, strict=True))
+    rankings = []
+    for vector in vectors[:, None]:
+        rows = candidates(index, faiss_index, vector, live, top_k)
+        places, scores = search(vector, index.vectors(rows), top_k)
+        rankings.append((rows[places[0]], scores[0]))
+    return rankings
 
 
-def _among_candidates(index, approximation, vector, live, top_k):
-    """Exact scores of what an approximation finds: `(rows, scores)`."""
-    rows = candidates(index, approximation, vector[None], live, top_k)
-    places, scores = search(vector[None], index.vectors(rows), top_k)
-    return rows[places[0]], scores[0]
-
-
-def _files(index, keys, live, rows, scores, top_k):
-    found = []
+def _results(index, keys, live, rows, scores, top_k):
+    results = []
     for row, score in zip(rows, scores, strict=True):
         key = keys[np.searchsorted(live, row)].tobytes()
         # A writer may have dropped some of them since the index was opened.
         for path in index.files.paths(key):
             similarity = float(np.clip(score, -1, 1))
-            found.append(Found(len(found) + 1, similarity, os.fsdecode(path)))
-            if len(found) == top_k:
-                return found
-    return found
+            results.append(Result(len(results) + 1, similarity, os.fsdecode(path)))
+    return results[:top_k]
 
 
-def _describe(describer, queries):
+def _describe(model, queries):
     """Vectors `(queries, dimension)`, one at a time: queries are few, and may be large."""
     vectors = []
     for query in queries:
-        vector, valid = describer([_content(query)])
+        vector, valid = model([_content(query)])
         if not valid[0]:
             raise UserError(f"{query.path}: {NO_IMAGE}; name another image")
         vectors.append(vector[0])

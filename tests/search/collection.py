@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from darac_tf.search import IndexFolder, update, writing
+from darac_tf.search import Index, update, writing
 from tests.search.small_model import StandIn, vector_of
 
 # Long ago, so that the time of the last change is trusted.
@@ -20,18 +20,25 @@ def write_file(path, content, seconds=0):
     return path
 
 
-def run(index, *folders, describer=None, verify=False, **options):
+def run(index, *folders, model=None, verify=False, **options):
     """Updates an index; returns `Changes`, and the contents that a `StandIn` described."""
-    describer = describer or StandIn()
-    with writing(index, describer, verify) as opened:
-        changes = update(opened, describer, folders, progress=False, **options)
-    return changes, getattr(describer, "described", None)
+    model = model or StandIn()
+    with writing(index, model, verify) as opened:
+        changes = update(opened, model, folders, progress=False, **options)
+    return changes, getattr(model, "described", None)
+
+
+def damage(index, row, vector):
+    """Writes another vector over a row of an index, whose checksum stays."""
+    with (index / "vectors-1" / "rows.f32").open("r+b") as file:
+        file.seek(row * vector.nbytes)
+        file.write(vector.tobytes())
 
 
 def entries(index):
     """Every file of an index with its vector, as a dictionary of path string to array."""
     found = {}
-    with IndexFolder(index) as opened:
+    with Index(index) as opened:
         keys, rows = opened.live()
         vectors = opened.vectors(rows)[:]
         for key, vector in zip(keys, vectors, strict=True):

@@ -49,7 +49,7 @@ def write_model(folder, shift=-0.5):
 
 
 class StandIn:
-    """In place of `ExportedDescriber`, without TensorFlow: vectors from a hash of the content.
+    """In place of `ExportedModel`, without TensorFlow: vectors from a hash of the content.
 
     Args:
         seconds: What each call takes.

@@ -10,16 +10,11 @@ import time
 
 import pytest
 
+from darac_tf.describing import feature_table
 from darac_tf.search.__main__ import main
 from tests.conftest import REPOSITORY
 from tests.helpers import write_image
-from tests.search.collection import assert_same, entries, write_file
-from tests.search.small_model import write_model
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("export") / "1")
+from tests.search.collection import assert_same, damage, entries, write_file
 
 
 @pytest.fixture
@@ -43,7 +38,7 @@ def command(capsys):
 
 def test_index_query_duplicates_forget(place, model, command):
     photos, index = place / "my photos", f"--index={place / 'index'}"
-    status, output, errors = command("index", photos, f"--model={model}", index)
+    status, output, errors = command("index", photos, f"--model={model.folder}", index)
     assert status == 0, errors
     first, second, *_ = output.splitlines()
     assert first == "7 images: 7 new, 0 changed, 0 removed, 1 unreadable"
@@ -78,10 +73,25 @@ def test_index_query_duplicates_forget(place, model, command):
     assert status == 1 and errors == f"error: {place / 'index'} holds no image yet: index again\n"
 
 
+def test_damaged_vectors_are_said_and_made_again(place, model, command, monkeypatch):
+    monkeypatch.setattr(feature_table, "_CHECKED_AT_ONCE", 1)
+    photos, index = place / "my photos", f"--index={place / 'index'}"
+    command("index", photos, f"--model={model.folder}", index)
+    before = entries(place / "index")
+    damage(place / "index", 0, before[str(photos / "bild 3 ü.png")])
+    status, output, errors = command("query", photos / "bild 3 ü.png", "--top_k=1", index)
+    assert status == 0 and "bild 3" in output.splitlines()[-1]
+    assert "1 damaged vectors were found: `index --verify` describes them again" in errors
+    status, output, errors = command("index", photos, index, "--verify")
+    assert f"{photos / 'bild 0 ü.png'}: its vector was lost" in errors
+    assert output.splitlines()[1].startswith("1 described in ")
+    assert_same(entries(place / "index"), before)
+
+
 def test_box_and_faiss(place, model, command):
     pytest.importorskip("faiss")
     photos, index = place / "my photos", f"--index={place / 'index'}"
-    command("index", photos, f"--model={model}", index, "--faiss_index=Flat")
+    command("index", photos, f"--model={model.folder}", index, "--faiss_index=Flat")
     assert len(list((place / "index").glob("faiss-*"))) == 1
     query = photos / "bild 3 ü.png"
     exact = json.loads(command("query", query, index, "--json", "--box=0,0,30,30")[1])
@@ -126,20 +136,22 @@ MISTAKES = [
 def done(tmp_path_factory, model):
     folder = tmp_path_factory.mktemp("done")
     write_image(folder / "photos" / "a.png")
-    arguments = [str(folder / "photos"), f"--model={model}", f"--index={folder / 'index'}"]
+    arguments = [str(folder / "photos"), f"--model={model.folder}", f"--index={folder / 'index'}"]
     assert main(["index", *arguments]) == 0
     return folder / "index"
 
 
-@pytest.fixture(scope="module")
-def other(tmp_path_factory):
-    return write_model(tmp_path_factory.mktemp("other") / "1", shift=0.0)
-
-
 @pytest.mark.parametrize(("arguments", "message"), MISTAKES)
-def test_mistakes_are_one_line(arguments, message, place, model, done, other, command, monkeypatch):
+def test_mistakes_are_one_line(
+    arguments, message, place, model, done, other_model, command, monkeypatch
+):
     monkeypatch.chdir(place)
-    names = {"PHOTOS": place / "my photos", "MODEL": model, "DONE": done, "OTHER": other}
+    names = {
+        "PHOTOS": place / "my photos",
+        "MODEL": model.folder,
+        "DONE": done,
+        "OTHER": other_model.folder,
+    }
     for name, path in names.items():
         arguments = [argument.replace(name, str(path)) for argument in arguments]
     status, output, errors = command(*arguments)
@@ -167,7 +179,7 @@ def test_the_program_killed_again_and_again(place, model):
     photos = place / "my photos"
     for number in range(400):
         write_image(photos / f"more {number}.png", 200, 200, seed=number)
-    arguments = ("index", photos, f"--model={model}", "--batch_images=8")
+    arguments = ("index", photos, f"--model={model.folder}", "--batch_images=8")
     assert _start(*arguments, f"--index={place / 'whole'}").wait() == 0
     rows = place / "index" / "vectors-1" / "rows.f32"
     kills = 0

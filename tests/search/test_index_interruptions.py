@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from darac_tf.errors import UserError
-from darac_tf.search import IndexFolder, update, writing
+from darac_tf.search import Index, update, writing
 from tests.search.collection import assert_same, entries, run, write_file
 from tests.search.small_model import StandIn, vector_of
 
@@ -147,7 +147,7 @@ def test_killed_at_random_moments_loses_a_batch_at_most(photos, tmp_path):
 
     kills = 0
     while True:
-        child = in_child(lambda: run(index, photos, describer=Noting(0.01), batch_images=4))
+        child = in_child(lambda: run(index, photos, model=Noting(0.01), batch_images=4))
         time.sleep(moments.uniform(0.02, 0.15))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
@@ -171,7 +171,7 @@ def test_ctrl_c_keeps_what_was_done(photos, tmp_path):
             return super().__call__(data)
 
     with pytest.raises(KeyboardInterrupt):
-        run(tmp_path / "index", photos, describer=Interrupted(), batch_images=4)
+        run(tmp_path / "index", photos, model=Interrupted(), batch_images=4)
     assert len(entries(tmp_path / "index")) >= 4
     _, described = run(tmp_path / "index", photos)
     assert len(described) == 6
@@ -184,7 +184,7 @@ def test_only_one_writes(photos, tmp_path):
         with pytest.raises(UserError, match=message), writing(tmp_path / "index", StandIn()):
             pass
         update(opened, StandIn(), [photos], progress=False)
-        with IndexFolder(tmp_path / "index") as reader:
+        with Index(tmp_path / "index") as reader:
             assert len(reader.live()[0]) == 9
     run(tmp_path / "index", photos)
 
@@ -194,7 +194,7 @@ def test_another_model_is_refused(photos, tmp_path):
     other = StandIn()
     other.fingerprint = "1" * 32
     with pytest.raises(UserError, match=r"was made with another model \(/nowhere/1\) than"):
-        run(tmp_path / "index", photos, describer=other)
+        run(tmp_path / "index", photos, model=other)
     assert len(entries(tmp_path / "index")) == 12
 
 

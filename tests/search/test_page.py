@@ -13,7 +13,7 @@ import pytest
 from darac_tf.reports.markdown import printable
 from darac_tf.search import Query
 from darac_tf.search.page import PAGE_RANKS, write_results_page
-from darac_tf.search.query import Found
+from darac_tf.search.query import Result
 from tests.reports.page_images import HOSTILE_NAMES, write_images
 from tests.reports.parsed_page import ParsedPage
 
@@ -37,7 +37,7 @@ def written(tmp_path):
 
 
 def found_of(paths):
-    return [Found(rank, 1.0 - rank / 100, path) for rank, path in enumerate(paths, 1)]
+    return [Result(rank, 1.0 - rank / 100, path) for rank, path in enumerate(paths, 1)]
 
 
 def test_query_and_results_are_shown(written, paths):
@@ -126,7 +126,7 @@ def test_images_that_are_gone_or_damaged_are_named(written, paths):
 
 
 def test_long_lists_are_cut_and_nothing_found_is_a_page_too(written, paths):
-    many = [Found(rank, 0.5, paths[5]) for rank in range(1, PAGE_RANKS + 2)]
+    many = [Result(rank, 0.5, paths[5]) for rank in range(1, PAGE_RANKS + 2)]
     page, _ = written([Query(paths[5])], [many])
     assert len(page.all("figure")) == PAGE_RANKS
     assert page.all("li")[0]["text"] == f"The first {PAGE_RANKS} of each query are shown."

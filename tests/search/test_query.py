@@ -5,17 +5,13 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
+from darac_tf.describing import feature_table
 from darac_tf.errors import UserError
-from darac_tf.search import ExportedDescriber, IndexFolder, Query, find_similar, update, writing
+from darac_tf.search import Index, Query, find_similar, update, writing
 from darac_tf.search.duplicates import near_duplicates
 from tests.helpers import write_image
-from tests.search.collection import run, write_file
-from tests.search.small_model import StandIn, vector_of, write_model
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return ExportedDescriber(write_model(tmp_path_factory.mktemp("export") / "1"))
+from tests.search.collection import damage, run, write_file
+from tests.search.small_model import StandIn, vector_of
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +34,7 @@ def index(tmp_path_factory, photos, model):
 
 
 def search(index, model, *queries, **options):
-    with IndexFolder(index) as opened:
+    with Index(index) as opened:
         return find_similar(opened, model, list(queries), **options)
 
 
@@ -84,11 +80,11 @@ def test_more_ranks_than_images(index, model, photos):
 
 def test_order_is_that_of_float64_products(tmp_path):
     """Many rows and few ranks take the other way through the search."""
-    contents = [f"content {number}".encode() for number in range(3000)]
+    contents = [f"content {number}".encode() for number in range(1000)]
     for number, content in enumerate(contents):
         write_file(tmp_path / "photos" / f"{number:04d}.jpg", content)
-    describer = StandIn()
-    run(tmp_path / "index", tmp_path / "photos", describer=describer, batch_images=500)
+    model = StandIn()
+    run(tmp_path / "index", tmp_path / "photos", model=model, batch_images=500)
     query = write_file(tmp_path / "query.jpg", b"a query")
     (found,) = search(tmp_path / "index", StandIn(), Query(str(query)), top_k=25)
     scores = [
@@ -131,7 +127,7 @@ def test_queries_that_cannot_be_read(photos, index, model, tmp_path, box):
 
 def test_an_index_without_images(tmp_path, model):
     write_file(tmp_path / "photos" / "a.png", b"no image")
-    run(tmp_path / "index", tmp_path / "photos", describer=model)
+    run(tmp_path / "index", tmp_path / "photos", model=model)
     query = write_image(tmp_path / "query.png")
     with pytest.raises(UserError, match="holds no image yet"):
         search(tmp_path / "index", model, Query(query))
@@ -150,7 +146,7 @@ def test_near_duplicates_against_a_loop(index, photos, monkeypatch, block_rows):
             similarity = float(np.dot(vectors[i], vectors[j]))
             if similarity >= 0.3:
                 expected[frozenset((str(path), str(paths[j])))] = similarity
-    with IndexFolder(index) as opened:
+    with Index(index) as opened:
         pairs = list(near_duplicates(opened, 0.3))
         assert [pair[1:] for pair in near_duplicates(opened, 1.0)] == [
             (str(photos / "03.png"), str(photos / "99 copy.png"))
@@ -161,3 +157,21 @@ def test_near_duplicates_against_a_loop(index, photos, monkeypatch, block_rows):
     assert len(pairs) == len(expected)
     for similarity, *both in pairs:
         assert similarity == pytest.approx(expected[frozenset(both)], abs=1e-5)
+
+
+def test_damaged_vectors_are_neither_found_nor_duplicates(tmp_path, monkeypatch):
+    # Only the last rows are looked at without being asked.
+    monkeypatch.setattr(feature_table, "_CHECKED_AT_ONCE", 1)
+    paths = [str(write_file(tmp_path / "photos" / f"{name}.jpg", name.encode())) for name in "abcd"]
+    run(tmp_path / "index", tmp_path / "photos")
+    damage(tmp_path / "index", 1, vector_of(b"d"))
+    with Index(tmp_path / "index") as opened:
+        assert list(near_duplicates(opened, 0.99)) == []
+        assert opened.table.damaged == 1
+    (found,) = search(tmp_path / "index", StandIn(), Query(paths[3]), top_k=3)
+    assert found[0].path == paths[3] and sorted(i.path for i in found) == [
+        paths[i] for i in (0, 2, 3)
+    ]
+    damage(tmp_path / "index", 0, vector_of(b"d"))
+    (found,) = search(tmp_path / "index", StandIn(), Query(paths[3]), top_k=1)
+    assert [item.path for item in found] == [paths[3]]

@@ -9,14 +9,15 @@ import tensorflow as tf
 from darac_tf.describing.fingerprint import model_fingerprint
 from darac_tf.errors import UserError
 
+NO_IMAGE = "cannot be decoded as an image, or is too large"
 _SIGNATURE = "robust"
-# The card and the warm-up requests, which lie here, change no descriptor.
-_NOT_COUNTED = "assets.extra"
+# The card and the warm-up requests change no descriptor, nor does when it was saved.
+_NOT_COUNTED = ("assets.extra/", "fingerprint.pb")
 # Half precision changes the length of a unit vector by less.
 _LENGTH_TOLERANCE = 1e-2
 
 
-class ExportedDescriber:
+class ExportedModel:
     """The `robust` signature of a SavedModel, as `export_savedmodel.py` writes it.
 
     Args:
@@ -108,20 +109,14 @@ def model_folder_fingerprint(folder):
         versions = sorted(path.parent.name for path in folder.glob("*/saved_model.pb"))
         hint = f"; give one of its versions, such as {folder / versions[-1]}" if versions else ""
         raise UserError(f"--model: no saved_model.pb in {folder}{hint}")
-    files = (path for path in folder.rglob("*") if path.is_file())
-    names = sorted(path.relative_to(folder).as_posix() for path in files)
+    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    parts = []
     try:
-        return model_fingerprint(
-            *(
-                f"{name} {_digest(folder / name)}"
-                for name in names
-                if not name.startswith((f"{_NOT_COUNTED}/", "fingerprint.pb"))
-            )
-        )
+        for name, path in sorted(files.items()):
+            if path.is_file() and not name.startswith(_NOT_COUNTED):
+                with path.open("rb") as file:
+                    digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
+                parts.append(f"{name} {digest.hexdigest()}")
     except OSError as error:
         raise UserError(f"--model: can't read {folder}: {error.strerror}") from error
-
-
-def _digest(path):
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+    return model_fingerprint(*parts)

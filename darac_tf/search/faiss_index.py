@@ -1,12 +1,12 @@
-"""A faiss index that is kept with an index, for collections where an exact search takes too long.
+"""A faiss index of an index's vectors, for collections where an exact search takes too long.
 
-It lies in a subfolder `faiss-...`, named after its kind, and covers the vectors of the moment it
-was made. Images that were indexed later are compared one by one; once they are a tenth, it is made
-anew. What it finds is scored exactly, so that it may miss images and does nothing else wrong.
+It lies in a subfolder `faiss-...`, named after its vectors and its kind, and covers the vectors of
+the moment it was made. Images that were indexed later are compared one by one; once they are a
+tenth, it is made anew. What it finds is scored exactly, so that it may miss images and does nothing
+else wrong.
 """
 
 import hashlib
-import json
 import shutil
 from dataclasses import dataclass
 
@@ -22,11 +22,11 @@ AUTOMATIC_IMAGES = 500_000
 _UNCOVERED_SHARE = 0.1
 # A graph looks around further for more of them, and misses less; all are scored exactly.
 _LEAST_CANDIDATES = 256
-_GRAPH, _ROWS, _FACTS = "graph.faiss", "rows.npy", "facts.json"
+_GRAPH, _ROWS = "graph.faiss", "rows.npy"
 
 
 @dataclass(frozen=True)
-class Approximation:
+class FaissIndex:
     """A faiss index and what it covers.
 
     Attributes:
@@ -51,28 +51,25 @@ def automatic_kind(n_images):
     return AUTOMATIC_KIND
 
 
-def load_approximation(index, kind):
+def load_faiss_index(index, kind):
     """Opens the faiss index of a kind, memory-mapped where faiss can do so.
 
     Args:
-        index: `IndexFolder`.
+        index: `Index`.
         kind: Text for `faiss.index_factory`.
 
     Returns:
-        `Approximation`, or None where there is none of these vectors, or too many are uncovered.
+        `FaissIndex`, or None where there is none of these vectors, or too many are uncovered.
 
     Raises:
         UserError: If faiss is not installed, or the files are damaged.
     """
     faiss = approximate.load_faiss()
     folder = _folder(index, kind)
-    if not (folder / _FACTS).is_file():
+    if not (folder / _ROWS).is_file():
         return None
     try:
-        facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
         rows = np.load(folder / _ROWS, mmap_mode="r", allow_pickle=False)
-        if facts != _facts(index, kind):
-            return None
         graph = faiss.read_index(str(folder / _GRAPH), getattr(faiss, "IO_FLAG_MMAP_IFC", 0))
         sound = graph.ntotal == len(rows) and graph.d == index.dimension
     except (OSError, ValueError, RuntimeError):
@@ -82,18 +79,18 @@ def load_approximation(index, kind):
     uncovered = np.isin(index.live()[1], rows, invert=True).sum()
     if uncovered > _UNCOVERED_SHARE * len(rows):
         return None
-    return Approximation(kind, graph, rows)
+    return FaissIndex(kind, graph, rows)
 
 
-def make_approximation(index, kind):
+def make_faiss_index(index, kind):
     """Makes and keeps a faiss index, in place of an earlier one of its kind.
 
     Args:
-        index: `IndexFolder`, within `writing`; it must hold an image.
+        index: `Index`, within `writing`; it must hold an image.
         kind: Text for `faiss.index_factory`.
 
     Returns:
-        `Approximation`.
+        `FaissIndex`.
 
     Raises:
         UserError: If faiss is not installed, does not know the kind, or there are too few images.
@@ -104,65 +101,58 @@ def make_approximation(index, kind):
         raise UserError(f"{index.folder} holds no image yet: index again")
     graph = approximate.build_index(faiss, index.vectors(live), kind)
     folder = _folder(index, kind)
-    # First what it is known by, in case that this is interrupted.
-    (folder / _FACTS).unlink(missing_ok=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    _remove(folder)
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         faiss.write_index(graph, str(temporary / _GRAPH))
         np.save(temporary / _ROWS, live)
-        facts = json.dumps(_facts(index, kind), indent=1) + "\n"
-        (temporary / _FACTS).write_text(facts, encoding="utf-8")
-    return Approximation(kind, graph, live)
+    return FaissIndex(kind, graph, live)
 
 
 def remove_stale(index):
     """Removes faiss indexes of vectors that are no longer there; works within `writing`."""
     for folder in index.folder.glob("faiss-*"):
-        try:
-            facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-            stale = facts["vectors"] != index.settings["vectors"]
-        except (OSError, ValueError, KeyError, TypeError):
-            stale = True
-        if stale:
-            shutil.rmtree(folder, ignore_errors=True)
+        if not folder.name.startswith(f"faiss-{index.settings['vectors']}-"):
+            _remove(folder)
 
 
-def candidates(index, approximation, queries, live, top_k):
+def candidates(index, faiss_index, queries, live, top_k):
     """Rows that may be among the best for a query.
 
     Args:
-        index: `IndexFolder`.
-        approximation: `Approximation` of it.
+        index: `Index`.
+        faiss_index: `FaissIndex` of it.
         queries: float32 `(1, dimension)`.
         live: Rows of the vectors in use, rising.
         top_k: How many are wanted.
 
     Returns:
-        int64 array, rising: the first top_k or more that the approximation finds among the rows in
-        use, and the exact first top_k of those that it does not cover.
+        int64 array, rising: the first top_k or more that faiss finds among the rows in use, and the
+        exact first top_k of those that it does not cover.
     """
-    covered = len(approximation.rows)
-    wanted, usable = min(max(top_k, _LEAST_CANDIDATES), covered), np.empty(0, np.int64)
+    covered = len(faiss_index.rows)
+    wanted = min(max(top_k, _LEAST_CANDIDATES), covered)
     while True:
-        _, places = approximation.graph.search(queries, wanted)
-        usable = approximation.rows[places[0][places[0] >= 0]]
+        _, places = faiss_index.graph.search(queries, wanted)
+        usable = faiss_index.rows[places[0][places[0] >= 0]]
         usable = usable[np.isin(usable, live)]
         # Rows that are no longer in use take places.
         if len(usable) >= top_k or wanted == covered:
             break
         wanted = min(2 * wanted, covered)
-    later = np.setdiff1d(live, approximation.rows, assume_unique=True)
+    later = np.setdiff1d(live, faiss_index.rows, assume_unique=True)
     if len(later):
         places, _ = search(queries, index.vectors(later), top_k)
         usable = np.concatenate([usable, later[places[0]]])
     return np.sort(usable)
 
 
-def _facts(index, kind):
-    return {"kind": kind, "vectors": index.settings["vectors"]}
+def _remove(folder):
+    # First what it is known by, in case that this is interrupted.
+    (folder / _ROWS).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _folder(index, kind):
-    digest = hashlib.blake2b(kind.encode(errors="surrogateescape"), digest_size=8)
-    return index.folder / f"faiss-{digest.hexdigest()}"
+    digest = hashlib.blake2b(kind.encode(errors="surrogateescape"), digest_size=8).hexdigest()
+    return index.folder / f"faiss-{index.settings['vectors']}-{digest}"

@@ -1,4 +1,4 @@
-"""The folder of an index, its lock, and which of its vectors are in use.
+"""The folder of an index: its settings, its lock, and which of its vectors are in use.
 
 `index.json` says which model made the vectors and in which subfolder they are, a
 `describing.feature_table.FeatureTable`: found by content, only ever added to, each with a checksum,
@@ -11,6 +11,8 @@ to a new subfolder, and `index.json` is replaced, which is the moment of change.
 """
 
 import contextlib
+import json
+import os
 import re
 import shutil
 from pathlib import Path
@@ -20,24 +22,20 @@ import numpy as np
 from darac_tf.describing.feature_cache import CachedRows
 from darac_tf.describing.feature_table import FeatureTable
 from darac_tf.errors import UserError
-from darac_tf.files import only_writer
+from darac_tf.files import atomic_path, only_writer
 from darac_tf.search.file_table import FileTable
-from darac_tf.search.settings import (
-    SETTINGS,
-    check_model,
-    new_settings,
-    read_settings,
-    write_settings,
-)
 
-FILES, LOCK = "files.sqlite", "lock"
+SETTINGS, _FILES, _LOCK = "index.json", "files.sqlite", "lock"
+# 2: keys of `data.content_keys`.
+_FORMAT = 2
+_KINDS = {"format": int, "model": str, "dimension": int, "vectors": str, "model_folder": str}
 _DEAD_SHARE = 0.25
 _COPY_ROWS = 1024
 # What an interrupted `atomic_path` or compaction leaves.
 _LEFTOVER = re.compile(r"\.[0-9a-f]{8}\..+|vectors-[0-9]+")
 
 
-class IndexFolder:
+class Index:
     """An index that is open; `with` closes it.
 
     Args:
@@ -45,9 +43,10 @@ class IndexFolder:
         writable: Used by `writing`.
 
     Attributes:
-        settings: See `settings.read_settings`.
+        settings: See `read_settings`.
         table: `FeatureTable` of the vectors.
         files: `FileTable`.
+        lost: Paths of files whose vectors `writing` found to be lost.
 
     Raises:
         UserError: If it is no index, or damaged.
@@ -61,7 +60,8 @@ class IndexFolder:
         while (settings := read_settings(self.folder)) != self.settings:
             self.settings = settings
             self.table = self._open_table()
-        self.files = FileTable(self.folder / FILES, writable)
+        self.files = FileTable(self.folder / _FILES, writable)
+        self.lost = []
 
     def __enter__(self):
         return self
@@ -73,14 +73,19 @@ class IndexFolder:
     def dimension(self):
         return self.settings["dimension"]
 
-    def live(self):
+    def live(self, check=False):
         """The vectors that files need, in the order in which they lie on disk.
+
+        Args:
+            check: Whether to compare their checksums and leave out damaged ones.
 
         Returns:
             Tuple of keys, uint8 `(n, 24)`, and their rows in `table.rows()`, int64 `(n,)`.
         """
         keys = self.files.keys()
         rows = self.table.find(keys)
+        if check and self.table.check(rows):
+            rows = self.table.find(keys)
         order = np.argsort(rows, kind="stable")
         # Keys that a writer entered after the table was opened, or lost, are at the front.
         order = order[np.count_nonzero(rows < 0) :]
@@ -95,6 +100,26 @@ class IndexFolder:
             return on_disk
         return CachedRows(on_disk, np.asarray(rows, np.int64))
 
+    def check_model(self, model):
+        """Refuses an `ExportedModel` that did not make the vectors.
+
+        Raises:
+            UserError: Then; says which model it was.
+        """
+        _check_model(self.folder, self.settings, model)
+
+    def lose_damaged(self):
+        """Has files read again whose vectors are lost: a disk was damaged, a machine stopped.
+
+        Works within `writing` only.
+
+        Returns:
+            Their paths.
+        """
+        keys = self.files.keys()
+        with self.files.transaction():
+            return list(map(os.fsdecode, self.files.lose(keys[self.table.find(keys) < 0])))
+
     def compact(self, dead_share=_DEAD_SHARE):
         """Removes vectors that no file needs, where they are more than a share of all, or damaged.
 
@@ -103,76 +128,122 @@ class IndexFolder:
         Returns:
             How many were removed.
         """
-        keys, rows = self.live()
+        _, rows = self.live()
         total = len(self.table.rows())
-        # Readers, which compare no checksums, must not find a damaged vector.
         if total - len(rows) <= dead_share * total and not self.table.damaged:
             return 0
-        if self.table.check(rows):
-            self.read_lost_again()
-            keys, rows = self.live()
-        name = f"vectors-{int(self.settings['vectors'].split('-')[1]) + 1}"
+        # A copy gets a new checksum: it would make a damaged vector a sound one.
+        keys, rows = self.live(check=True)
+        self.lose_damaged()
         vectors, old = self.vectors(rows), self.table.folder
-        self.table = FeatureTable(self.folder / name, self.table_meta)
+        name = f"vectors-{int(self.settings['vectors'].split('-')[1]) + 1}"
+        self.settings = {**self.settings, "vectors": name}
+        self.table = self._open_table()
         with self.table.writing():
             for start in range(0, len(keys), _COPY_ROWS):
                 span = slice(start, start + _COPY_ROWS)
                 self.table.append(keys[span], vectors[span])
-        self.settings = {**self.settings, "vectors": name}
-        write_settings(self.folder, self.settings)
+        _write_settings(self.folder, self.settings)
         shutil.rmtree(old, ignore_errors=True)
         return total - len(rows)
 
-    def read_lost_again(self):
-        """Has files read again whose vectors are lost: a disk was damaged, a machine stopped."""
-        keys = self.files.keys()
-        with self.files.transaction():
-            self.files.lose(keys[self.table.find(keys) < 0])
-
-    @property
-    def table_meta(self):
-        return {"model": self.settings["model"]}
-
     def _open_table(self):
         folder = self.folder / self.settings["vectors"]
-        return FeatureTable(folder, self.table_meta)
+        return FeatureTable(folder, {"model": self.settings["model"]})
 
 
 @contextlib.contextmanager
-def writing(folder, describer=None, verify=False):
+def writing(folder, model=None, verify=False):
     """Opens an index for changes, and makes it if it is not there.
 
     Args:
         folder: The index's folder.
-        describer: `ExportedDescriber` that makes its vectors, or None where nothing is described;
-            the index must exist then.
+        model: `ExportedModel` that makes its vectors, or None where nothing is described; the index
+            must exist then.
         verify: Whether to compare the checksums of all vectors; damaged ones are lost.
 
     Yields:
-        `IndexFolder`.
+        `Index`.
 
     Raises:
         UserError: If another process writes to it, another model made it, or the folder holds
             something else.
     """
     folder = Path(folder)
-    if describer is None:
+    if model is None:
         read_settings(folder)
     _check_folder(folder)
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            stack.enter_context(only_writer(folder / LOCK))
+            stack.enter_context(only_writer(folder / _LOCK))
         except OSError as error:
             raise UserError(f"--index: can't write {folder}: {error.strerror}") from error
-        if describer is not None:
-            _set_model(folder, describer)
+        if model is not None:
+            _set_model(folder, model)
         _remove_leftovers(folder)
-        index = stack.enter_context(IndexFolder(folder, writable=True))
+        index = stack.enter_context(Index(folder, writable=True))
         if verify:
             index.table.verify()
-        index.read_lost_again()
+        index.lost = index.lose_damaged()
         yield index
+
+
+def read_settings(folder):
+    """Reads `index.json`.
+
+    Returns:
+        Dictionary: "format", "model" (fingerprint of the model), "model_folder" (where it was),
+        "dimension" and "vectors" (the subfolder they are in).
+
+    Raises:
+        UserError: If it is missing, damaged or of another format.
+    """
+    path = Path(folder) / SETTINGS
+    if not path.is_file():
+        raise UserError(
+            f"--index: no index in {folder}: make one with python -m darac_tf.search index"
+        )
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+        good = all(type(settings[name]) is kind for name, kind in _KINDS.items())
+        good &= re.fullmatch(r"vectors-[0-9]{1,9}", settings["vectors"]) is not None
+    except (OSError, ValueError, KeyError, TypeError):
+        good = False
+    if not good or settings["format"] != _FORMAT or settings["dimension"] < 1:
+        raise UserError(
+            f"--index: {path} is damaged or of another version: delete {folder}, and index again"
+        )
+    return settings
+
+
+def _write_settings(folder, settings):
+    with atomic_path(folder / SETTINGS) as path:
+        path.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+
+
+def _set_model(folder, model):
+    """Makes the settings of a new index; notes where the model of an old one is now."""
+    settings = {
+        "format": _FORMAT,
+        "model": model.fingerprint,
+        "dimension": model.dimension,
+        "vectors": "vectors-1",
+    }
+    if (folder / SETTINGS).exists():
+        settings = read_settings(folder)
+        _check_model(folder, settings, model)
+    moved = {**settings, "model_folder": str(model.folder)}
+    if moved != settings:
+        _write_settings(folder, moved)
+
+
+def _check_model(folder, settings, model):
+    if settings["model"] != model.fingerprint:
+        raise UserError(
+            f"--index: {folder} was made with another model ({settings['model_folder']}) than "
+            f"{model.folder}: use that one, or name another folder for a new index"
+        )
 
 
 def _check_folder(folder):
@@ -180,22 +251,11 @@ def _check_folder(folder):
     if not folder.is_dir() or (folder / SETTINGS).exists():
         return
     names = (path.name for path in folder.iterdir())
-    others = [name for name in names if name != LOCK and not _LEFTOVER.fullmatch(name)]
+    others = [name for name in names if name != _LOCK and not _LEFTOVER.fullmatch(name)]
     if others:
         raise UserError(
             f"--index: {folder} holds other files, such as {min(others)!r}: name a new folder"
         )
-
-
-def _set_model(folder, describer):
-    if not (folder / SETTINGS).exists():
-        write_settings(folder, new_settings(describer))
-        return
-    settings = read_settings(folder)
-    check_model(folder, settings, describer)
-    moved = {**settings, "model_folder": str(describer.folder)}
-    if moved != settings:
-        write_settings(folder, moved)
 
 
 def _remove_leftovers(folder):

@@ -5,14 +5,13 @@ import sys
 import pytest
 
 from darac_tf.errors import UserError
-from darac_tf.search import IndexFolder, Query, find_similar, writing
-from darac_tf.search import approximation as approximations
+from darac_tf.search import Index, Query, faiss_index, find_similar, writing
 from tests.search.collection import run, write_file
 from tests.search.small_model import StandIn
 
 
 def search(index, *queries, **options):
-    with IndexFolder(index) as opened:
+    with Index(index) as opened:
         return find_similar(opened, StandIn(), list(queries), **options)
 
 
@@ -26,9 +25,9 @@ def stand_in_index(tmp_path):
 
 def approximate(index, kind):
     with writing(index) as opened:
-        approximations.make_approximation(opened, kind)
-    with IndexFolder(index) as opened:
-        return approximations.load_approximation(opened, kind)
+        faiss_index.make_faiss_index(opened, kind)
+    with Index(index) as opened:
+        return faiss_index.load_faiss_index(opened, kind)
 
 
 def test_approximate_search_that_misses_nothing_is_the_exact_one(stand_in_index, tmp_path):
@@ -41,15 +40,15 @@ def test_approximate_search_that_misses_nothing_is_the_exact_one(stand_in_index,
         (tmp_path / "photos" / item.path.split("/")[-1]).unlink()
     write_file(tmp_path / "photos" / "late.jpg", b"a query")
     run(stand_in_index, tmp_path / "photos")
-    with IndexFolder(stand_in_index) as opened:
-        loaded = approximations.load_approximation(opened, "Flat")
+    with Index(stand_in_index) as opened:
+        loaded = faiss_index.load_faiss_index(opened, "Flat")
     assert len(loaded.rows) == 200
     exact = search(stand_in_index, query, top_k=30)
     assert exact[0][0].path.endswith("late.jpg")
-    assert search(stand_in_index, query, top_k=30, approximation=loaded) == exact
+    assert search(stand_in_index, query, top_k=30, faiss_index=loaded) == exact
     everything = search(stand_in_index, query, top_k=900)
     assert len(everything[0]) == 195
-    assert search(stand_in_index, query, top_k=900, approximation=loaded) == everything
+    assert search(stand_in_index, query, top_k=900, faiss_index=loaded) == everything
 
 
 def test_a_graph_finds_most(stand_in_index, tmp_path):
@@ -60,7 +59,7 @@ def test_a_graph_finds_most(stand_in_index, tmp_path):
         for number in range(10)
     ]
     exact = search(stand_in_index, *queries, top_k=10)
-    found = search(stand_in_index, *queries, top_k=10, approximation=loaded)
+    found = search(stand_in_index, *queries, top_k=10, faiss_index=loaded)
     shared = sum(
         len({i.path for i in a} & {i.path for i in b}) for a, b in zip(exact, found, strict=True)
     )
@@ -78,18 +77,18 @@ def test_a_faiss_index_that_no_longer_fits_is_not_used(stand_in_index, tmp_path)
     for number in range(21):
         write_file(tmp_path / "photos" / f"late {number}.jpg", f"late {number}".encode())
     run(stand_in_index, tmp_path / "photos")
-    with IndexFolder(stand_in_index) as opened:
-        assert approximations.load_approximation(opened, "Flat") is None
-        assert approximations.load_approximation(opened, "HNSW32") is None
+    with Index(stand_in_index) as opened:
+        assert faiss_index.load_faiss_index(opened, "Flat") is None
+        assert faiss_index.load_faiss_index(opened, "HNSW32") is None
     approximate(stand_in_index, "Flat")
     # Compaction numbers the rows anew.
     for number in range(100):
         (tmp_path / "photos" / f"{number:03d}.jpg").unlink()
     run(stand_in_index, tmp_path / "photos")
     with writing(stand_in_index) as opened:
-        assert approximations.load_approximation(opened, "Flat") is None
+        assert faiss_index.load_faiss_index(opened, "Flat") is None
         assert len(list(stand_in_index.glob("faiss-*"))) == 1
-        approximations.remove_stale(opened)
+        faiss_index.remove_stale(opened)
         assert not list(stand_in_index.glob("faiss-*"))
 
 
@@ -99,15 +98,15 @@ def test_a_damaged_faiss_index(stand_in_index):
     (folder,) = stand_in_index.glob("faiss-*")
     (folder / "graph.faiss").write_bytes(b"IxFI damaged")
     with (
-        IndexFolder(stand_in_index) as opened,
+        Index(stand_in_index) as opened,
         pytest.raises(UserError, match=r"is damaged: delete it"),
     ):
-        approximations.load_approximation(opened, "Flat")
+        faiss_index.load_faiss_index(opened, "Flat")
 
 
 def test_automatic_kind(monkeypatch):
     pytest.importorskip("faiss")
-    assert approximations.automatic_kind(approximations.AUTOMATIC_IMAGES) is None
-    assert approximations.automatic_kind(approximations.AUTOMATIC_IMAGES + 1) == "HNSW32"
+    assert faiss_index.automatic_kind(faiss_index.AUTOMATIC_IMAGES) is None
+    assert faiss_index.automatic_kind(faiss_index.AUTOMATIC_IMAGES + 1) == "HNSW32"
     monkeypatch.setitem(sys.modules, "faiss", None)
-    assert approximations.automatic_kind(approximations.AUTOMATIC_IMAGES + 1) is None
+    assert faiss_index.automatic_kind(faiss_index.AUTOMATIC_IMAGES + 1) is None

@@ -5,33 +5,27 @@ import pytest
 import tensorflow as tf
 
 from darac_tf.errors import UserError
-from darac_tf.search import ExportedDescriber
+from darac_tf.search import ExportedModel
 from tests.search.collection import write_file
-from tests.search.small_model import DIMENSION, write_model
+from tests.search.small_model import DIMENSION
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory):
-    return ExportedDescriber(write_model(tmp_path_factory.mktemp("export") / "1"))
-
-
-def test_the_model_is_what_its_files_are(model, tmp_path):
+def test_the_model_is_what_its_files_are(model, other_model, tmp_path):
     assert model.dimension == DIMENSION
-    other = ExportedDescriber(write_model(tmp_path / "2", shift=0.0))
-    assert other.fingerprint != model.fingerprint
+    assert other_model.fingerprint != model.fingerprint
     copy = tmp_path / "copy"
     for path in model.folder.rglob("*"):
         if path.is_file():
             write_file(copy / path.relative_to(model.folder), path.read_bytes())
     write_file(copy / "assets.extra" / "model_card.json", b"{}")
-    assert ExportedDescriber(copy).fingerprint == model.fingerprint
+    assert ExportedModel(copy).fingerprint == model.fingerprint
     with pytest.raises(UserError, match=r"--model: no saved_model.pb in .*; give one of its ver"):
-        ExportedDescriber(model.folder.parent)
+        ExportedModel(model.folder.parent)
     with pytest.raises(UserError, match=r"no saved_model.pb in .*/nothing$"):
-        ExportedDescriber(tmp_path / "nothing")
+        ExportedModel(tmp_path / "nothing")
     write_file(copy / "saved_model.pb", b"damaged")
     with pytest.raises(UserError, match="can't be loaded as a SavedModel"):
-        ExportedDescriber(copy)
+        ExportedModel(copy)
 
 
 class _Odd(tf.Module):
@@ -52,11 +46,11 @@ def test_models_that_do_not_keep_to_the_contract(tmp_path):
     long = _Odd(2.0)
     tf.saved_model.save(long, str(tmp_path / "long"), signatures={"robust": long.robust})
     with pytest.raises(UserError, match="descriptors of another length than 1"):
-        ExportedDescriber(tmp_path / "long")([b"image"])
+        ExportedModel(tmp_path / "long")([b"image"])
     # Not a number counts as an image that can't be described.
     nan = _Odd(np.nan)
     tf.saved_model.save(nan, str(tmp_path / "nan"), signatures={"robust": nan.robust})
-    assert not ExportedDescriber(tmp_path / "nan")([b"image"])[1].any()
+    assert not ExportedModel(tmp_path / "nan")([b"image"])[1].any()
     tf.saved_model.save(long, str(tmp_path / "other"), signatures={"serve": long.robust})
     with pytest.raises(UserError, match="has no signature 'robust'"):
-        ExportedDescriber(tmp_path / "other")
+        ExportedModel(tmp_path / "other")

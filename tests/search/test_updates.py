@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from darac_tf.describing import feature_table
-from darac_tf.search import IndexFolder, reading, updating, writing
+from darac_tf.search import Index, updates, writing
+from darac_tf.search.file_table import UNKNOWN
 from tests.search.collection import assert_same, entries, expected, run, write_file
 from tests.search.small_model import StandIn
 
@@ -27,7 +28,7 @@ def test_first_run_describes_all(photos, index):
 
 def test_second_run_reads_nothing(photos, index, monkeypatch):
     run(index, photos)
-    monkeypatch.setattr(updating, "read_ahead", lambda paths: (pytest.fail(p) for p in paths))
+    monkeypatch.setattr(updates, "_read", pytest.fail)
     changes, described = run(index, photos)
     assert (changes.total, changes.new, changes.changed, changes.removed) == (4, 0, 0, 0)
     assert described == [] and changes.faults == []
@@ -86,8 +87,8 @@ def test_unreadable_images_are_listed_and_not_tried_again(photos, index):
     bad, empty = write_file(photos / "bad.jpg", b"bad 1"), write_file(photos / "e.jpg", b"bad")
     (photos / "gone.jpg").symlink_to(photos / "nothing.jpg")
     listed = [
-        (str(bad), updating.NO_IMAGE),
-        (str(empty), updating.NO_IMAGE),
+        (str(bad), updates.NO_IMAGE),
+        (str(empty), updates.NO_IMAGE),
         (str(photos / "gone.jpg"), "can't be read: No such file or directory"),
     ]
     changes, described = run(index, photos)
@@ -144,7 +145,7 @@ def test_a_folder_that_cannot_be_listed_keeps_its_files(photos, index, monkeypat
 
 
 def test_too_large_files_and_pipes_do_no_harm(photos, index, monkeypatch):
-    monkeypatch.setattr(reading, "MAX_FILE_BYTES", 3 << 20)
+    monkeypatch.setattr(updates, "MAX_FILE_BYTES", 3 << 20)
     large = write_file(photos / "large.jpg", bytes((3 << 20) + 1))
     os.mkfifo(photos / "pipe.jpg")
     changes, _ = run(index, photos)
@@ -171,7 +172,7 @@ def test_vectors_that_no_file_needs_are_removed(photos, index):
 
 def test_a_reader_survives_compaction(photos, index):
     run(index, photos)
-    with IndexFolder(index) as reader:
+    with Index(index) as reader:
         _, rows = reader.live()
         before = reader.vectors(rows)
         (photos / "sub" / "a.jpg").unlink()
@@ -201,7 +202,7 @@ def test_damaged_vectors_are_made_again(photos, index, seen, monkeypatch):
 
 
 def test_bytes_of_a_batch_are_bounded(photos, index, monkeypatch):
-    monkeypatch.setattr(updating, "_BATCH_BYTES", 2)
+    monkeypatch.setattr(updates, "_BATCH_BYTES", 2)
     sizes = []
 
     class Counting(StandIn):
@@ -209,7 +210,7 @@ def test_bytes_of_a_batch_are_bounded(photos, index, monkeypatch):
             sizes.append(len(data))
             return super().__call__(data)
 
-    run(index, photos, describer=Counting())
+    run(index, photos, model=Counting())
     assert sizes == [2, 2]
 
 
@@ -225,7 +226,7 @@ def test_a_file_that_grows_while_it_is_read_is_read_again(photos, monkeypatch):
         st_mode, st_mtime_ns, st_size = 0o100644, 1, 0
 
     path = os.fsencode(photos / "d.PNG")
-    monkeypatch.setattr(reading.os, "fstat", lambda _: Earlier)
-    assert reading.read_file(path).size == reading.UNKNOWN
-    monkeypatch.setattr(reading.os, "fstat", real)
-    assert reading.read_file(path).size == 1
+    monkeypatch.setattr(updates.os, "fstat", lambda _: Earlier)
+    assert updates._read(path).size == UNKNOWN
+    monkeypatch.setattr(updates.os, "fstat", real)
+    assert updates._read(path).size == 1

@@ -1,0 +1,268 @@
+"""Bringing an index up to date with folders: only new and changed files are described."""
+
+import contextlib
+import itertools
+import os
+import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from darac_tf.data.content_keys import VIEW_KEY_BYTES, content_key
+from darac_tf.data.images import IMAGE_SUFFIXES
+from darac_tf.errors import UserError
+from darac_tf.search.exported_model import NO_IMAGE
+from darac_tf.search.file_table import UNKNOWN
+from darac_tf.threads import look_ahead
+
+# Larger than any photograph; the files that are read ahead lie in memory.
+MAX_FILE_BYTES = 128 << 20
+_THREADS, _AHEAD = 4, 8
+_BATCH_BYTES = 64 << 20
+# Files that need no description, such as moved ones, are entered in groups of this many.
+_ENTERED_AT_ONCE = 512
+_LISTED_AT_ONCE = 4096
+# File systems tell time in steps of up to two seconds: a file that was written so shortly before it
+# was read may change again without a change of its time.
+_CLOCK_STEP_NS = 2 * 10**9
+_SUFFIXES = tuple(os.fsencode(suffix) for suffix in IMAGE_SUFFIXES)
+
+
+@dataclass(frozen=True)
+class Changes:
+    """What an update did, in files.
+
+    Attributes:
+        total: Images below the folders.
+        new: Of these, not known before under this path.
+        changed: Of these, with another content than before.
+        removed: Dropped, because they are gone.
+        described: Images that went through the model; copies and moved files don't.
+        seconds: What describing took, with reading.
+        compacted: Vectors removed because no file needed them any more.
+        faults: List of `(path, what is wrong)` of files below the folders that are not searched.
+    """
+
+    total: int
+    new: int
+    changed: int
+    removed: int
+    described: int
+    seconds: float
+    compacted: int
+    faults: list
+
+
+def update(index, model, folders, batch_images=32, progress=True):
+    """Describes what is new or changed below folders, and drops what is gone there.
+
+    A file is new by its path, and changed by its size or time; it is described if no file of the
+    same content was. Other folders' files in the index stay. Interrupted, it has lost the batch at
+    hand only.
+
+    Args:
+        index: `Index`, within `writing`.
+        model: `ExportedModel` of the index.
+        folders: List of folders. Each must hold an image, so that a disk that is not mounted does
+            not empty the index (`forget` does).
+        batch_images: Most images that are described at once, at least 1.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        `Changes`.
+
+    Raises:
+        UserError: If there is no such folder, one holds no image, the model fails, or the index
+            can't be written.
+        ValueError: If `batch_images` is below 1.
+    """
+    if batch_images < 1:
+        raise ValueError(f"batch_images must be at least 1. Received: {batch_images}")
+    folders = [_absolute(folder) for folder in folders]
+    faults = {}
+    total = sum(_list_folder(index.files, folder, faults) for folder in folders)
+    with index.files.transaction():
+        for path in faults:
+            index.files.list_known(path)
+        removed = sum(index.files.remove_unlisted(folder) for folder in folders)
+    new, known = index.files.count_outdated()
+    begin = time.monotonic()
+    described, changed = _describe(index, model, new + known, batch_images, progress)
+    seconds = time.monotonic() - begin
+    compacted = index.compact()
+    for folder in folders:
+        faults = {**dict(index.files.faults(folder)), **faults}
+    faults = [(os.fsdecode(path), faults[path]) for path in sorted(faults)]
+    return Changes(total, new, changed, removed, described, seconds, compacted, faults)
+
+
+def forget(index, folders):
+    """Drops the files below folders, which need not exist; returns how many.
+
+    Args:
+        index: `Index`, within `writing`.
+        folders: List of folders.
+    """
+    with index.files.transaction():
+        count = sum(index.files.remove(_absolute(folder)) for folder in folders)
+    index.compact()
+    return count
+
+
+def _absolute(path):
+    """The path that an index keeps, as bytes: absolute, links not resolved, without `..`."""
+    return os.fsencode(os.path.abspath(path))  # noqa: PTH100 - pathlib keeps `..`
+
+
+def _list_folder(table, folder, faults):
+    """Lists a folder's images in the `FileTable`; returns how many there are."""
+    shown = Path(os.fsdecode(folder))
+    if not shown.is_dir():
+        raise UserError(f"no such folder: {shown}")
+    count, files = 0, _image_files(folder, faults)
+    while some := list(itertools.islice(files, _LISTED_AT_ONCE)):
+        with table.transaction():
+            table.list_files(some)
+        count += len(some)
+    if folder in faults:
+        raise UserError(f"{shown} {faults[folder]}; change its rights or name another folder")
+    if not count:
+        known = table.count(folder)
+        hint = f"; `forget {shown}` drops the {known} that the index knows" if known else ""
+        raise UserError(f"{shown} holds no image ({', '.join(IMAGE_SUFFIXES)}){hint}")
+    return count
+
+
+def _image_files(folder, faults):
+    """Walks a folder: images by the ends of their names, in the order of names.
+
+    Names that begin with a dot are left out: they are hidden files and what systems keep beside
+    files. Links to files are followed, links to folders are not, so that the walk ends.
+
+    Yields:
+        `(path as bytes, size, mtime_ns)`. Paths of what can't be looked at go to `faults`.
+    """
+
+    def note(error):
+        faults[error.filename] = f"can't be listed: {error.strerror}"
+
+    for parent, folders, names in os.walk(folder, onerror=note):
+        folders[:] = sorted(name for name in folders if not name.startswith(b"."))
+        for name in sorted(names):
+            if name.startswith(b".") or not name.lower().endswith(_SUFFIXES):
+                continue
+            path = os.path.join(parent, name)  # noqa: PTH118 - pathlib takes no bytes
+            try:
+                status = os.stat(path)  # noqa: PTH116
+            except OSError as error:
+                faults[path] = f"can't be read: {error.strerror}"
+                continue
+            yield path, status.st_size, status.st_mtime_ns
+
+
+@dataclass(frozen=True)
+class _File:
+    """What was read of a file: see `FileTable`; `data` is its content where it could be read."""
+
+    path: bytes
+    size: int = UNKNOWN
+    mtime_ns: int = UNKNOWN
+    data: bytes | None = None
+    key: bytes | None = None
+    fault: str | None = None
+
+
+def _read(path):
+    try:
+        # Whoever put a pipe there meanwhile must not make this wait for ever.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
+                return _File(path, fault="is no file")
+            size, mtime_ns = status.st_size, status.st_mtime_ns
+            if mtime_ns > time.time_ns() - _CLOCK_STEP_NS:
+                mtime_ns = UNKNOWN
+            if size > MAX_FILE_BYTES:
+                fault = f"is larger than {MAX_FILE_BYTES >> 20} MB"
+                return _File(path, size, mtime_ns, fault=fault)
+            # Not all there is: it may grow without end while it is read.
+            data = file.read(size + 1)
+    except OSError as error:
+        # A change of rights does not change the time of a file.
+        return _File(path, fault=f"can't be read: {error.strerror}")
+    if len(data) != size:  # it is being written
+        size = UNKNOWN
+    return _File(path, size, mtime_ns, data, content_key(data).ljust(VIEW_KEY_BYTES, b"\0"))
+
+
+def _describe(index, model, n_files, batch_images, progress):
+    """Describes outdated files; returns how many images were described, and files changed."""
+    counts, hide = np.zeros(2, int), not progress or not n_files
+    with (
+        index.table.writing(),
+        tqdm(total=n_files, desc="index", unit=" images", disable=hide) as bar,
+        ThreadPoolExecutor(_THREADS) as pool,
+        contextlib.closing(look_ahead(pool, _read, index.files.outdated(), _AHEAD)) as files,
+    ):
+        batch = _Batch(index, batch_images)
+        for file in files:
+            batch.add(file)
+            if batch.is_full:
+                counts += batch.enter(model)
+                bar.update(len(batch.files))
+                batch = _Batch(index, batch_images)
+        counts += batch.enter(model)
+        bar.update(len(batch.files))
+    return tuple(counts.tolist())
+
+
+class _Batch:
+    """Files that are entered in the index together, and the contents to describe for them."""
+
+    def __init__(self, index, batch_images):
+        self._index = index
+        self._batch_images = batch_images
+        self._data = {}
+        self._bytes = 0
+        self.files = []
+
+    @property
+    def is_full(self):
+        return (
+            len(self._data) >= self._batch_images
+            or self._bytes >= _BATCH_BYTES
+            or len(self.files) >= _ENTERED_AT_ONCE
+        )
+
+    def add(self, file):
+        """Takes a `_File`; its content is kept only if it has to be described."""
+        key = file.key
+        if key is not None and key not in self._data and not self._has_vector(key):
+            self._data[key] = file.data
+            self._bytes += len(file.data)
+        self.files.append((file.path, file.size, file.mtime_ns, key, file.fault))
+
+    def enter(self, model):
+        """Writes the vectors, then the files; returns how many were described, and changed."""
+        bad, changed = set(), 0
+        if self._data:
+            vectors, valid = model(list(self._data.values()))
+            keys = np.frombuffer(b"".join(self._data), np.uint8).reshape(-1, VIEW_KEY_BYTES)
+            if valid.any():
+                self._index.table.append(keys[valid], vectors[valid])
+            bad = {key.tobytes() for key in keys[~valid]}
+        with self._index.files.transaction():
+            for path, size, mtime_ns, key, fault in self.files:
+                if key in bad:
+                    key, fault = None, NO_IMAGE
+                changed += self._index.files.put(path, size, mtime_ns, key, fault)
+        return len(self._data), changed
+
+    def _has_vector(self, key):
+        """Whether there is one: from before, or of a file that this run has entered."""
+        before = self._index.table.find(np.frombuffer(key, np.uint8)[None])[0] >= 0
+        return before or self._index.files.has_key(key)
