@@ -40,7 +40,7 @@ def entries(index):
     found = {}
     with Index(index) as opened:
         keys, rows = opened.live()
-        vectors = opened.vectors(rows)[:]
+        vectors = np.array(opened.vectors(rows)[:])  # a copy: the file may be damaged later
         for key, vector in zip(keys, vectors, strict=True):
             for path in opened.files.paths(key.tobytes()):
                 found[os.fsdecode(path)] = vector
