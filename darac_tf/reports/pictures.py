@@ -12,7 +12,7 @@ from darac_tf.reports.thumbnails import thumbnail
 
 # The mark says the same as the frame's colour, for those who can't tell red from green.
 _FRAMES = {True: ("#1a9641", "✓"), False: ("#d7191c", "✗"), None: ("#888888", "-")}
-_CELL_INCHES = 1.5
+_CELL_INCHES, _IMAGE_INCHES = 1.5, 1.2
 _LABEL_INCHES = 0.9
 _TITLE_INCHES = 0.6
 _DPI = 120
@@ -38,46 +38,42 @@ def draw_rankings(path, rows, title, unreadable=()):
     """
     if not rows:
         raise ValueError("A picture of rankings needs at least one row. Received: none")
-    n_columns = 1 + max(len(row.ranks) for row in rows)
-    width = _LABEL_INCHES + n_columns * _CELL_INCHES
-    height = _TITLE_INCHES + len(rows) * _CELL_INCHES
+    width = _LABEL_INCHES + (1 + max(len(row.ranks) for row in rows)) * _CELL_INCHES
+    height = _TITLE_INCHES + len(rows) * _CELL_INCHES + 0.1
     figure = Figure(figsize=(width, height), dpi=_DPI)
     FigureCanvasAgg(figure)
-    axes = figure.subplots(
-        len(rows),
-        n_columns,
-        squeeze=False,
-        gridspec_kw={
-            "left": _LABEL_INCHES / width,
-            "right": 0.995,
-            "bottom": 0.15 / height,
-            "top": 1 - _TITLE_INCHES / height,
-            "wspace": 0.06,
-            "hspace": 0.2,
-        },
-    )
-    for row_axes, row in zip(axes, rows, strict=True):
-        _draw_row(row_axes, row, set(unreadable))
-    for column, axis in enumerate(axes[0]):
-        axis.set_title(str(column) if column else "query", fontsize=8, pad=3)
-    # Centred in the title's own strip, above the rank numbers.
-    figure.suptitle(printable(title), fontsize=10, y=1 - 0.08 / height, va="top", parse_math=False)
+    # One set of axes, in inches from the upper left: one for each image takes thrice as long.
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.axis("off")
+    axes.text(width / 2, 0.08, printable(title), ha="center", va="top", **_text(10))
+    for number, row in enumerate(rows):
+        _draw_row(axes, _TITLE_INCHES + (number + 0.5) * _CELL_INCHES, row, set(unreadable))
+    for column in range(1 + max(len(row.ranks) for row in rows)):
+        header = str(column) if column else "query"
+        axes.text(_centre(column), _TITLE_INCHES - 0.05, header, ha="center", **_text(8))
+    axes.set(xlim=(0, width), ylim=(height, 0))
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png")
 
 
-def _draw_row(axes, row, unreadable):
-    for axis in axes:
-        axis.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(0, 1), aspect="equal")
-        axis.spines[:].set_visible(False)
-    small = _small(row.query_path, unreadable, row.box, row.turns)
-    _draw_image(axes[0], small, "black", printable(Path(row.query_path).stem)[:16])
+def _text(size):
+    return {"fontsize": size, "parse_math": False}
+
+
+def _centre(column):
+    return _LABEL_INCHES + (column + 0.5) * _CELL_INCHES
+
+
+def _draw_row(axes, y, row, unreadable):
     label = "AP -" if is_missing(row.ap) else f"AP {100 * row.ap:.1f} %"
-    axes[0].set_ylabel(label, fontsize=8, rotation=0, ha="right", va="center", labelpad=6)
-    for axis, image in zip(axes[1:], row.ranks, strict=False):
+    axes.text(_LABEL_INCHES - 0.05, y, label, ha="right", va="center", **_text(8))
+    small = _small(row.query_path, unreadable, row.box, row.turns)
+    name = printable(Path(row.query_path).stem)[:16]
+    _draw_image(axes, _centre(0), y, small, "black", name)
+    for column, image in enumerate(row.ranks, 1):
         color, mark = _FRAMES[image.verdict]
         small = _small(image.path, unreadable, None, image.turns)
-        _draw_image(axis, small, color, f"{mark} {image.score:.3f}")
+        _draw_image(axes, _centre(column), y, small, color, f"{mark} {image.score:.3f}")
 
 
 def _small(path, unreadable, box, turns):
@@ -87,16 +83,13 @@ def _small(path, unreadable, box, turns):
     return thumbnail(path, side, box, turns)
 
 
-def _draw_image(axis, small, color, label):
-    """Fits an image into the unit square of an axis, framed, with a label below."""
-    height, width = small.shape[:2]
-    x, y = 0.5 * width / max(height, width), 0.5 * height / max(height, width)
-    extent = (0.5 - x, 0.5 + x, 0.5 - y, 0.5 + y)
-    axis.imshow(small, extent=extent, interpolation="antialiased", aspect="equal")
-    axis.set(xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
-    left, right, bottom, top = extent
-    frame = ([left, right, right, left, left], [bottom, bottom, top, top, bottom])
-    axis.plot(*frame, color=color, linewidth=2.5, clip_on=False, solid_joinstyle="miter")
-    axis.text(
-        0.5, bottom - 0.05, label, fontsize=7, color=color, ha="center", va="top", parse_math=False
+def _draw_image(axes, x, y, small, color, label):
+    """Fits an image into a cell around `(x, y)`, framed, with a label below."""
+    half = np.array(small.shape[1::-1]) / max(small.shape) * _IMAGE_INCHES / 2
+    left, right, top, bottom = x - half[0], x + half[0], y - half[1], y + half[1]
+    axes.imshow(
+        small, extent=(left, right, bottom, top), interpolation="antialiased", aspect="auto"
     )
+    frame = ([left, right, right, left, left], [bottom, bottom, top, top, bottom])
+    axes.plot(*frame, color=color, linewidth=2.5, solid_joinstyle="miter")
+    axes.text(x, bottom + 0.05, label, color=color, ha="center", va="top", **_text(7))
