@@ -44,8 +44,16 @@ class _RegionalPooling(keras.layers.Layer):
     def _sum(self, vectors):
         return tf.reduce_sum(vectors, axis=1)
 
+    def vectors(self, inputs):
+        """What is summed, float32 `(batch, vectors, channels)`: before the weights."""
+        return self._normalized(self._regional_vectors(inputs))
+
+    def combine(self, vectors):
+        """The unit vectors `(batch, channels)` of `vectors`."""
+        return l2_normalize(self._sum(vectors))
+
     def call(self, inputs):
-        return l2_normalize(self._sum(self._normalized(self._regional_vectors(inputs))))
+        return self.combine(self.vectors(inputs))
 
     def _normalized(self, vectors):
         return l2_normalize(vectors)

@@ -37,6 +37,7 @@ _NOT_FOR_LOCAL = (
     "freeze_until",
     "patience",
     "mining",
+    "pooling_steps",
     "chunk_size",
     "average_decay",
     "clip_norm",
@@ -113,7 +114,18 @@ class TrainConfig:
     head_learning_rate: float = setting(1e-2, "Peak, of the pooling.", above=0)
     weight_decay: float = setting(1e-4, "Of the backbone's kernels.", low=0)
     warmup_steps: int = setting(20, "Steps of rising learning rate.")
-    steps: int = setting(1000, "Training steps in all.", low=1)
+    steps: int = setting(1000, "Training steps of the network; 0 trains the pooling alone.", low=0)
+    pooling_steps: int = setting(
+        0,
+        "Steps that DARAC's weights or GeM's exponent are trained on cached vectors before the "
+        "network is touched, such as 1500.",
+        low=0,
+    )
+    pooling_learning_rate: float = setting(0.02, "Of these steps.", above=0)
+    pooling_images: int = setting(2000, "Images whose vectors are cached for it.", low=4)
+    pooling_views: int = setting(
+        1, "Views of each: the whole image, then random crops that keep its shape.", low=1
+    )
     clip_norm: float | None = setting(None, "Largest norm of the gradient; default: any.", above=0)
     chunk_size: int | None = setting(
         None, "Images at a time (gradient caching): less memory, the same gradient."
@@ -155,7 +167,11 @@ class TrainConfig:
 
     def _faults_together(self):
         """Yields `(setting, fault)` of settings that don't fit together."""
-        if not 0 <= self.warmup_steps < self.steps:
+        if self.pooling_steps and self.pooling not in ("darac", "gem"):
+            yield "pooling_steps", "is for --pooling=darac and gem"
+        if not self.steps and not self.pooling_steps:
+            yield "steps", "must be above 0, or --pooling_steps"
+        if self.steps and not 0 <= self.warmup_steps < self.steps:
             yield "warmup_steps", "must lie in [0, --steps)"
         if self.mining_queries < self.tuples_per_batch:
             yield "mining_queries", "must be at least --tuples_per_batch"

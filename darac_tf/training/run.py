@@ -15,6 +15,7 @@ from darac_tf.models.descriptor import CONFIG_FILE, POOLING_LAYER, backbone_of
 from darac_tf.training.batches import StepBatches, make_sampling
 from darac_tf.training.checkpoint import RunCheckpoint
 from darac_tf.training.loop import LAST_MODEL, Loop, RunResult
+from darac_tf.training.pooling_weights import fit_pooling_weights
 from darac_tf.training.replicas import make_replicas
 from darac_tf.training.state import build_state
 from darac_tf.training.step import make_train_step
@@ -67,6 +68,10 @@ def train(config, run_dir, resume=False):
         validation = validation.extract(run_dir / "val_images")
     if checkpoint.step == 0:
         fit_pooling(state.model, StepBatches(config, training, sampling).after(0), len(training))
+        if config.pooling_steps:
+            folder = run_dir / "pooling_vectors"
+            fit = fit_pooling_weights(state.model, training, validation, config, folder)
+            logging.warning("%s", fit)
     validator = Validator(state.model, validation, config) if validation else None
     step = make_train_step(state, config, replicas)
     loop = Loop(config, run_dir, state, replicas, checkpoint, validator, step)

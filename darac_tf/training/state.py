@@ -21,8 +21,8 @@ OPTIMIZERS = {
 
 def warmup_cosine(peak, warmup_steps, steps):
     """Learning rate: linear from 0 to `peak`, then a half cosine down to 0 at `steps`."""
-    if not warmup_steps:
-        return keras.optimizers.schedules.CosineDecay(peak, steps)
+    if not warmup_steps or not steps:
+        return keras.optimizers.schedules.CosineDecay(peak, max(steps, 1))
     return keras.optimizers.schedules.CosineDecay(
         0.0, steps - warmup_steps, warmup_target=peak, warmup_steps=warmup_steps
     )

@@ -1,0 +1,253 @@
+"""Trains what a pooling learns on cached vectors, before the network is touched.
+
+DARAC's weights and GeM's exponent need hundreds of steps to converge, and the backbone is nearly
+all of a step's cost. While it rests, what is pooled stays the same: it is described once, at the
+size and in the shapes of use, kept in memory-mapped files, and the pooling is trained on that in
+seconds. Held-out classes decide where to stop; the weights at the start are one of the candidates.
+The procedure is a reconstruction: the papers don't say how the weights were trained.
+"""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+from tqdm import tqdm
+
+from darac_tf.data.samplers import ClassBalancedSampler
+from darac_tf.data.training_sets import PreparedImages
+from darac_tf.data.views import ImageList, read_views
+from darac_tf.describing.combination import Vectors
+from darac_tf.describing.extraction import extract_features
+from darac_tf.describing.feature_cache import FeatureCache
+from darac_tf.describing.fingerprint import model_fingerprint
+from darac_tf.evaluation.task import labelled_task
+from darac_tf.layers import DARAC, GeM, l2_normalize
+from darac_tf.losses import make_loss
+from darac_tf.models.descriptor import POOLING_LAYER, backbone_of
+from darac_tf.ranking.rank import RankingSettings, rank
+
+METRIC = "mAP (plain)"
+# Between the first and the last step; training ends after so many without a better score.
+_VALIDATIONS, _PATIENCE = 15, 4
+_HELD_OUT_SHARE = 0.2
+_ROWS_AT_ONCE = 256
+
+
+@dataclass
+class PoolingFit:
+    """What came of it.
+
+    Attributes:
+        scores: List of (step, mAP of held-out classes); step 0 is before.
+        best_step: The step whose weights were kept.
+    """
+
+    scores: list
+    best_step: int = 0
+
+    def __str__(self):
+        scores = dict(self.scores)
+        return (
+            f"pooling: mAP of held-out classes "
+            f"{100 * scores[0]:.2f} -> {100 * scores[self.best_step]:.2f} at step {self.best_step}"
+        )
+
+
+def learns(pooling):
+    """Whether a pooling layer has something to learn without the network: DARAC's, GeM's."""
+    return isinstance(pooling, DARAC) or (isinstance(pooling, GeM) and pooling.learn_p)
+
+
+def fit_pooling_weights(model, training, held_out, config, folder):
+    """Trains the pooling of a descriptor; its network stays as it is.
+
+    Args:
+        model: Descriptor whose pooling `learns`.
+        training: `LabelledImages`, or `PreparedImages`.
+        held_out: `LabelledImages` of other classes, which decide where to stop; None takes a fifth
+            of the training classes for it.
+        config: `TrainConfig`: `pooling_steps`, `pooling_learning_rate`, `pooling_images`,
+            `pooling_views`, `image_size`, P, K and the loss; a loss with weights of classes, or of
+            tuples, is replaced by NRA.
+        folder: For the cached vectors, removed afterwards. Interrupted, a second call goes on with
+            what is described.
+
+    Returns:
+        `PoolingFit`.
+
+    Raises:
+        UserError: If an image can't be read, or there are too few classes.
+    """
+    folder = Path(folder)
+    if held_out is None:
+        count = max(2, round(_HELD_OUT_SHARE * len(training.class_names)))
+        training, held_out = training.hold_out_classes(count, config.split_seed)
+    training, held_out = (
+        _some(images, config, folder / name)
+        for name, images in (("training", training), ("held_out", held_out))
+    )
+    network, preprocessing = backbone_of(model)
+    layer = model.get_layer(POOLING_LAYER)
+    channels = network.output_shape[-1]
+    # A copy: without the strategy and the precision of the run.
+    pooling = type(layer).from_config(layer.get_config() | {"dtype": "float32"})
+    pooling.build((None, None, None, channels))
+    pooling.set_weights(layer.get_weights())
+    vectors_of = _cached_vectors(network, preprocessing, pooling, config, folder / "vectors")
+    pool = _make_pool(pooling, channels)
+    step = _make_step(pooling, pool, config)
+    scorer = _Scorer(pool, vectors_of(ImageList(held_out.paths)), held_out)
+    batches = _Batches(vectors_of(_views(training, config)), training.labels, config)
+    fit = _fit(pooling, step, batches, scorer, config.pooling_steps)
+    layer.set_weights(pooling.get_weights())
+    shutil.rmtree(folder, ignore_errors=True)
+    return fit
+
+
+def _some(images, config, folder):
+    """At most `pooling_images` images, of each class an equal share of its own, as files."""
+    chosen = np.zeros(len(images), bool)
+    share = min(1.0, config.pooling_images / len(images))
+    random = np.random.default_rng([config.seed, 11])
+    for label in range(len(images.class_names)):
+        rows = np.flatnonzero(images.labels == label)
+        chosen[random.permutation(rows)[: max(2, round(share * len(rows)))]] = True
+    images = images.select(chosen)
+    return images.extract(folder) if isinstance(images, PreparedImages) else images
+
+
+def _views(images, config):
+    """`ImageList`: all images as a whole, then `pooling_views - 1` random crops of each."""
+    views, _ = read_views(ImageList(images.paths), progress=False)
+    random = np.random.default_rng([config.seed, 12])
+    height, width = views.shapes.T
+    boxes = [np.column_stack([0 * width, 0 * height, width, height])]
+    for _ in range(config.pooling_views - 1):
+        side = np.sqrt(random.uniform(config.min_crop_area, 1, len(height)))
+        x, y = (random.uniform(0, (1 - side) * length) for length in (width, height))
+        crop = np.column_stack([x, y, x + side * width, y + side * height])
+        boxes.append(np.round(crop).astype(np.int64))
+    paths = np.tile(images.paths, config.pooling_views)
+    return ImageList(paths, np.concatenate(boxes).astype(np.float64))
+
+
+def _cached_vectors(network, preprocessing, pooling, config, folder):
+    """Function of an `ImageList` to what is pooled of each, rows `(images, vectors * channels)`.
+
+    For DARAC that is the 42 regional vectors; for GeM all cells of the map, with zeros where it is
+    smaller than the largest: the descriptor's L2 norm takes their share out again.
+    """
+    size = config.image_size
+    _, height, width, channels = network.compute_output_shape((None, size, size, 3))
+
+    def describe(pixels):
+        maps = network(preprocessing(pixels), training=False)
+        if isinstance(pooling, DARAC):
+            vectors = pooling.vectors(maps)
+        else:
+            vectors = tf.reshape(tf.cast(maps, tf.float32), [tf.shape(maps)[0], -1, channels])
+            missing = height * width - tf.shape(vectors)[1]
+            vectors = tf.pad(vectors, [[0, 0], [0, missing], [0, 0]])
+        return {"": tf.reshape(vectors, [tf.shape(vectors)[0], -1])}
+
+    kind = repr((type(pooling).__name__, pooling.get_config()))
+    cache = FeatureCache(folder, {"": model_fingerprint(network, preprocessing, kind)})
+    pixels = config.val_batch_pixels
+    return lambda images: extract_features(describe, images, [size], cache, batch_pixels=pixels)[
+        size
+    ][""]
+
+
+def _make_pool(pooling, channels):
+    """Function of rows of `_cached_vectors` to unit vectors `(rows, channels)`."""
+
+    def pool(rows):
+        vectors = tf.reshape(rows, [tf.shape(rows)[0], -1, channels])
+        if isinstance(pooling, DARAC):
+            return pooling.combine(vectors)
+        return l2_normalize(pooling(vectors[:, :, tf.newaxis]))
+
+    return pool
+
+
+def _make_step(pooling, pool, config):
+    loss_of = _loss(config)
+    rate = keras.optimizers.schedules.CosineDecay(
+        config.pooling_learning_rate, config.pooling_steps
+    )
+    optimizer = keras.optimizers.Adam(rate)
+    variables = pooling.trainable_variables
+    optimizer.build(variables)
+
+    @tf.function(reduce_retracing=True)
+    def step(rows, labels):
+        with tf.GradientTape() as tape:
+            loss = loss_of(labels, pool(rows))
+        gradients = tape.gradient(loss, [variable.value for variable in variables])
+        optimizer.apply(gradients, variables)
+        return loss
+
+    return step
+
+
+def _loss(config):
+    """The loss of the run, or NRA for one that has weights of its own or takes tuples."""
+    if config.mining == "none":
+        loss = config.make_loss(num_classes=2, dim=2)
+        if not getattr(loss, "trainable_variables", ()):
+            return loss
+    return make_loss("nra", 0, 0)
+
+
+class _Batches:
+    """P x K batches of rows; of each image a random view."""
+
+    def __init__(self, rows, labels, config):
+        classes = min(config.classes_per_batch, len(np.unique(labels)))
+        self._rows, self._labels, self._seed = rows, labels, config.seed
+        self._sampler = ClassBalancedSampler(labels, classes, config.images_per_class, config.seed)
+
+    def batch(self, step):
+        """`(rows (P * K, vectors * channels), labels (P * K,))` of a step, counted from 0."""
+        places = self._sampler.batch(step)
+        views = len(self._rows) // len(self._labels)
+        view = np.random.default_rng([self._seed, 13, step]).integers(0, views, len(places))
+        return self._rows[places + view * len(self._labels)], self._labels[places]
+
+
+class _Scorer:
+    """Leave-one-out mAP of held-out classes."""
+
+    def __init__(self, pool, rows, images):
+        self._pool = tf.function(pool, reduce_retracing=True)
+        self._rows, self._task = rows, labelled_task(images)
+
+    def __call__(self):
+        blocks = range(0, len(self._rows), _ROWS_AT_ONCE)
+        parts = [self._pool(self._rows[start : start + _ROWS_AT_ONCE]).numpy() for start in blocks]
+        usable = np.ones(len(self._rows), bool)
+        rankings = rank(Vectors([np.concatenate(parts)]), self._task, RankingSettings(), usable)
+        return self._task.score(rankings.rows).means[METRIC]
+
+
+def _fit(pooling, step, batches, scorer, steps):
+    """Trains until held-out classes get no better, and leaves the best weights in the pooling."""
+    fit = PoolingFit([(0, scorer())])
+    best = pooling.get_weights()
+    every = max(1, steps // _VALIDATIONS)
+    bar = tqdm(range(1, steps + 1), "train pooling", unit="step", mininterval=1)
+    for number in bar:
+        loss = step(*batches.batch(number - 1))
+        if number % every and number != steps:
+            continue
+        fit.scores.append((number, scorer()))
+        bar.set_postfix(loss=f"{float(loss):.3f}", mAP=f"{100 * fit.scores[-1][1]:.2f}")
+        if fit.scores[-1][1] > dict(fit.scores)[fit.best_step]:
+            fit.best_step, best = number, pooling.get_weights()
+        elif number - fit.best_step >= _PATIENCE * every:
+            break
+    pooling.set_weights(best)
+    return fit

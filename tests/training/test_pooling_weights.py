@@ -1,0 +1,123 @@
+"""What a pooling learns on cached vectors: the same descriptors, better ones, and nothing else."""
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from darac_tf.data import load_dataset
+from darac_tf.data.views import ImageList
+from darac_tf.errors import UserError
+from darac_tf.models import build_descriptor, load_descriptor
+from darac_tf.models.descriptor import POOLING_LAYER, backbone_of
+from darac_tf.training import TrainConfig, train
+from darac_tf.training.pooling_weights import _cached_vectors, _make_pool, fit_pooling_weights
+from tests.helpers import write_backbone, write_image
+
+SETTINGS = {
+    "image_size": 64,
+    "classes_per_batch": 4,
+    "images_per_class": 3,
+    "val_batch_pixels": 100_000,
+    "pooling_steps": 60,
+    "pooling_learning_rate": 0.1,
+}
+
+
+def _write_half_right(folder, classes=10, images=5):
+    """Images whose right third has the colour of their class, and the rest any other's."""
+    random = np.random.default_rng(0)
+    colours = random.uniform(0, 255, (classes, 3))
+    for label in range(classes):
+        for view in range(images):
+            pixels = np.empty((64, 96, 3))
+            pixels[:, :64] = random.uniform(0, 255, 3)
+            pixels[:, 64:] = colours[label]
+            pixels += random.normal(0, 8, pixels.shape)
+            path = folder / f"class_{label:02d}" / f"{view}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(pixels.clip(0, 255).astype(np.uint8)).save(path)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    return _write_half_right(tmp_path_factory.mktemp("photos"))
+
+
+@pytest.fixture(scope="module")
+def backbone(tmp_path_factory):
+    return write_backbone(tmp_path_factory.mktemp("backbone") / "small.keras")
+
+
+@pytest.mark.parametrize("pooling", ["darac", "gem"])
+def test_cached_vectors_give_the_descriptors_of_the_model(pooling, backbone, tmp_path):
+    shapes = [(64, 48), (40, 64), (64, 64)]
+    paths = [write_image(tmp_path / f"{i}.png", *shape, seed=i) for i, shape in enumerate(shapes)]
+    model = build_descriptor(backbone, pooling=pooling)
+    layer = model.get_layer(POOLING_LAYER)
+    layer.set_weights([w + 0.3 * np.arange(w.size).reshape(w.shape) for w in layer.get_weights()])
+    config = TrainConfig(pooling=pooling, **SETTINGS)
+    vectors_of = _cached_vectors(*backbone_of(model), layer, config, tmp_path / "vectors")
+    rows = vectors_of(ImageList(np.array(paths)))[:]
+    found = _make_pool(layer, 16)(rows)
+    expected = [model(np.asarray(Image.open(path))[np.newaxis])[0] for path in paths]
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_weights_turn_to_the_regions_that_tell_classes_apart(photos, backbone, tmp_path):
+    model = build_descriptor(backbone, pooling="darac", non_negative=True)
+    network, _ = backbone_of(model)
+    before = [w.copy() for w in network.get_weights()]
+    training, held_out = load_dataset("folder", photos).hold_out_classes(4, 0)
+    config = TrainConfig(non_negative=True, **SETTINGS)
+    fit = fit_pooling_weights(model, training, held_out, config, tmp_path / "vectors")
+    scores = dict(fit.scores)
+    assert scores[fit.best_step] > scores[0] + 0.05
+    weights = model.get_layer(POOLING_LAYER).get_weights()[0]
+    assert weights.min() >= 0 and np.ptp(weights) > 0.5
+    # The last of the two large squares of level 1 is the right one.
+    assert weights[1] > weights[0]
+    for old, new in zip(before, network.get_weights(), strict=True):
+        np.testing.assert_array_equal(old, new)
+    assert not (tmp_path / "vectors").exists()
+
+
+def test_views_and_classes_held_out_of_training(photos, backbone, tmp_path):
+    model = build_descriptor(backbone, pooling="gem")
+    config = TrainConfig(
+        pooling="gem", **SETTINGS | {"pooling_views": 2, "pooling_images": 20, "pooling_steps": 5}
+    )
+    training = load_dataset("folder", photos)
+    fit = fit_pooling_weights(model, training, None, config, tmp_path / "vectors")
+    assert fit.scores[0][0] == 0 and len(fit.scores) > 1
+    assert str(fit).startswith("pooling: mAP of held-out classes ")
+
+
+def test_a_run_of_the_pooling_alone(photos, backbone, tmp_path):
+    keras.utils.set_random_seed(0)
+    config = TrainConfig(
+        dataset="folder",
+        data_dir=str(photos),
+        val_classes=4,
+        backbone=backbone,
+        steps=0,
+        **SETTINGS,
+    )
+    result = train(config, tmp_path / "run")
+    assert result.steps == 0 and result.best > 0
+    weights = load_descriptor(tmp_path / "run").get_layer(POOLING_LAYER).get_weights()[0]
+    assert np.ptp(weights) > 0.1
+    assert (tmp_path / "run" / "last.keras").is_file()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"steps": 0}, "--steps=0: must be above 0, or --pooling_steps"),
+        ({"pooling": "rmac", "pooling_steps": 5}, "--pooling_steps=5: is for --pooling=darac"),
+    ],
+)
+def test_what_has_nothing_to_learn_is_refused(settings, message):
+    with pytest.raises(UserError, match=message):
+        TrainConfig(**settings)
