@@ -14,6 +14,7 @@ from darac_tf.reports import markdown
 from darac_tf.reports.markdown import escaped, percent
 from darac_tf.reports.saved_report import read_result
 
+_COMPARED = ("dataset", "protocol", "database_size")
 _LISTED_QUERIES = 10
 # Resampled differences that are held at once: about 64 MB with their indices.
 _BLOCK_ENTRIES = 1 << 22
@@ -66,8 +67,6 @@ def paired_bootstrap(differences, resamples=10_000, seed=0, level=0.95):
     chapter 13; for retrieval Sakai, "Evaluating Evaluation Metrics based on the Bootstrap", SIGIR
     2006). It speaks of other queries of the same kind, and is too narrow for fewer than about 20.
 
-    Where every difference is the same, so is every mean:
-
     >>> paired_bootstrap([0.25, 0.25, 0.25])
     (0.25, 0.25)
 
@@ -87,19 +86,15 @@ def paired_bootstrap(differences, resamples=10_000, seed=0, level=0.95):
     if differences.ndim != 1 or not differences.size or not np.isfinite(differences).all():
         raise ValueError(f"differences must be (Q,), Q > 0, finite. Received: {differences}")
     if resamples < 1 or not 0 < level < 1:
-        raise ValueError(
-            f"resamples must be positive, level in (0, 1). Received: {resamples}, {level}"
-        )
+        raise ValueError(f"resamples > 0, level in (0, 1). Received: {resamples}, {level}")
     generator = np.random.default_rng(seed)
     n = differences.size
     block = max(1, _BLOCK_ENTRIES // n)
-    means = np.concatenate(
-        [
-            differences[generator.integers(n, size=(min(block, resamples - start), n))].mean(axis=1)
-            for start in range(0, resamples, block)
-        ]
-    )
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    means = [
+        differences[generator.integers(n, size=(min(block, resamples - start), n))].mean(axis=1)
+        for start in range(0, resamples, block)
+    ]
+    low, high = np.quantile(np.concatenate(means), [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

@@ -67,14 +67,11 @@ def git_revision(folder):
 
 
 def cpu_name(cpuinfo="/proc/cpuinfo"):
-    """The processor's model name.
+    """The processor's model name; None where the system does not tell.
 
     Args:
         cpuinfo: File in the format of Linux's /proc/cpuinfo. Where it is missing, or has no model
             name (as on ARM), the name that Python knows is taken.
-
-    Returns:
-        String, or None where neither tells.
     """
     try:
         lines = Path(cpuinfo).read_text(encoding="utf-8", errors="replace").splitlines()

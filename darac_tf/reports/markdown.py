@@ -1,5 +1,6 @@
 """Markdown with text from file names and other reports, which may hold anything."""
 
+import json
 import math
 import re
 
@@ -73,6 +74,19 @@ def percent(score, sign=False):
     if is_missing(score):
         return ABSENT
     return f"{100 * score:+.2f}" if sign else f"{100 * score:.2f}"
+
+
+def listing(values):
+    """A list item for each value of a dictionary that is not None."""
+    known = {name: value for name, value in values.items() if value is not None}
+    return "\n".join(escaped(f"- {name}: {as_text(value)}") for name, value in known.items())
+
+
+def as_text(value):
+    """A string as it is, a dash for None, and JSON of anything else."""
+    if value is None:
+        return ABSENT
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def is_missing(score):

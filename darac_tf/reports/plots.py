@@ -68,10 +68,8 @@ def precision_recall(ranking_relevance, n_positives):
     hits = _without_junk(ranking_relevance)
     ranks = np.flatnonzero(hits) + 1
     if n_positives < max(1, ranks.size):
-        raise ValueError(
-            f"n_positives must be at least 1 and the number of hits. Received: {n_positives} "
-            f"with {ranks.size} hits"
-        )
+        received = f"{n_positives} with {ranks.size} hits"
+        raise ValueError(f"n_positives: at least 1 and the number of hits. Received: {received}")
     count = np.arange(1, ranks.size + 1)
     return count / ranks, count / n_positives
 
@@ -99,11 +97,7 @@ def interpolated_precision(precision, recall, levels=RECALL_LEVELS):
 
 
 def query_curves(curve, levels=RECALL_LEVELS):
-    """Interpolated precision of each query that has a positive.
-
-    Args:
-        curve: `Curve`.
-        levels: `(L,)` recalls in [0, 1].
+    """`interpolated_precision` of each query of a `Curve` that has a positive.
 
     Returns:
         float64 `(queries with a positive, L)`.
@@ -145,11 +139,8 @@ def draw_precision_recall(path, title, curves):
         if len(curves) == 1:
             axes.plot(RECALL_LEVELS, rows[:_MOST_THIN_LINES].T, color="#999999", lw=0.4, alpha=0.6)
         # A colour once through, then the same colours with other dashes.
-        style = {
-            "color": _COLORS[number % len(_COLORS)],
-            "linestyle": _DASHES[number // len(_COLORS) % len(_DASHES)],
-        }
-        lines += axes.plot(RECALL_LEVELS, rows.mean(axis=0), linewidth=1.8, **style)
+        color, dashes = _COLORS[number % len(_COLORS)], _DASHES[number // len(_COLORS) % 4]
+        lines += axes.plot(RECALL_LEVELS, rows.mean(axis=0), dashes, color=color, linewidth=1.8)
     axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="recall", ylabel="precision (interpolated)")
     axes.grid(True, linewidth=0.4, alpha=0.5)
     _legend(axes, lines, [curve.label for curve in curves])

@@ -56,25 +56,19 @@ def query_rows(task, rankings, ap, queries=None, ranks=20):
     Returns:
         List of `QueryRow`.
     """
-    return [
-        _row(task, rankings, float(ap[query]), query, ranks)
-        for query in (range(len(task.queries)) if queries is None else queries)
-    ]
-
-
-def _row(task, rankings, ap, query, ranks):
-    images, place = task.images, task.queries[query]
-    found = rankings.rows[query, :ranks]
-    found = found[found >= 0]
-    ranked = [
-        RankedImage(str(images.paths[row]), verdict, float(score), images.turns_of(row))
-        for row, verdict, score in zip(
-            found, task.verdicts(query, found), rankings.scores[query], strict=False
-        )
-    ]
-    return QueryRow(
-        str(images.paths[place]), images.box_of(place), images.turns_of(place), ap, ranked
-    )
+    images, rows = task.images, []
+    for query in range(len(task.queries)) if queries is None else queries:
+        found = rankings.rows[query, :ranks]
+        found = found[found >= 0]
+        verdicts = task.verdicts(query, found)
+        ranked = [
+            RankedImage(str(images.paths[row]), verdict, float(score), images.turns_of(row))
+            for row, verdict, score in zip(found, verdicts, rankings.scores[query], strict=False)
+        ]
+        place = task.queries[query]
+        path, box, turns = str(images.paths[place]), images.box_of(place), images.turns_of(place)
+        rows.append(QueryRow(path, box, turns, float(ap[query]), ranked))
+    return rows
 
 
 def pick_queries(per_query_ap, count):
@@ -90,9 +84,6 @@ def pick_queries(per_query_ap, count):
 
     Returns:
         List of query numbers, worst first; equal ones in their own order.
-
-    Raises:
-        ValueError: If count is below 1.
     """
     if count < 1:
         raise ValueError(f"count must be at least 1. Received: {count}")

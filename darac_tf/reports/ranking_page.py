@@ -2,16 +2,9 @@
 
 from pathlib import Path
 
+from darac_tf.reports import web_page
 from darac_tf.reports.markdown import is_missing
 from darac_tf.reports.query_rows import pick_queries
-from darac_tf.reports.web_page import (
-    QUERY_SIDE,
-    RANK_SIDE,
-    Thumbnails,
-    article,
-    figure,
-    write_page,
-)
 
 # Class of the frame, sign, and word for those who see neither.
 _VERDICTS = {True: ("right", "✓"), False: ("wrong", "✗"), None: ("junk", "-")}
@@ -118,29 +111,30 @@ def write_ranking_page(
         raise ValueError(f"Limits must be at least 1. Received: {max_queries}, {max_ranks}")
     chosen = [rows[query] for query in _chosen(rows, max_queries)]
     shown = [image.path for row in chosen for image in row.ranks[:max_ranks]]
-    thumbnails = Thumbnails([*(row.query_path for row in chosen), *shown], unreadable)
+    thumbnails = web_page.Thumbnails([*(row.query_path for row in chosen), *shown], unreadable)
     articles = [_article(row, max_ranks, thumbnails) for row in chosen]
     lines = [*summary_lines, *_facts(rows, chosen, max_ranks, thumbnails)]
-    write_page(path, title, lines, articles, _CONTROLS, _SCRIPT)
+    web_page.write_page(path, title, lines, articles, _CONTROLS, _SCRIPT)
 
 
 def _article(row, max_ranks, thumbnails):
     name = thumbnails.name(row.query_path)
     box = "" if row.box is None else f", box {', '.join(f'{edge:g}' for edge in row.box)}"
-    image = thumbnails.element(row.query_path, f"Query {name}{box}", QUERY_SIDE, row.box, row.turns)
+    side, alt = web_page.QUERY_SIDE, f"Query {name}{box}"
+    image = thumbnails.element(row.query_path, alt, side, row.box, row.turns)
     missing = is_missing(row.ap)
     ap = "AP - (no positive)" if missing else f"AP {100 * row.ap:.2f} %"
     figures = [_figure(*ranked, thumbnails) for ranked in enumerate(row.ranks[:max_ranks], 1)]
     attributes = f' data-ap="{"" if missing else repr(float(row.ap))}"'
-    return article(name, ap, image, figures, attributes)
+    return web_page.article(name, ap, image, figures, attributes)
 
 
 def _figure(rank, ranked, thumbnails):
     name = thumbnails.name(ranked.path)
     word, sign = _VERDICTS[ranked.verdict]
     alt = f"Rank {rank}, {word}, score {ranked.score:.3f}: {name}"
-    image = thumbnails.element(ranked.path, alt, RANK_SIDE, turns=ranked.turns)
-    return figure(image, alt, rank, f"{ranked.score:.3f}", Path(name).name, word, sign)
+    image = thumbnails.element(ranked.path, alt, web_page.RANK_SIDE, turns=ranked.turns)
+    return web_page.figure(image, alt, rank, f"{ranked.score:.3f}", Path(name).name, word, sign)
 
 
 def _chosen(rows, max_queries):

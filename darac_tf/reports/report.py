@@ -72,12 +72,8 @@ def write_report(folder, results, settings):
         TypeError: If a setting can't be written as JSON.
     """
     folder = Path(folder)
-    content = {
-        "settings": settings,
-        "environment": environment(),
-        "results": [dataclasses.asdict(result) for result in results],
-    }
-    content = _strict(content)
+    rows = [dataclasses.asdict(result) for result in results]
+    content = _strict({"settings": settings, "environment": environment(), "results": rows})
     # ASCII, because file names may hold bytes that are not UTF-8.
     text = json.dumps(content, indent=2, allow_nan=False)
     page = _page(results, content["settings"], content["environment"])
@@ -156,10 +152,10 @@ def _page(results, settings, versions):
         markdown_table(results),
         *_notes(results),
         *_skipped(results),
-        f"## Environment\n\n{_listed(versions)}",
+        f"## Environment\n\n{markdown.listing(versions)}",
     ]
     if settings:
-        parts.append(f"## Settings\n\n{_listed(settings)}")
+        parts.append(f"## Settings\n\n{markdown.listing(settings)}")
     return "\n\n".join(parts) + "\n"
 
 
@@ -181,34 +177,21 @@ def _left_out(per_query):
 
 
 def _notes(results):
-    lines = dict.fromkeys(
-        escaped(f"- {result.dataset}: {note}") for result in results for note in result.notes
-    )
-    return ["## Notes\n\n" + "\n".join(lines)] if lines else []
+    found = (f"- {result.dataset}: {note}" for result in results for note in result.notes)
+    lines = dict.fromkeys(map(escaped, found))
+    return ["## Notes", "\n".join(lines)] if lines else []
 
 
 def _skipped(results):
-    lines = dict.fromkeys(
-        escaped(f"- {result.dataset}: {image['path']}: {image['reason']}")
-        for result in results
-        for image in result.skipped
-    )
+    found = ((r.dataset, image["path"], image["reason"]) for r in results for image in r.skipped)
+    lines = list(dict.fromkeys(escaped(f"- {': '.join(image)}") for image in found))
     if not lines:
         return []
-    listed = list(lines)[:_LISTED_IMAGES]
-    if len(lines) > len(listed):
-        listed.append(f"- and {len(lines) - len(listed)} more, named in report.json")
-    head = f"## Images that could not be read\n\nLeft out and ranked last: {len(lines)}."
-    return ["\n\n".join([head, "\n".join(listed)])]
-
-
-def _listed(values):
-    """A list item for each value that is set."""
-    return "\n".join(
-        escaped(f"- {name}: {value if isinstance(value, str) else json.dumps(value)}")
-        for name, value in values.items()
-        if value is not None
-    )
+    head = f"Left out and ranked last: {len(lines)}."
+    if len(lines) > _LISTED_IMAGES:
+        more = f"- and {len(lines) - _LISTED_IMAGES} more, named in report.json"
+        lines[_LISTED_IMAGES:] = [more]
+    return ["## Images that could not be read", head, "\n".join(lines)]
 
 
 def _strict(value):

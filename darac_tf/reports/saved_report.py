@@ -14,18 +14,14 @@ _OF_A_MODEL = ("descriptor", "dataset", "protocol", "whitening", "combination", 
 
 @dataclass(frozen=True)
 class SavedResult:
-    """What a comparison needs of a row of a report.
+    """What a comparison needs of a row of a report; see `Result` for what is not said here.
 
     Attributes:
         source: The file and the row, for messages.
         label: Descriptor, resolutions and what was done to them, in one line.
-        dataset: Name of the data set.
-        protocol: How rankings were scored.
-        database_size: Images that were searched.
         scores: Means by the name of the metric, in [0, 1]; None where there is none.
         ap: For each setting of the protocol a dict of query path to average precision in [0, 1];
             None for a query without a positive.
-        notes: Sentences on what else the scores depend on.
         n_skipped: Images that could not be read.
     """
 
@@ -92,9 +88,8 @@ def scores_of_model(path, model_path, resolutions, dimension):
         and _resolutions(row) == shown
     ]
     if not found:
-        raise UserError(
-            f"{path} has no row of {name} with {dimension} dimensions at {shown}: evaluate it so"
-        )
+        wanted = f"{name} with {dimension} dimensions at {shown}"
+        raise UserError(f"{path} has no row of {wanted}: evaluate it so")
     return found
 
 

@@ -119,16 +119,10 @@ def article(name, line, image, figures, attributes=""):
 
 
 def figure(image, alt, rank, score, name, kind="found", sign=""):
-    """HTML of an image that was found.
+    """HTML of an image (`Thumbnails.element`) that was found.
 
-    Args:
-        image: HTML, of `Thumbnails.element`.
-        alt: What stands for it.
-        rank: From 1.
-        score: As text.
-        name: That is shown.
-        kind: Class of the frame: "right", "wrong", "junk" or "found".
-        sign: HTML that says the same to those who see no colours.
+    `alt` says what it is, `kind` is the class of its frame ("right", "wrong", "junk" or "found"),
+    and `sign` is HTML that says the same to those who see no colours.
     """
     mark = f'<span class="sign">{sign}</span>' if sign else ""
     return (
@@ -154,8 +148,7 @@ class Thumbnails:
 
     def __init__(self, paths, unreadable=None):
         self.root = common_folder(paths)
-        self.count = 0
-        self.n_bytes = 0
+        self.count = self.n_bytes = 0
         self._unreadable = None if unreadable is None else set(map(os.fspath, unreadable))
         self._made = {}
 
@@ -174,9 +167,8 @@ class Thumbnails:
         if key not in self._made:
             self._made[key] = self._read(path, long_side, box, turns)
         if self._made[key] is None:
-            return (
-                f'<div class="absent" role="img" aria-label="{escaped(alt)}">cannot be read</div>'
-            )
+            label = f'role="img" aria-label="{escaped(alt)}"'
+            return f'<div class="absent" {label}>cannot be read</div>'
         uri, (height, width, _) = self._made[key]
         self.count += 1
         self.n_bytes += len(uri)
