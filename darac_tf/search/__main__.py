@@ -19,7 +19,7 @@ from darac_tf.reports.markdown import printable
 from darac_tf.search import faiss_index
 from darac_tf.search.duplicates import near_duplicates
 from darac_tf.search.exported_model import ExportedModel
-from darac_tf.search.index import SETTINGS, Index, read_settings, writing
+from darac_tf.search.index import SETTINGS, Index, check_model, read_settings, writing
 from darac_tf.search.page import write_results_page
 from darac_tf.search.query import Query, find_similar
 from darac_tf.search.updates import forget, update
@@ -28,11 +28,7 @@ _SHOWN_FAULTS = 20
 
 
 def main(arguments):
-    """Runs one command; returns the exit status.
-
-    Args:
-        arguments: Those of the command line, without the program.
-    """
+    """Runs one command with the arguments of its command line; returns the exit status."""
     try:
         _run(arguments)
     except UserError as error:
@@ -52,7 +48,7 @@ def _run(arguments):
         known = ", ".join(_COMMANDS)
         given = "no command" if name is None else f"unknown command {name!r}"
         raise UserError(f"{given}: choose from {known} (see --help)")
-    define, run = _COMMANDS[name]
+    define, run, wanted = _COMMANDS[name]
     values = flags.FlagValues()
     # Flags may stand before, between and after the folders or images.
     values.set_gnu_getopt(True)
@@ -65,6 +61,8 @@ def _run(arguments):
         _, *positional = values(arguments)
     except flags.Error as error:
         raise UserError(f"{' '.join(str(error).split())} (see {name} --help)") from error
+    if wanted and not positional:
+        raise UserError(f"{name}: name at least one {wanted}")
     run(values, positional)
 
 
@@ -81,8 +79,6 @@ def _index_flags(values):
 
 def _index(values, folders):
     """Describes new and changed images below the folders, and drops those that are gone."""
-    if not folders:
-        raise UserError("index: name at least one folder of images")
     if not values.model and not (Path(values.index) / SETTINGS).exists():
         raise UserError("--model: name an exported model for the new index, EXPORT/VERSION")
     model = _model(values)
@@ -125,12 +121,10 @@ def _query_flags(values):
 
 def _query(values, images):
     """Finds the images of an index that are most like each of the given images."""
-    if not images:
-        raise UserError("query: name at least one image")
     queries = [Query(image, _box(values.box, images)) for image in images]
     model = _model(values)
     with Index(values.index) as index:
-        index.check_model(model)
+        check_model(values.index, index.settings, model)
         approximate = _faiss_index(values, index)
         results = find_similar(index, model, queries, values.top_k, approximate)
         count = index.files.count() - len(index.files.faults())
@@ -163,19 +157,18 @@ def _duplicates(values, rest):
 
 def _forget(values, folders):
     """Drops all files below folders from an index; the files themselves stay."""
-    if not folders:
-        raise UserError("forget: name at least one folder")
     with writing(values.index) as index:
         count = forget(index, folders)
         faiss_index.remove_stale(index)
     print(f"{count} images dropped from the index")
 
 
+# The flags of each, what runs it, and what it needs besides.
 _COMMANDS = {
-    "index": (_index_flags, _index),
-    "query": (_query_flags, _query),
-    "duplicates": (_duplicates_flags, _duplicates),
-    "forget": (lambda values: None, _forget),
+    "index": (_index_flags, _index, "folder of images"),
+    "query": (_query_flags, _query, "image"),
+    "duplicates": (_duplicates_flags, _duplicates, None),
+    "forget": (lambda values: None, _forget, "folder"),
 }
 
 
@@ -184,13 +177,9 @@ def _model(values):
 
 
 def _faiss_flag(values):
-    flags.DEFINE_string(
-        "faiss_index",
-        "auto",
-        f"Approximate search: a kind such as HNSW32; none; auto: {faiss_index.AUTOMATIC_KIND} "
-        f"for more than {faiss_index.AUTOMATIC_IMAGES} images where faiss is installed.",
-        values,
-    )
+    automatic = f"{faiss_index.AUTOMATIC_KIND} for more than {faiss_index.AUTOMATIC_IMAGES} images"
+    text = f"a kind such as HNSW32; none; auto: {automatic} where faiss is installed."
+    flags.DEFINE_string("faiss_index", "auto", f"Approximate search: {text}", values)
 
 
 def _faiss_kind(values, index):
@@ -229,9 +218,8 @@ def _box(numbers, images):
     try:
         xmin, ymin, xmax, ymax = map(int, numbers)
     except ValueError as error:
-        raise UserError(
-            f"--box={','.join(numbers)}: give four whole numbers, xmin,ymin,xmax,ymax"
-        ) from error
+        advice = "give four whole numbers, xmin,ymin,xmax,ymax"
+        raise UserError(f"--box={','.join(numbers)}: {advice}") from error
     return xmin, ymin, xmax, ymax
 
 

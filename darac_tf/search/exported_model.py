@@ -11,6 +11,7 @@ from darac_tf.errors import UserError
 
 NO_IMAGE = "cannot be decoded as an image, or is too large"
 _SIGNATURE = "robust"
+_EXPORT = "export it with export_savedmodel.py"
 # The card and the warm-up requests change no descriptor, nor does when it was saved.
 _NOT_COUNTED = ("assets.extra/", "fingerprint.pb")
 # Half precision changes the length of a unit vector by less.
@@ -25,25 +26,24 @@ class ExportedModel:
 
     Attributes:
         folder: Absolute path of the folder.
-        fingerprint: `model_folder_fingerprint` of it.
+        fingerprint: Of what it computes (graph, variables, assets): 32 hexadecimal digits.
         dimension: Of the descriptors.
 
     Raises:
-        UserError: If it is no SavedModel, has no such signature, or does not keep to it.
+        UserError: If it is no SavedModel, can't be read, has no such signature, or does not keep to
+            it.
     """
 
     def __init__(self, folder):
         self.folder = Path(folder).absolute()
-        self.fingerprint = model_folder_fingerprint(self.folder)
+        self.fingerprint = _fingerprint(self.folder)
         try:
             # The loaded object has to stay: its variables live as long as it does.
             self._loaded = tf.saved_model.load(str(self.folder))
         except (OSError, ValueError, tf.errors.OpError) as error:
             raise UserError(f"{folder} can't be loaded as a SavedModel: export it again") from error
         if _SIGNATURE not in self._loaded.signatures:
-            raise UserError(
-                f"{folder} has no signature {_SIGNATURE!r}: export it with export_savedmodel.py"
-            )
+            raise UserError(f"{folder} has no signature {_SIGNATURE!r}: {_EXPORT}")
         self._signature = self._loaded.signatures[_SIGNATURE]
         # No image at all is a bad image, which gives zeros of the right length.
         vectors, valid = self._run([b""])
@@ -68,10 +68,7 @@ class ExportedModel:
         valid = valid & np.isfinite(vectors).all(axis=1)
         lengths = np.linalg.norm(vectors[valid], axis=1)
         if (abs(lengths - 1) > _LENGTH_TOLERANCE).any():
-            raise UserError(
-                f"{self.folder} gives descriptors of another length than 1: "
-                "export it with export_savedmodel.py"
-            )
+            raise UserError(f"{self.folder} gives descriptors of another length than 1: {_EXPORT}")
         return vectors, valid
 
     def _run(self, data):
@@ -80,31 +77,15 @@ class ExportedModel:
             vectors, valid = out["descriptor"].numpy(), out["valid"].numpy()
         except (KeyError, TypeError, tf.errors.OpError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise UserError(
-                f"{self.folder} failed on {len(data)} images ({reason[:200]}): make "
-                "--batch_images smaller, or export it with export_savedmodel.py"
-            ) from error
+            failed = f"{self.folder} failed on {len(data)} images ({reason[:200]})"
+            raise UserError(f"{failed}: make --batch_images smaller, or {_EXPORT}") from error
         if vectors.ndim != 2 or len(vectors) != len(data) or valid.shape != (len(data),):
-            raise UserError(
-                f"{self.folder} gives shapes {vectors.shape} and {valid.shape} for {len(data)} "
-                "images: export it with export_savedmodel.py"
-            )
+            shapes = f"shapes {vectors.shape} and {valid.shape} for {len(data)} images"
+            raise UserError(f"{self.folder} gives {shapes}: {_EXPORT}")
         return vectors.astype(np.float32, copy=False), valid
 
 
-def model_folder_fingerprint(folder):
-    """A hash of what a SavedModel computes: its graph, variables and assets.
-
-    Args:
-        folder: The folder that holds `saved_model.pb`.
-
-    Returns:
-        32 hexadecimal digits.
-
-    Raises:
-        UserError: If there is no SavedModel, or it can't be read.
-    """
-    folder = Path(folder)
+def _fingerprint(folder):
     if not (folder / "saved_model.pb").is_file():
         versions = sorted(path.parent.name for path in folder.glob("*/saved_model.pb"))
         hint = f"; give one of its versions, such as {folder / versions[-1]}" if versions else ""

@@ -52,14 +52,9 @@ def automatic_kind(n_images):
 
 
 def load_faiss_index(index, kind):
-    """Opens the faiss index of a kind, memory-mapped where faiss can do so.
+    """Opens the `FaissIndex` of a kind, memory-mapped where faiss can do so.
 
-    Args:
-        index: `Index`.
-        kind: Text for `faiss.index_factory`.
-
-    Returns:
-        `FaissIndex`, or None where there is none of these vectors, or too many are uncovered.
+    None where an `Index` has none for these vectors, or too many are uncovered.
 
     Raises:
         UserError: If faiss is not installed, or the files are damaged.
@@ -83,14 +78,9 @@ def load_faiss_index(index, kind):
 
 
 def make_faiss_index(index, kind):
-    """Makes and keeps a faiss index, in place of an earlier one of its kind.
+    """Makes, keeps and returns a `FaissIndex`, in place of an earlier one of its kind.
 
-    Args:
-        index: `Index`, within `writing`; it must hold an image.
-        kind: Text for `faiss.index_factory`.
-
-    Returns:
-        `FaissIndex`.
+    Works within `writing`.
 
     Raises:
         UserError: If faiss is not installed, does not know the kind, or there are too few images.
@@ -117,18 +107,11 @@ def remove_stale(index):
 
 
 def candidates(index, faiss_index, queries, live, top_k):
-    """Rows that may be among the best for a query.
-
-    Args:
-        index: `Index`.
-        faiss_index: `FaissIndex` of it.
-        queries: float32 `(1, dimension)`.
-        live: Rows of the vectors in use, rising.
-        top_k: How many are wanted.
+    """Rows that may be among the best for a query, float32 `(1, dimension)`.
 
     Returns:
-        int64 array, rising: the first top_k or more that faiss finds among the rows in use, and the
-        exact first top_k of those that it does not cover.
+        int64 array, rising: the first top_k or more that faiss finds among `live`, the rows in use
+        (rising), and the exact first top_k of those that it does not cover.
     """
     covered = len(faiss_index.rows)
     wanted = min(max(top_k, _LEAST_CANDIDATES), covered)

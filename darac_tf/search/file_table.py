@@ -100,10 +100,9 @@ class FileTable:
         return [key for (key,) in self._rows(f"SELECT key FROM files {having}")]
 
     def put(self, path, size, mtime_ns, key, fault=None):
-        """Adds or replaces a file; `key` is None where it could not be described.
+        """Adds or replaces a file; tells whether it was known with another key.
 
-        Returns:
-            Whether it was known, with another key.
+        `key` is None where it could not be described.
         """
         known = self._rows("SELECT key FROM files WHERE path = ?", (path,))
         entry = (path, size, mtime_ns, key, fault)
@@ -111,11 +110,7 @@ class FileTable:
         return bool(known) and known[0][0] != key
 
     def lose(self, keys):
-        """Has the files of some keys read again, because their vectors are gone.
-
-        Returns:
-            Their paths, as a list of bytes.
-        """
+        """Has the files of keys whose vectors are gone read again; returns their paths, bytes."""
         keys = [key.tobytes() for key in keys]
         paths = [path for key in keys for path in self.paths(key)]
         change = f"UPDATE files SET size = {UNKNOWN}, key = NULL, fault = ? WHERE key = ?"
@@ -146,14 +141,9 @@ class FileTable:
         return total - known, known
 
     def outdated(self):
-        """Yields the paths of listed files that are new or may have changed, in order.
-
-        Files that were yielded may be `put` meanwhile.
-        """
-        last, statement = (
-            b"",
-            f"SELECT path {_OUTDATED} AND path > ? ORDER BY path LIMIT {_AT_ONCE}",
-        )
+        """Yields the paths of those files in order; what was yielded may be `put` meanwhile."""
+        last = b""
+        statement = f"SELECT path {_OUTDATED} AND path > ? ORDER BY path LIMIT {_AT_ONCE}"
         while some := self._rows(statement, (last,)):
             yield from (path for (path,) in some)
             ((last,),) = some[-1:]
@@ -169,10 +159,8 @@ class FileTable:
         except sqlite3.OperationalError as error:
             raise UserError(f"can't use {self._path}: {error}; index again") from error
         except sqlite3.DatabaseError as error:
-            raise UserError(
-                f"{self._path} is damaged ({error}): delete it, and the next run lists all files "
-                "anew"
-            ) from error
+            advice = "delete it, and the next run lists all files anew"
+            raise UserError(f"{self._path} is damaged ({error}): {advice}") from error
 
 
 def _below(folder):

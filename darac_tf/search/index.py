@@ -100,21 +100,10 @@ class Index:
             return on_disk
         return CachedRows(on_disk, np.asarray(rows, np.int64))
 
-    def check_model(self, model):
-        """Refuses an `ExportedModel` that did not make the vectors.
-
-        Raises:
-            UserError: Then; says which model it was.
-        """
-        _check_model(self.folder, self.settings, model)
-
     def lose_damaged(self):
         """Has files read again whose vectors are lost: a disk was damaged, a machine stopped.
 
-        Works within `writing` only.
-
-        Returns:
-            Their paths.
+        Returns their paths; works within `writing` only.
         """
         keys = self.files.keys()
         with self.files.transaction():
@@ -123,10 +112,7 @@ class Index:
     def compact(self, dead_share=_DEAD_SHARE):
         """Removes vectors that no file needs, where they are more than a share of all, or damaged.
 
-        The table is another one afterwards. Works within `writing` only.
-
-        Returns:
-            How many were removed.
+        Returns how many; the table is another one afterwards. Works within `writing` only.
         """
         _, rows = self.live()
         total = len(self.table.rows())
@@ -201,9 +187,8 @@ def read_settings(folder):
     """
     path = Path(folder) / SETTINGS
     if not path.is_file():
-        raise UserError(
-            f"--index: no index in {folder}: make one with python -m darac_tf.search index"
-        )
+        advice = "make one with python -m darac_tf.search index"
+        raise UserError(f"--index: no index in {folder}: {advice}")
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
         good = all(type(settings[name]) is kind for name, kind in _KINDS.items())
@@ -211,9 +196,8 @@ def read_settings(folder):
     except (OSError, ValueError, KeyError, TypeError):
         good = False
     if not good or settings["format"] != _FORMAT or settings["dimension"] < 1:
-        raise UserError(
-            f"--index: {path} is damaged or of another version: delete {folder}, and index again"
-        )
+        advice = f"delete {folder}, and index again"
+        raise UserError(f"--index: {path} is damaged or of another version: {advice}")
     return settings
 
 
@@ -224,21 +208,18 @@ def _write_settings(folder, settings):
 
 def _set_model(folder, model):
     """Makes the settings of a new index; notes where the model of an old one is now."""
-    settings = {
-        "format": _FORMAT,
-        "model": model.fingerprint,
-        "dimension": model.dimension,
-        "vectors": "vectors-1",
-    }
+    settings = {"format": _FORMAT, "model": model.fingerprint, "dimension": model.dimension}
+    settings["vectors"] = "vectors-1"
     if (folder / SETTINGS).exists():
         settings = read_settings(folder)
-        _check_model(folder, settings, model)
+        check_model(folder, settings, model)
     moved = {**settings, "model_folder": str(model.folder)}
     if moved != settings:
         _write_settings(folder, moved)
 
 
-def _check_model(folder, settings, model):
+def check_model(folder, settings, model):
+    """Refuses an `ExportedModel` that did not make the vectors, with a `UserError`."""
     if settings["model"] != model.fingerprint:
         raise UserError(
             f"--index: {folder} was made with another model ({settings['model_folder']}) than "
@@ -253,9 +234,8 @@ def _check_folder(folder):
     names = (path.name for path in folder.iterdir())
     others = [name for name in names if name != _LOCK and not _LEFTOVER.fullmatch(name)]
     if others:
-        raise UserError(
-            f"--index: {folder} holds other files, such as {min(others)!r}: name a new folder"
-        )
+        found = f"{folder} holds other files, such as {min(others)!r}"
+        raise UserError(f"--index: {found}: name a new folder")
 
 
 def _remove_leftovers(folder):

@@ -2,15 +2,7 @@
 
 from pathlib import Path
 
-from darac_tf.reports.web_page import (
-    QUERY_SIDE,
-    RANK_SIDE,
-    Thumbnails,
-    article,
-    escaped,
-    figure,
-    write_page,
-)
+from darac_tf.reports import web_page
 
 PAGE_RANKS = 200
 
@@ -33,7 +25,7 @@ def write_results_page(path, queries, results, summary_lines=()):
     if not queries:
         raise ValueError("A page of results needs at least one query. Received: none")
     shown = [ranked[:PAGE_RANKS] for ranked in results]
-    thumbnails = Thumbnails([result.path for ranked in shown for result in ranked])
+    thumbnails = web_page.Thumbnails([result.path for ranked in shown for result in ranked])
     lines = list(summary_lines)
     if any(len(ranked) > PAGE_RANKS for ranked in results):
         lines.append(f"The first {PAGE_RANKS} of each query are shown.")
@@ -42,21 +34,21 @@ def write_results_page(path, queries, results, summary_lines=()):
     names = ", ".join(Path(query.path).name for query in queries[:3])
     title = f"Most like {names}{' and others' if len(queries) > 3 else ''}"
     pairs = zip(queries, shown, strict=True)
-    write_page(path, title, lines, (_article(*pair, thumbnails) for pair in pairs))
+    web_page.write_page(path, title, lines, (_article(*pair, thumbnails) for pair in pairs))
 
 
 def _article(query, ranked, thumbnails):
     name = Path(query.path).name
     box = "" if query.box is None else f"box {', '.join(map(str, query.box))}"
     alt = f"Query {name}{box and ', '}{box}"
-    image = thumbnails.element(query.path, alt, QUERY_SIDE, query.box)
+    image = thumbnails.element(query.path, alt, web_page.QUERY_SIDE, query.box)
     figures = [_figure(result, thumbnails) for result in ranked]
-    return article(name, box or "the whole image", image, figures)
+    return web_page.article(name, box or "the whole image", image, figures)
 
 
 def _figure(result, thumbnails):
     name, score = thumbnails.name(result.path), f"{result.similarity:.4f}"
     alt = f"Rank {result.rank}, similarity {score}: {name}"
-    image = thumbnails.element(result.path, alt, RANK_SIDE)
-    link = f'<a href="{escaped(Path(result.path).as_uri())}">{image}</a>'
-    return figure(link, alt, result.rank, score, name)
+    image = thumbnails.element(result.path, alt, web_page.RANK_SIDE)
+    link = f'<a href="{web_page.escaped(Path(result.path).as_uri())}">{image}</a>'
+    return web_page.figure(link, alt, result.rank, score, name)

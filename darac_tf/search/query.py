@@ -131,10 +131,8 @@ def _cut_out(path, box):
     height, width = stored_size(path)
     xmin, ymin, xmax, ymax = box
     if not (0 <= xmin < xmax <= width and 0 <= ymin < ymax <= height):
-        raise UserError(
-            f"--box={','.join(map(str, box))}: it must be xmin,ymin,xmax,ymax within the "
-            f"{width} x {height} pixels of {path}"
-        )
+        within = f"xmin,ymin,xmax,ymax within the {width} x {height} pixels of {path}"
+        raise UserError(f"--box={','.join(map(str, box))}: it must be {within}")
     try:
         image = decode_image(path.read_bytes())
     except (OSError, tf.errors.InvalidArgumentError) as error:

@@ -8,6 +8,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from tqdm import tqdm
@@ -101,11 +102,9 @@ def update(index, model, folders, batch_images=32, progress=True):
 
 
 def forget(index, folders):
-    """Drops the files below folders, which need not exist; returns how many.
+    """Drops the files below folders, which need not exist, from an `Index`; returns how many.
 
-    Args:
-        index: `Index`, within `writing`.
-        folders: List of folders.
+    Works within `writing`.
     """
     with index.files.transaction():
         count = sum(index.files.remove(_absolute(folder)) for folder in folders)
@@ -164,16 +163,15 @@ def _image_files(folder, faults):
             yield path, status.st_size, status.st_mtime_ns
 
 
-@dataclass(frozen=True)
-class _File:
+class _File(NamedTuple):
     """What was read of a file: see `FileTable`; `data` is its content where it could be read."""
 
     path: bytes
     size: int = UNKNOWN
     mtime_ns: int = UNKNOWN
-    data: bytes | None = None
     key: bytes | None = None
     fault: str | None = None
+    data: bytes | None = None
 
 
 def _read(path):
@@ -196,7 +194,8 @@ def _read(path):
         return _File(path, fault=f"can't be read: {error.strerror}")
     if len(data) != size:  # it is being written
         size = UNKNOWN
-    return _File(path, size, mtime_ns, data, content_key(data).ljust(VIEW_KEY_BYTES, b"\0"))
+    key = content_key(data).ljust(VIEW_KEY_BYTES, b"\0")
+    return _File(path, size, mtime_ns, key, data=data)
 
 
 def _describe(index, model, n_files, batch_images, progress):
@@ -208,61 +207,45 @@ def _describe(index, model, n_files, batch_images, progress):
         ThreadPoolExecutor(_THREADS) as pool,
         contextlib.closing(look_ahead(pool, _read, index.files.outdated(), _AHEAD)) as files,
     ):
-        batch = _Batch(index, batch_images)
-        for file in files:
-            batch.add(file)
-            if batch.is_full:
-                counts += batch.enter(model)
-                bar.update(len(batch.files))
-                batch = _Batch(index, batch_images)
-        counts += batch.enter(model)
-        bar.update(len(batch.files))
+        for entered, contents in _batches(index, files, batch_images):
+            counts += _enter(index, model, entered, contents)
+            bar.update(len(entered))
     return tuple(counts.tolist())
 
 
-class _Batch:
-    """Files that are entered in the index together, and the contents to describe for them."""
+def _batches(index, files, batch_images):
+    """Yields lists of files to enter together, and by key their contents to describe first."""
+    entered, contents, size = [], {}, 0
+    for file in files:
+        if file.key is not None and file.key not in contents and not _has_vector(index, file.key):
+            contents[file.key] = file.data
+            size += len(file.data)
+        entered.append(file._replace(data=None))
+        is_large = len(contents) >= batch_images or size >= _BATCH_BYTES
+        if is_large or len(entered) >= _ENTERED_AT_ONCE:
+            yield entered, contents
+            entered, contents, size = [], {}, 0
+    yield entered, contents
 
-    def __init__(self, index, batch_images):
-        self._index = index
-        self._batch_images = batch_images
-        self._data = {}
-        self._bytes = 0
-        self.files = []
 
-    @property
-    def is_full(self):
-        return (
-            len(self._data) >= self._batch_images
-            or self._bytes >= _BATCH_BYTES
-            or len(self.files) >= _ENTERED_AT_ONCE
-        )
+def _has_vector(index, key):
+    """Whether there is one: from before, or of a file that this run has entered."""
+    before = index.table.find(np.frombuffer(key, np.uint8)[None])[0] >= 0
+    return before or index.files.has_key(key)
 
-    def add(self, file):
-        """Takes a `_File`; its content is kept only if it has to be described."""
-        key = file.key
-        if key is not None and key not in self._data and not self._has_vector(key):
-            self._data[key] = file.data
-            self._bytes += len(file.data)
-        self.files.append((file.path, file.size, file.mtime_ns, key, file.fault))
 
-    def enter(self, model):
-        """Writes the vectors, then the files; returns how many were described, and changed."""
-        bad, changed = set(), 0
-        if self._data:
-            vectors, valid = model(list(self._data.values()))
-            keys = np.frombuffer(b"".join(self._data), np.uint8).reshape(-1, VIEW_KEY_BYTES)
-            if valid.any():
-                self._index.table.append(keys[valid], vectors[valid])
-            bad = {key.tobytes() for key in keys[~valid]}
-        with self._index.files.transaction():
-            for path, size, mtime_ns, key, fault in self.files:
-                if key in bad:
-                    key, fault = None, NO_IMAGE
-                changed += self._index.files.put(path, size, mtime_ns, key, fault)
-        return len(self._data), changed
-
-    def _has_vector(self, key):
-        """Whether there is one: from before, or of a file that this run has entered."""
-        before = self._index.table.find(np.frombuffer(key, np.uint8)[None])[0] >= 0
-        return before or self._index.files.has_key(key)
+def _enter(index, model, files, contents):
+    """Writes the vectors, then the files; returns how many were described, and changed."""
+    bad, changed = set(), 0
+    if contents:
+        vectors, valid = model(list(contents.values()))
+        keys = np.frombuffer(b"".join(contents), np.uint8).reshape(-1, VIEW_KEY_BYTES)
+        if valid.any():
+            index.table.append(keys[valid], vectors[valid])
+        bad = {key.tobytes() for key in keys[~valid]}
+    with index.files.transaction():
+        for path, size, mtime_ns, key, fault, _ in files:
+            if key in bad:
+                key, fault = None, NO_IMAGE
+            changed += index.files.put(path, size, mtime_ns, key, fault)
+    return len(contents), changed
