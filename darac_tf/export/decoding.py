@@ -37,9 +37,8 @@ def decode_and_resize(image_bytes, headers, rows, sizes):
         sizes: `LongSide` and `Factor`.
 
     Returns:
-        Tuple of the rows that could be decoded, int32 `(n,)`, and a list of their pixels, float32
-        `(n, height, width, 3)` for each size. An image whose pixels are not as many as its header
-        says is left out.
+        Tuple of the rows that could be decoded, int32 `(n,)`, to the size that the header says, and
+        a list of their pixels, float32 `(n, height, width, 3)` for each size.
     """
 
     def load(row):
@@ -57,15 +56,10 @@ def decode_and_resize(image_bytes, headers, rows, sizes):
 
 
 def _survivors(rows, load, specs):
-    """`load` of each row, stacked, without the rows for which it raises.
+    """The rows for which `load` does not raise, int32 `(n,)`, and its tensors for them, stacked.
 
-    Args:
-        rows: int32 `(n,)`.
-        load: Function of a scalar row to a tuple of tensors, of one shape for all rows.
-        specs: `TensorSpec` of each of them.
-
-    Returns:
-        Rows that are left, in order, and a list of stacked tensors.
+    `load` is a function of a scalar row to a tuple of tensors, of one shape for all rows, `specs`
+    their `TensorSpec`.
     """
     loaded = tf.data.Dataset.from_tensor_slices(rows).map(
         lambda row: (row, *load(row)), num_parallel_calls=_AT_ONCE, deterministic=True
@@ -81,11 +75,8 @@ def _survivors(rows, load, specs):
     options.autotune.enabled = False
     options.experimental_optimization.apply_default_optimizations = False
     found, *tensors = stacked.with_options(options).get_single_element()
-    shaped = [
-        tf.ensure_shape(tensor, [None, *spec.shape])
-        for tensor, spec in zip(tensors, specs, strict=True)
-    ]
-    return found, shaped
+    pairs = zip(tensors, specs, strict=True)
+    return found, [tf.ensure_shape(tensor, [None, *spec.shape]) for tensor, spec in pairs]
 
 
 def image_header(data, max_pixels):
@@ -96,8 +87,8 @@ def image_header(data, max_pixels):
         max_pixels: Frames of a GIF are not counted beyond it.
 
     Returns:
-        int64 `(3,)`: height and width as the image decodes, and pixels, those of all frames of a
-        GIF, which the decoder holds together. Zeros where it is no image of these kinds.
+        int64 `(3,)`: height and width as the image decodes, and its pixels, with all frames of a
+        GIF, which are decoded together. Zeros where it is no image of these kinds.
 
     Raises:
         InvalidArgumentError: When it runs, for a damaged JPEG header.
@@ -180,13 +171,12 @@ def _gif(data, max_pixels):
     content = tf.pad(tf.io.decode_raw(data, tf.uint8), [[0, 16]])
     end = tf.strings.length(data)
 
-    def goes_on(position, in_block, blocks, height, width, pixels):
-        del height, width
+    def goes_on(position, in_block, blocks, pixels, *_):
         at = content[tf.minimum(position, end)]
         is_block = in_block | (at == _EXTENSION) | (at == _IMAGE)
         return (position < end) & is_block & (blocks < MAX_BLOCKS) & (pixels <= max_pixels)
 
-    def step(position, in_block, blocks, height, width, pixels):
+    def step(position, in_block, blocks, pixels, height, width):
         at = tf.cast(content[position], tf.int32)
         is_frame = ~in_block & (at == _IMAGE)
         own_height, own_width = _field(content, position + 7), _field(content, position + 5)
@@ -200,15 +190,15 @@ def _gif(data, max_pixels):
             position + length,
             ~in_block | (at != 0),
             blocks + 1,
+            pixels + own_height * own_width,
             tf.maximum(height, own_height),
             tf.maximum(width, own_width),
-            pixels + own_height * own_width,
         )
 
     zero = tf.constant(0, tf.int64)
     start = 13 + _table_bytes(content[10])
     first = (start, tf.constant(False), 0, zero, zero, zero)
-    _, _, blocks, height, width, pixels = tf.while_loop(goes_on, step, first, parallel_iterations=1)
+    _, _, blocks, pixels, height, width = tf.while_loop(goes_on, step, first, parallel_iterations=1)
     is_known = blocks < MAX_BLOCKS
     return tuple(tf.where(is_known, value, zero) for value in (height, width, pixels))
 

@@ -10,7 +10,7 @@ from darac_tf.describing.fingerprint import model_fingerprint
 from darac_tf.errors import UserError
 from darac_tf.models.descriptor import CONFIG_FILE, POOLING_LAYER, backbone_of
 from darac_tf.reports.environment import environment
-from darac_tf.reports.markdown import ABSENT, escaped, percent, table
+from darac_tf.reports.markdown import as_text, escaped, listing, percent, table
 from darac_tf.reports.saved_report import scores_of_model
 
 EXTRA = "assets.extra"
@@ -27,7 +27,7 @@ class CardFacts:
         name: Of the model.
         model_path: Run directory or `.keras` file that it was read from, or None.
         whitening_path: File of the whitening, or None.
-        report: report.json of eval.py with its scores, or None.
+        report: report.json of eval.py with the scores of the model at `model_path`, or None.
         command: The command that made the export, or None.
     """
 
@@ -55,8 +55,6 @@ def write_model_card(folder, model, settings, facts, dimension, folding, verific
     """
     scores = NOT_MEASURED
     if facts.report:
-        if not facts.model_path:
-            raise ValueError(f"`report` needs `model_path`. Received: {facts}")
         scores = scores_of_model(facts.report, facts.model_path, settings.resolutions, dimension)
     card = {
         "name": facts.name,
@@ -142,7 +140,7 @@ def _card_page(card):
         f"# {escaped(card['name'])}",
         f"{card['dimension']} numbers for an image, float32, of unit length: their dot product is "
         "the similarity of two images.",
-        table(["", ""], [[name, _text(value)] for name, value in _facts(card)], [False, False]),
+        table(["", ""], [[name, as_text(value)] for name, value in _facts(card)], [False, False]),
         "## Scores",
         _score_table(card["scores"]),
         "## Training",
@@ -150,7 +148,7 @@ def _card_page(card):
         "## Files",
         table(["file", "SHA-256"], list(card["checksums"].items()), [False, False]),
         "## Versions",
-        _listed(card["versions"]),
+        listing(card["versions"]),
     ]
     if card["command"]:
         parts += ["## Command", f"`{escaped(card['command'])}`"]
@@ -186,8 +184,7 @@ def _score_table(scores):
     columns = ("dataset", "whitening", "post_processing")
     metrics = list(dict.fromkeys(name for row in scores for name in row["scores"]))
     rows = [
-        [_text(row[key]) for key in columns]
-        + [percent(row["scores"].get(metric)) for metric in metrics]
+        [*(as_text(row[key]) for key in columns), *(percent(row["scores"].get(m)) for m in metrics)]
         for row in scores
     ]
     header = ["data set", "whitening", "post-processing", *metrics]
@@ -197,20 +194,6 @@ def _score_table(scores):
 def _training_text(training):
     if training is None:
         return "No settings of a training run lie beside the model."
-    return f"Run {escaped(training['run'])}.\n\n{_listed(training['config'])}"
-
-
-def _listed(values):
-    if not isinstance(values, dict):
-        return escaped(json.dumps(values))
-    return "\n".join(
-        f"- {escaped(str(name))}: {escaped(_text(value))}"
-        for name, value in values.items()
-        if value is not None
-    )
-
-
-def _text(value):
-    if value is None:
-        return ABSENT
-    return value if isinstance(value, str) else json.dumps(value)
+    config = training["config"]
+    settings = listing(config) if isinstance(config, dict) else escaped(json.dumps(config))
+    return f"Run {escaped(training['run'])}.\n\n{settings}"

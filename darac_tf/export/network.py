@@ -7,7 +7,7 @@ the Keras model itself is saved.
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.describing.combination import combine_tensors
+from darac_tf.describing.combination import combine_tensors, whitening_layer
 from darac_tf.errors import UserError
 
 # Pixels that pass through the network together: about 25 images at 299, two at 1020. Twice as many
@@ -20,15 +20,8 @@ class StoredNetwork(tf.Module):
     """A descriptor whose weights are stored in one precision and computed with in float32.
 
     Weights stay variables: all signatures share one copy, where constants would be copied into the
-    graph of each, which also ends at two gigabytes.
-
-    Args:
-        model: Descriptor, which is not changed.
-        precision: One of `PRECISIONS`. Kernels are stored in it; vectors (biases, what is left of
-            batch normalisation, region weights) take no space to speak of and stay float32.
-
-    Raises:
-        UserError: If a weight does not fit into float16.
+    graph of each, which also ends at two gigabytes. Only kernels are stored in `precision`; vectors
+    (biases, what is left of batch normalisation, region weights) take no space to speak of.
     """
 
     def __init__(self, model, precision="float32"):
@@ -53,85 +46,54 @@ class StoredNetwork(tf.Module):
         return [list(map(_widened, variables)) for variables in (self.trained, self.fixed)]
 
     def __call__(self, pixels, weights, batch_pixels=BATCH_PIXELS):
-        """Describes images of one shape, in passes of at most `batch_pixels` pixels.
+        """float32 `(images, height, width, 3)` in [0, 255] to unit vectors `(images, dimension)`.
 
-        Args:
-            pixels: float32 `(images, height, width, 3)` in [0, 255].
-            weights: What `weights` gave.
-            batch_pixels: One image is always taken.
-
-        Returns:
-            float32 `(images, dimension)` unit vectors.
+        A pass through the network takes at most `batch_pixels` pixels, and one image at least.
         """
         shape = tf.shape(pixels, out_type=tf.int64)
-        count = tf.cast(shape[0], tf.int32)
         step = window_capacity(shape[1] * shape[2], batch_pixels)
 
         def one_pass(start):
             return self._describe(pixels[start : start + step], *weights)
 
-        return in_steps(count, step, one_pass, self.dimension)
-
-
-class StoredWhitening(tf.Module):
-    """A whitening whose weights are variables of the export's own.
-
-    The loader of TensorFlow Serving does not restore those of a Keras layer.
-
-    Args:
-        layer: Built `PCAWhitening`.
-    """
-
-    def __init__(self, layer):
-        super().__init__(name="whitening")
-        self.dimension = layer.units
-        self.fixed = [_stored(v, "float32") for v in layer.non_trainable_variables]
-        self._whiten = lambda vectors, fixed: layer.stateless_call([], fixed, vectors)[0]
-
-    def weights(self):
-        """The weights as `__call__` takes them."""
-        return list(map(_widened, self.fixed))
-
-    def __call__(self, vectors, weights):
-        """float32 `(images, channels)` to unit vectors `(images, dimension)`."""
-        return self._whiten(vectors, weights)
+        return in_steps(tf.cast(shape[0], tf.int32), step, one_pass, self.dimension)
 
 
 class Describer(tf.Module):
     """From pixels at each size to the vectors that are compared.
 
     Args:
-        network: `StoredNetwork`.
-        whitening: `StoredWhitening`, or None.
-        combination: See `combine_resolutions`.
-        exponent: See `combine_resolutions`.
+        model: Descriptor.
+        settings: `ExportSettings`.
+
+    Raises:
+        UserError: If a weight does not fit into the precision, or the whitening is for descriptors
+            of another length.
     """
 
-    def __init__(self, network, whitening=None, combination="sum", exponent=None):
+    def __init__(self, model, settings):
         super().__init__(name="describer")
-        self.network = network
-        self.whitening = whitening
-        self._combination = (combination, exponent)
-        self.dimension = (whitening or network).dimension
+        self.network = StoredNetwork(model, settings.precision)
+        self.dimension = self.network.dimension
+        self._combination = (settings.combination, settings.exponent)
+        self._whiten, self.whitening = None, []
+        if settings.whitening is not None:
+            layer = whitening_layer(settings.whitening, self.dimension)
+            self.dimension = layer.units
+            # The loader of TensorFlow Serving does not restore the variables of a Keras layer.
+            self.whitening = [_stored(v, "float32") for v in layer.non_trainable_variables]
+            self._whiten = lambda vectors, fixed: layer.stateless_call([], fixed, vectors)[0]
 
     def weights(self):
         """The weights as `__call__` takes them."""
-        return self.network.weights(), self.whitening and self.whitening.weights()
+        return self.network.weights(), list(map(_widened, self.whitening))
 
     def __call__(self, sized_pixels, weights):
-        """Describes images of one shape at each size.
-
-        Args:
-            sized_pixels: List of float32 `(images, height, width, 3)`, one for each size.
-            weights: What `weights` gave.
-
-        Returns:
-            float32 `(images, dimension)` unit vectors.
-        """
+        """Pixels as `StoredNetwork` takes them, at each size, to `(images, dimension)`."""
         of_network, of_whitening = weights
         described = [self.network(pixels, of_network) for pixels in sized_pixels]
         vectors = combine_tensors(described, *self._combination)
-        return vectors if self.whitening is None else self.whitening(vectors, of_whitening)
+        return vectors if self._whiten is None else self._whiten(vectors, of_whitening)
 
 
 def in_steps(count, step, describe, dimension):

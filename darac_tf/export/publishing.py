@@ -55,22 +55,14 @@ class ExportSettings:
 
     def __post_init__(self):
         if self.precision not in PRECISIONS:
-            raise ValueError(
-                f"`precision` must be one of {', '.join(PRECISIONS)}. Received: {self.precision!r}"
-            )
+            raise ValueError(f"`precision`: one of {PRECISIONS}. Received: {self.precision!r}")
         object.__setattr__(self, "resolutions", tuple(map(as_size, self.resolutions)))
 
 
 class Published(NamedTuple):
-    """What was written.
+    """What was written: the version's folder, the length of descriptors, and `Verification`."""
 
-    Attributes:
-        folder: `pathlib.Path` of the version.
-        dimension: Length of the descriptors.
-        verification: `Verification`, or None without.
-    """
-
-    folder: object
+    folder: Path
     dimension: int
     verification: Verification | None
 
@@ -86,7 +78,7 @@ def publish(model, out, settings, facts=None, version=None, verify_paths=(), thr
         out: Folder of the versions.
         settings: `ExportSettings`.
         facts: `CardFacts`; None takes the name of `out` and no more.
-        version: Positive integer, or None for the next free one.
+        version: Positive integer; None for one more than the largest there, or 1.
         verify_paths: Images to compare the export with the model on; none for no comparison.
         threshold: Smallest cosine that the comparison accepts; None for that of the precision,
             `verification.THRESHOLDS`.
@@ -95,7 +87,8 @@ def publish(model, out, settings, facts=None, version=None, verify_paths=(), thr
         `Published`.
 
     Raises:
-        UserError: If the version exists, something does not fit, or the comparison fails.
+        UserError: If the version exists, `out` is itself a version, something does not fit, or the
+            comparison fails.
     """
     folder = version_folder(out, version)
     facts = facts or CardFacts(name=folder.absolute().parent.name)
@@ -110,9 +103,7 @@ def publish(model, out, settings, facts=None, version=None, verify_paths=(), thr
     return Published(folder, dimension, verification)
 
 
-def export_saved_model(
-    model, folder, resolutions, whitening=None, combination="sum", exponent=None, **options
-):
+def export_saved_model(model, folder, resolutions, whitening=None, **options):
     """Writes a SavedModel that needs neither darac_tf nor Keras to load.
 
     Its signatures:
@@ -128,9 +119,7 @@ def export_saved_model(
         folder: Where to write; it must not exist yet.
         resolutions: See `ExportSettings`, as for the rest.
         whitening: `Whitening` of these resolutions, or None.
-        combination: How resolutions are combined.
-        exponent: Of the generalised mean.
-        **options: `precision` and `max_pixels`.
+        **options: `combination`, `exponent`, `precision` and `max_pixels`.
 
     Returns:
         The dimension of the exported descriptors.
@@ -138,7 +127,7 @@ def export_saved_model(
     Raises:
         UserError: If the folder exists, or whitening or precision do not fit.
     """
-    settings = ExportSettings(tuple(resolutions), whitening, combination, exponent, **options)
+    settings = ExportSettings(resolutions, whitening, **options)
     with atomic_path(folder) as temporary:
         dimension, _ = _write_saved_model(model, temporary, settings)
     return dimension
@@ -153,29 +142,17 @@ def _write_saved_model(model, folder, settings):
 
 
 def version_folder(out, version=None):
-    """Where a new version is written: a path that does not exist.
-
-    Args:
-        out: Folder of the versions; it need not exist.
-        version: Positive integer; None for one more than the largest there, or 1.
-
-    Raises:
-        UserError: If the version exists, or `out` is itself a version.
-    """
+    """Where `publish` writes; a UserError if the version exists, or `out` is itself a version."""
     out = Path(out)
     if (out / "saved_model.pb").exists():
-        raise UserError(
-            f"--out: {out} is one exported model; name the folder that holds the versions, such as "
-            f"{out.parent}"
-        )
+        advice = f"name the folder that holds the versions, such as {out.parent}"
+        raise UserError(f"--out: {out} is one exported model; {advice}")
     if version is None:
         version = max(numbered(out), default=0) + 1
     folder = out / str(version)
     if folder.exists():
-        raise UserError(
-            f"--version: {folder} exists, and a version never changes: leave --version out for the "
-            "next number, or name another"
-        )
+        advice = "leave --version out for the next number, or name another"
+        raise UserError(f"--version: {folder} exists, and a version never changes: {advice}")
     return folder
 
 
@@ -184,7 +161,7 @@ def _write_warmup(folder, name):
     path = Path(folder) / WARMUP_FILE
     path.parent.mkdir(parents=True, exist_ok=True)
     with tf.io.TFRecordWriter(str(path)) as writer:
-        for signature, inputs in _inputs():
+        for signature, inputs in _warmup_inputs():
             request = PredictRequest()
             request.model_spec.name = name
             request.model_spec.signature_name = signature
@@ -194,7 +171,7 @@ def _write_warmup(folder, name):
             writer.write(log.SerializeToString())
 
 
-def _inputs():
+def _warmup_inputs():
     pictures = [_picture(*shape, seed) for seed, shape in enumerate(_SHAPES)]
     files = [tf.io.encode_jpeg(picture).numpy() for picture in pictures]
     for signature in ("serving_default", "robust"):

@@ -1,20 +1,11 @@
 """The signatures of an export: image bytes or pixels to descriptors, in stock TensorFlow ops."""
 
-from typing import NamedTuple
-
 import tensorflow as tf
 
 from darac_tf.data.images import resize
-from darac_tf.describing.combination import whitening_layer
 from darac_tf.errors import UserError
 from darac_tf.export.decoding import decode_and_resize, read_headers
-from darac_tf.export.network import (
-    Describer,
-    StoredNetwork,
-    StoredWhitening,
-    in_steps,
-    window_capacity,
-)
+from darac_tf.export.network import Describer, in_steps, window_capacity
 
 # Pixels of resized images that are held at a time, 12 bytes each; one image is always taken.
 HELD_PIXELS = 16_000_000
@@ -33,34 +24,30 @@ class ImageDescriber(tf.Module):
         settings: `ExportSettings`.
 
     Raises:
-        UserError: If the whitening is for descriptors of another length or other resolutions, or a
-            weight does not fit the precision.
+        UserError: As `Describer`, and if the whitening was fitted at other resolutions.
     """
 
     def __init__(self, model, settings):
         super().__init__(name="image_describer")
         self._sizes = settings.resolutions
         self._max_pixels = settings.max_pixels
-        stored = None
         if settings.whitening is not None:
             _check_resolutions(settings.whitening, self._sizes)
-            stored = StoredWhitening(whitening_layer(settings.whitening, model.output_shape[-1]))
-        network = StoredNetwork(model, settings.precision)
-        self._describer = Describer(network, stored, settings.combination, settings.exponent)
+        self._describer = Describer(model, settings)
         self.dimension = self._describer.dimension
 
     def signatures(self):
         """Dictionary of signature name to function, for `tf.saved_model.save`."""
         image_bytes = tf.TensorSpec([None], tf.string, name="image_bytes")
         pixels = tf.TensorSpec([None, None, None, 3], tf.uint8, name="pixels")
-        described = {
-            "serving_default": (self._serving_default, image_bytes),
-            "robust": (self._robust, image_bytes),
-            "pixels": (self._pixels, pixels),
-        }
+
+        def traced(call, spec):
+            return tf.function(call, [spec], autograph=False).get_concrete_function()
+
         return {
-            name: tf.function(call, [spec], autograph=False).get_concrete_function()
-            for name, (call, spec) in described.items()
+            "serving_default": traced(self._serving_default, image_bytes),
+            "robust": traced(self._robust, image_bytes),
+            "pixels": traced(self._pixels, pixels),
         }
 
     def _serving_default(self, image_bytes):
@@ -111,19 +98,17 @@ class ImageDescriber(tf.Module):
         # Sizes are planned by a division, which zeros of bad images would fail.
         shapes = resized_shapes(tf.maximum(headers, 1), self._sizes)
         largest = tf.reduce_max(tf.reduce_prod(shapes, axis=2), axis=1)
-        return (
-            tf.reduce_all(headers > 0, axis=1),
-            tf.maximum(headers[:, 2], largest) <= self._max_pixels,
-        )
+        is_small = tf.maximum(headers[:, 2], largest) <= self._max_pixels
+        return tf.reduce_all(headers > 0, axis=1), is_small
 
     def _describe_rows(self, image_bytes, headers, rows, must_decode):
         """Vectors `(batch, dimension)` of some images, zeros for the rest, and bool `(batch,)`."""
-        windows = plan_windows(resized_shapes(tf.gather(headers, rows), self._sizes))
+        shapes = resized_shapes(tf.gather(headers, rows), self._sizes)
+        order, starts, stops = plan_windows(shapes)
         weights = self._describer.weights()
 
         def one_window(window, vectors, valid):
-            wanted = windows.order[windows.starts[window] : windows.stops[window]]
-            wanted = tf.gather(rows, wanted)
+            wanted = tf.gather(rows, order[starts[window] : stops[window]])
             found, pixels = decode_and_resize(image_bytes, headers, wanted, self._sizes)
             if must_decode:
                 is_found = tf.reduce_any(wanted[:, tf.newaxis] == found, axis=1)
@@ -140,26 +125,12 @@ class ImageDescriber(tf.Module):
         count = tf.size(image_bytes)
         nothing = (tf.zeros(tf.stack([count, self.dimension])), tf.zeros([count], tf.bool))
         _, vectors, valid = tf.while_loop(
-            lambda window, *_: window < tf.size(windows.starts),
+            lambda window, *_: window < tf.size(starts),
             one_window,
             (0, *nothing),
             parallel_iterations=1,
         )
         return tf.ensure_shape(vectors, [None, self.dimension]), valid
-
-
-class Windows(NamedTuple):
-    """Runs of images that have one shape at each size.
-
-    Attributes:
-        order: int32 `(images,)`, their numbers in the order in which they are described.
-        starts: int32 `(windows,)`, where in `order` a window begins.
-        stops: int32 `(windows,)`, and where it ends, not included.
-    """
-
-    order: tf.Tensor
-    starts: tf.Tensor
-    stops: tf.Tensor
 
 
 def resized_shapes(headers, sizes):
@@ -176,11 +147,12 @@ def plan_windows(shapes, held_pixels=HELD_PIXELS):
         held_pixels: Most pixels of a window, over all sizes.
 
     Returns:
-        `Windows`; none for no images.
+        Tuple of int32: the images' numbers in the order in which they are described, `(images,)`,
+        and where in it each window begins and ends (not included), `(windows,)` both.
     """
     count = tf.shape(shapes)[0]
     flat = tf.reshape(shapes, [count, 2 * shapes.shape[1]])
-    group = _group_numbers(flat)
+    group = tf.raw_ops.UniqueV2(x=flat, axis=[0]).idx  # the same number for equal shapes
     order = tf.argsort(group, stable=True)
     group = tf.gather(group, order)
     # The first place of a group is the number of images in the groups before it.
@@ -188,12 +160,7 @@ def plan_windows(shapes, held_pixels=HELD_PIXELS):
     pixels = tf.reduce_sum(tf.reduce_prod(tf.gather(shapes, order), axis=2), axis=1)
     capacity = window_capacity(pixels, held_pixels)
     starts = tf.cast(tf.where(place % capacity == 0)[:, 0], tf.int32)
-    return Windows(order, starts, tf.concat([starts[1:], [count]], axis=0)[: tf.size(starts)])
-
-
-def _group_numbers(rows):
-    """int32 `(n,)`, the same number for equal rows of an int64 matrix."""
-    return tf.raw_ops.UniqueV2(x=rows, axis=[0]).idx
+    return order, starts, tf.concat([starts[1:], [count]], axis=0)[: tf.size(starts)]
 
 
 def _all_of(conditions, message, rows=None):

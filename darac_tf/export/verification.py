@@ -70,8 +70,8 @@ def verify_export(folder, model, settings, paths, threshold):
         `Verification`.
 
     Raises:
-        UserError: If a cosine is below the threshold or not a number, if one of the two can read an
-            image and the other can't, or if no image can be read.
+        UserError: If a cosine is below the threshold or not a number, only one of the two can read
+            an image, or no image can be read.
     """
     expected, usable = describe_with_source(model, settings, paths)
     found, valid = describe_with_export(folder, paths)
@@ -105,13 +105,12 @@ def verify_export(folder, model, settings, paths, threshold):
 
 def describe_with_source(model, settings, paths):
     """As eval.py describes: float32 `(images, dimension)`, and bool `(images,)` which it could."""
-    features = extract_features(
-        lambda pixels: {"": model(pixels, training=False)},
-        paths,
-        settings.resolutions,
-        progress=False,
-        skip_bad=True,
-    )
+
+    def describe(pixels):
+        return {"": model(pixels, training=False)}
+
+    how = {"progress": False, "skip_bad": True}
+    features = extract_features(describe, paths, settings.resolutions, **how)
     vectors = features.vectors("", None, settings.combination, settings.exponent)
     if settings.whitening is not None:
         vectors = vectors.whitened(settings.whitening)
@@ -127,7 +126,5 @@ def describe_with_export(folder, paths):
     for start in range(0, len(paths), _BATCH):
         data = [Path(path).read_bytes() for path in paths[start : start + _BATCH]]
         batches.append(robust(image_bytes=tf.constant(data)))
-    return tuple(
-        np.concatenate([batch[name].numpy() for batch in batches])
-        for name in ("descriptor", "valid")
-    )
+    descriptors, valid = (tf.concat([b[n] for b in batches], 0) for n in ("descriptor", "valid"))
+    return descriptors.numpy(), valid.numpy()

@@ -30,7 +30,7 @@ class Client:
     """Describes images by a server; a context manager that ends the connection.
 
     Args:
-        transport: `GrpcTransport` or `RestTransport`; the client closes it.
+        transport: `Transport`, which the client closes.
         signature: `"robust"`, where a bad image gives zeros and False, or `"serving_default"`,
             where it fails the request.
         version: Of the model; None for the server's choice at every request.
@@ -81,9 +81,9 @@ class Client:
             `Answer`, in the order of the images.
 
         Raises:
-            ServerError: If an image is too large for a request; if the server refuses a request,
-                such as for a bad image with `"serving_default"`; if it does not answer, however
-                often it was asked; or if its answer is not one finite vector for each image.
+            ServerError: If an image is too large for a request, the server refuses one (a bad image
+                with `"serving_default"`) or does not answer, however often it was asked, or its
+                answer is not one finite vector for each image.
         """
         sizes = [len(image) for image in images]
         for index, size in enumerate(sizes):
@@ -131,35 +131,39 @@ class Client:
         """
         return self._transport.versions()
 
-    def newest_version(self):
+    def newest_version(self, within=None):
         """The largest number of a version that is available.
+
+        Args:
+            within: Seconds after which to give up; None for as long as a request may take.
 
         Raises:
             ServerError: If there is none, or the server does not answer.
         """
-        return _newest_available(self.versions(), self._transport.name)
+        name, states = self._transport.name, self._transport.versions(within)
+        available = [number for number, state in states.items() if state == "AVAILABLE"]
+        if not available:
+            raise ServerError(f"{name} has no version of the model that is available: {states}")
+        return max(available)
 
     def wait_until_ready(self, seconds, interval=0.5):
-        """Waits for a server that is starting.
+        """`newest_version` of a server that is starting.
 
         Args:
-            seconds: How long at most.
+            seconds: How long to wait at most.
             interval: Seconds between two questions.
-
-        Returns:
-            The largest number of a version that is available.
 
         Raises:
             ServerError: If there is none by then.
         """
-        name, end = self._transport.name, time.monotonic() + seconds
+        end = time.monotonic() + seconds
         while True:
             try:
-                left = max(end - time.monotonic(), interval)
-                return _newest_available(self._transport.versions(left), name)
+                return self.newest_version(max(end - time.monotonic(), interval))
             except ServerError as error:
                 if time.monotonic() + interval > end:
-                    raise ServerError(f"{name} is not ready after {seconds} s: {error}") from error
+                    late = f"{self._transport.name} is not ready after {seconds} s: {error}"
+                    raise ServerError(late) from error
             time.sleep(interval)
 
     def _request(self, images):
@@ -195,7 +199,7 @@ def connect(
     Raises:
         UserError: If the address or the protocol is none, or gRPC makes fewer attempts.
     """
-    address = parse_address(server)
+    address = _parsed_address(server)
     if protocol == "grpc":
         # Imported here: REST needs neither gRPC nor TensorFlow.
         from darac_tf.serving.grpc_transport import GrpcTransport as Transport
@@ -208,15 +212,8 @@ def connect(
     return Client(transport, message_bytes=message_bytes, **options)
 
 
-def parse_address(text):
-    """Reads `HOST:PORT`.
-
-    >>> parse_address("127.0.0.1:8500")
-    ('127.0.0.1', 8500)
-
-    Raises:
-        UserError: If it is something else.
-    """
+def _parsed_address(text):
+    """`HOST:PORT` as `(host, port)`."""
     host, colon, port = text.rpartition(":")
     if not colon or not host or "/" in host or not (port.isascii() and port.isdigit()):
         raise UserError(f"--server={text}: give HOST:PORT, as 127.0.0.1:8500")
@@ -239,10 +236,8 @@ def split_images(sizes, batch_size, batch_bytes):
     Returns:
         List of `(start, stop)`, which cover all images.
     """
-    if batch_size < 1 or batch_bytes < 1:
-        raise ValueError(
-            f"a request holds at least one image. Received: {batch_size=}, {batch_bytes=}"
-        )
+    if min(batch_size, batch_bytes) < 1:
+        raise ValueError(f"limits must be at least 1. Received: {batch_size}, {batch_bytes}")
     starts, held = [], 0
     for index, size in enumerate(sizes):
         if not starts or index - starts[-1] == batch_size or held + size > batch_bytes:
@@ -271,10 +266,3 @@ def _checked(outputs, count, signature):
     if not np.isfinite(vectors).all():
         raise ServerError("the server's vectors hold NaN or infinity: check the served model")
     return Answer(vectors, valid)
-
-
-def _newest_available(states, name):
-    available = [number for number, state in states.items() if state == "AVAILABLE"]
-    if not available:
-        raise ServerError(f"{name} has no version of the model that is available: {states}")
-    return max(available)

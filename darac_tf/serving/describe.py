@@ -29,9 +29,8 @@ _SIGNATURE = "robust"
 def describe_files(client, paths, out, made_from, limits, progress=True):
     """Describes images by a server, and writes a feature file.
 
-    Vectors are kept in a folder beside `out` as they come, and the folder goes when the file is
-    complete: an interrupted call goes on where it stopped. Images of the same content are sent
-    once, and an image that can't be decoded once a call.
+    Vectors are kept in a folder beside `out` until the file is complete: an interrupted call goes
+    on where it stopped. Images of the same content are sent once, a bad one once a call.
 
     Args:
         client: `Client` with the signature `"robust"` and a version of its own.
@@ -52,15 +51,16 @@ def describe_files(client, paths, out, made_from, limits, progress=True):
     keys = keys_of_images(paths)
     kept = Path(f"{out}.partial")
     table = FeatureTable(kept, made_from)
-    table.check(table.find(view_keys(keys)))
-    missing = _first_missing(table, keys)
+    places = table.find(view_keys(keys))
+    table.check(places)
+    missing = np.flatnonzero(places < 0)
+    _, first = np.unique(keys[missing], axis=0, return_index=True)
+    missing = missing[np.sort(first)]  # one for each content
     sizes = keys[missing, 0].astype(np.int64).tolist()
     requests = [missing[start:stop] for start, stop in split_images(sizes, *limits)]
     batches = ([_read(paths[row]) for row in rows] for rows in requests)
-    bar = tqdm(
-        total=len(keys), initial=len(keys) - len(missing),
-        desc="describe", unit=" images", disable=not progress,
-    )  # fmt: skip
+    counts = {"total": len(keys), "initial": len(keys) - len(missing)}
+    bar = tqdm(desc="describe", unit=" images", disable=not progress, **counts)
     bad = set()
     with table.writing(), bar:
         for rows, answer in zip(requests, client.describe_each(batches), strict=True):
@@ -79,13 +79,6 @@ def describe_files(client, paths, out, made_from, limits, progress=True):
     file.save(out)
     shutil.rmtree(kept)
     return file
-
-
-def _first_missing(table, keys):
-    """Places of images that the table lacks, one for each content."""
-    missing = np.flatnonzero(table.find(view_keys(keys)) < 0)
-    _, first = np.unique(keys[missing], axis=0, return_index=True)
-    return missing[np.sort(first)]
 
 
 def _read(path):
@@ -130,38 +123,23 @@ def read_headers(texts):
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
-def _check_sizes(paths):
-    for path in paths:
-        size = Path(path).stat().st_size if Path(path).exists() else 0
-        if size > _FLAGS.message_bytes:
-            raise UserError(
-                f"{path} has {size} bytes, and a request holds {_FLAGS.message_bytes}: leave it "
-                "out, or raise --message_bytes"
-            )
-
-
 def main():
     if not _FLAGS.out.endswith(SUFFIX):
         raise UserError(f"--out={_FLAGS.out} must end in {SUFFIX}")
     paths = image_files("--images", _FLAGS.images)
-    _check_sizes(paths)
+    for path in filter(Path.exists, map(Path, paths)):
+        if (size := path.stat().st_size) > _FLAGS.message_bytes:
+            raise UserError(
+                f"{path} has {size} bytes, and a request holds {_FLAGS.message_bytes}: leave it "
+                "out, or raise --message_bytes"
+            )
     limits = (_FLAGS.batch_size, min(_FLAGS.batch_bytes, _FLAGS.message_bytes))
     names = ("tls", "ca_certificate", "client_certificate", "client_key", "user_agent")
-    access = Access(
-        headers=read_headers(_FLAGS.header), **{name: _FLAGS[name].value for name in names}
-    )
-    client = connect(
-        _FLAGS.server,
-        _FLAGS.protocol,
-        _FLAGS.model,
-        _FLAGS.timeout_s,
-        _FLAGS.message_bytes,
-        Retries(_FLAGS.attempts),
-        access,
-        signature=_SIGNATURE,
-        in_flight=_FLAGS.in_flight,
-    )
-    with client:
+    files = {name: _FLAGS[name].value for name in names}
+    access = Access(headers=read_headers(_FLAGS.header), **files)
+    how = {"retries": Retries(_FLAGS.attempts), "access": access, "signature": _SIGNATURE}
+    names = ("server", "protocol", "model", "timeout_s", "message_bytes", "in_flight")
+    with connect(**how, **{name: _FLAGS[name].value for name in names}) as client:
         if _FLAGS.wait_s:
             client.wait_until_ready(_FLAGS.wait_s)
         # One version for all requests: a new one may come while they are under way.

@@ -58,7 +58,10 @@ class GrpcTransport(Transport):
             *_retry_options(retries, timeout_s, limit),
         ]
         if access.tls:
-            channel = grpc.secure_channel(self.name, _credentials(access), options)
+            files = (access.ca_certificate, access.client_key, access.client_certificate)
+            contents = (file and Path(file).read_bytes() for file in files)
+            credentials = grpc.ssl_channel_credentials(*contents)
+            channel = grpc.secure_channel(self.name, credentials, options)
         else:
             channel = grpc.insecure_channel(self.name, options)
         self._channel = channel
@@ -122,11 +125,6 @@ def _retry_options(retries, timeout_s, limit):
         # The limit of one attempt is read only with this. Nothing is hedged: no policy asks for it.
         ("grpc.experimental.enable_hedging", 1),
     ]
-
-
-def _credentials(access):
-    files = (access.ca_certificate, access.client_key, access.client_certificate)
-    return grpc.ssl_channel_credentials(*(file and Path(file).read_bytes() for file in files))
 
 
 def _is_loopback(host):

@@ -69,9 +69,8 @@ class RestTransport(Transport):
             found = answer["model_version_status"]
             return {int(status["version"]): str(status["state"]) for status in found}
         except (KeyError, TypeError, ValueError) as error:
-            raise ServerError(
-                f"{self.name} gives no model versions, but {answer!r:.200}"
-            ) from error
+            strange = f"{self.name} gives no model versions, but {answer!r:.200}"
+            raise ServerError(strange) from error
 
     def close(self):
         self._pool.close()
@@ -86,7 +85,8 @@ class RestTransport(Transport):
                 failure, code, reason = error, _code(error), str(error)
             else:
                 answer, code = _parsed(content), f"HTTP {response.status}"
-                reason = _reason(answer, content)
+                reason = answer.get("error") if isinstance(answer, dict) else None
+                reason = reason or content[:200].decode("utf-8", "replace") or "no details"
                 if not retry.is_retry(method, response.status, "Retry-After" in response.headers):
                     if response.status == 200 and isinstance(answer, dict):
                         return answer
@@ -113,10 +113,8 @@ class RestTransport(Transport):
             # `read1` returns what has come: the socket's timeout bounds each piece, this the whole.
             while piece := response.read1(_CHUNK_BYTES):
                 content += piece
-                if len(content) > self._answer_bytes:
-                    raise ServerError(
-                        f"{self.name} answers with more than {self._answer_bytes} bytes"
-                    )
+                if len(content) > (most := self._answer_bytes):
+                    raise ServerError(f"{self.name} answers with more than {most} bytes")
                 if time.monotonic() > end:
                     late = f"no whole answer in {seconds} s"
                     raise errors.ReadTimeoutError(self._pool, path, late)
@@ -130,8 +128,8 @@ class RestTransport(Transport):
 def _code(error):
     """What gRPC would call a failure of the connection."""
     # A refused connection is an error of time to urllib3.
-    is_late = isinstance(error, errors.TimeoutError)
-    is_late &= not isinstance(error, errors.NewConnectionError)
+    is_refused = isinstance(error, errors.NewConnectionError)
+    is_late = isinstance(error, errors.TimeoutError) and not is_refused
     return "DEADLINE_EXCEEDED" if is_late else "UNAVAILABLE"
 
 
@@ -143,12 +141,6 @@ def _parsed(content):
         return None
 
 
-def _reason(answer, content):
-    """What the server says of a failure."""
-    said = answer.get("error") if isinstance(answer, dict) else None
-    return str(said or content[:200].decode("utf-8", "replace") or "no details")
-
-
 def _columns(predictions):
     """From a list of rows to arrays; rows of a signature with one output are not named."""
     if not isinstance(predictions, list) or not predictions:
@@ -157,9 +149,7 @@ def _columns(predictions):
         if not isinstance(predictions[0], dict):
             return {"descriptor": np.array(predictions, np.float32)}
         columns = {name: [row[name] for row in predictions] for name in predictions[0]}
-        return {
-            name: np.array(values, np.float32 if name == "descriptor" else None)
-            for name, values in columns.items()
-        }
+        kinds = {"descriptor": np.float32}
+        return {name: np.array(column, kinds.get(name)) for name, column in columns.items()}
     except (ValueError, KeyError, TypeError) as error:
         raise ServerError("the server's predictions are not rows of numbers") from error

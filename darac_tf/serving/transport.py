@@ -31,11 +31,8 @@ class ServerError(UserError):
     def unanswered(cls, server, code, reason, attempts):
         """A failure that may pass, and did not."""
         times = "once" if attempts == 1 else f"{attempts} times"
-        return cls(
-            f"{server} did not answer, asked {times}: {code}: {reason}; check that it runs, or "
-            "raise --timeout_s or --attempts",
-            code,
-        )
+        advice = "check that it runs, or raise --timeout_s or --attempts"
+        return cls(f"{server} did not answer, asked {times}: {code}: {reason}; {advice}", code)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,9 +89,8 @@ class Access:
                 raise UserError(f"--header={name}: give NAME: VALUE, both of printable ASCII")
         if bool(self.client_certificate) != bool(self.client_key):
             raise UserError("--client_certificate and --client_key belong together: give both")
-        object.__setattr__(
-            self, "tls", bool(self.tls or self.ca_certificate or self.client_certificate)
-        )
+        tls = bool(self.tls or self.ca_certificate or self.client_certificate)
+        object.__setattr__(self, "tls", tls)
         self.ssl_context()
 
     def ssl_context(self):
@@ -132,12 +128,9 @@ class Transport:
     """
 
     def predict(self, images, signature, version=None):
-        """Sends images to a signature whose only input takes the bytes.
+        """Sends a non-empty list of bytes to a signature whose only input takes them.
 
-        Args:
-            images: Non-empty list of bytes.
-            signature: Name of the signature.
-            version: Of the model; None for the server's choice.
+        `version` is that of the model, or None for the server's choice.
 
         Returns:
             Dictionary of output name to array.
@@ -145,20 +138,13 @@ class Transport:
         Raises:
             ServerError: If the server refuses the request, does not answer, or its answer is none.
         """
-        raise NotImplementedError
 
     def versions(self, within=None):
         """The model's versions on the server: dictionary of number to state, as `"AVAILABLE"`.
 
-        Args:
-            within: Seconds after which to give up, whatever attempts are left; None for as long as
-                a prediction may take.
-
-        Raises:
-            ServerError: As `predict`, and if the server has no such model.
+        Gives up after `within` seconds, whatever attempts are left, or with None after as long as a
+        prediction may take; raises as `predict`, and where the server has no such model.
         """
-        raise NotImplementedError
 
     def close(self):
         """Ends the connections."""
-        raise NotImplementedError

@@ -96,7 +96,7 @@ def test_a_negative_value_for_the_generalised_mean_is_named(tmp_path):
     inputs = keras.Input((None, None, 3))
     keras.Model(inputs, keras.layers.Conv2D(4, 8, strides=8)(inputs)).save(tmp_path / "n.keras")
     signed = build_descriptor(str(tmp_path / "n.keras"), pooling="spoc")
-    export_saved_model(signed, tmp_path / "m", (32, 48), None, "gmean", 3.0)
+    export_saved_model(signed, tmp_path / "m", (32, 48), combination="gmean", exponent=3.0)
     served = tf.saved_model.load(str(tmp_path / "m")).signatures["serving_default"]
     with pytest.raises(tf.errors.InvalidArgumentError, match="without negative values"):
         served(image_bytes=tf.constant([GOOD]))

@@ -41,7 +41,7 @@ def paths(tmp_path_factory):
 def served(model, exported, whitened, paths, tmp_path_factory):
     """Descriptors of three exports from a fresh process, outside the project's folder."""
     out = tmp_path_factory.mktemp("served")
-    dimension = export_saved_model(model, out / "mean", MIXED, None, "gmean", 3.0)
+    dimension = export_saved_model(model, out / "mean", MIXED, combination="gmean", exponent=3.0)
     folders = [exported, whitened, out / "mean"]
     command = [sys.executable, "-c", SERVE, str(out), ",".join(paths), *map(str, folders)]
     subprocess.run(command, cwd=out, check=True, capture_output=True)
