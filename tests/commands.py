@@ -2,8 +2,8 @@
 
     python -m tests.commands
 
-reads a JSON list a line from standard input: a script or module, its arguments; and answers with
-`[exit status, standard output, last line of standard error]`.
+reads a JSON list a line from standard input: the folder to run in, a script or module, and its
+arguments; and answers with `[exit status, standard output, last line of standard error]`.
 """
 
 import gc
@@ -32,19 +32,20 @@ class Commands:
     def __exit__(self, *_):
         self._process.communicate(timeout=60)
 
-    def run(self, *command):
+    def run(self, *command, folder=_REPOSITORY):
         """`(exit status, standard output, last line of standard error)` of a command."""
-        self._process.stdin.write(json.dumps([str(word) for word in command]) + "\n")
+        self._process.stdin.write(json.dumps([str(word) for word in (folder, *command)]) + "\n")
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
 
 
-def _answer(command):
+def _answer(folder, command):
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         child = os.fork()
         if not child:
             os.dup2(output.fileno(), 1)
             os.dup2(errors.fileno(), 2)
+            os.chdir(folder)
             _run_and_exit(command)
         status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         texts = [file.seek(0) or file.read() for file in (output, errors)]
@@ -53,6 +54,8 @@ def _answer(command):
 
 def _run_and_exit(command):
     """Runs a command, and ends this process without clearing what was imported."""
+    if command[0].endswith(".py"):
+        command[0] = str(_REPOSITORY / command[0])
     sys.argv = command
     run = runpy.run_path if command[0].endswith(".py") else runpy.run_module
     status = 0
@@ -81,4 +84,5 @@ if __name__ == "__main__":
 
     gc.freeze()
     for line in sys.stdin:
-        print(json.dumps(_answer(json.loads(line))), flush=True)
+        folder, *command = json.loads(line)
+        print(json.dumps(_answer(folder, command)), flush=True)

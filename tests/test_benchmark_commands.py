@@ -1,25 +1,22 @@
 """Benchmarks as commands, on tiny data: that they still run and print their tables."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import REPOSITORY
 from tests.helpers import write_backbone, write_collection
 
 
-def _printed(module, *flags):
-    done = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{module}", *flags],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return done.stdout
+@pytest.fixture
+def printed_by(run_command):
+    """Function of a benchmark and its flags to what it prints."""
+
+    def run(module, *flags):
+        status, output, last = run_command(f"benchmarks.{module}", *flags)
+        assert status == 0, last
+        return output
+
+    return run
 
 
 def _rows(printed):
@@ -28,14 +25,14 @@ def _rows(printed):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
-def test_sampler_scale():
-    printed = _printed("sampler_scale", "--images=900", "--classes=30", "--batches=3")
+def test_sampler_scale(printed_by):
+    printed = printed_by("sampler_scale", "--images=900", "--classes=30", "--batches=3")
     assert "900 images, 30 classes" in printed and "until first batch:" in printed
 
 
-def test_input_pipeline(tmp_path):
+def test_input_pipeline(printed_by, tmp_path):
     folder = write_collection(tmp_path / "photos", 13, 4)
-    printed = _printed(
+    printed = printed_by(
         "input_pipeline", f"--data_dir={folder}", "--image_size=32", "--steps=12", "--repeats=1"
     )
     names = [row[0] for row in _rows(printed)]
@@ -43,7 +40,7 @@ def test_input_pipeline(tmp_path):
     assert all(float(row[1]) > 0 for row in _rows(printed))
 
 
-def test_scaled_decoding(tmp_path):
+def test_scaled_decoding(printed_by, tmp_path):
     rng = np.random.default_rng(0)
     for label in range(2):
         (tmp_path / "photos" / str(label)).mkdir(parents=True)
@@ -51,7 +48,7 @@ def test_scaled_decoding(tmp_path):
         small.resize((80, 60), Image.BICUBIC).save(tmp_path / "photos" / str(label) / "a.jpg")
     flags = ["--dataset=folder", f"--data_dir={tmp_path / 'photos'}", "--side=320", "--images=2"]
     backbone = write_backbone(tmp_path / "small.keras")
-    printed = _printed(
+    printed = printed_by(
         "scaled_decoding", *flags, f"--backbone={backbone}", "--sizes=48,300", "--repeats=1"
     )
     small, large, both = _rows(printed)

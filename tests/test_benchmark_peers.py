@@ -2,8 +2,6 @@
 
 import importlib.util
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -18,7 +16,6 @@ from benchmarks.peers.search import BareProduct, ExactSearch, FaissFlat, search_
 from benchmarks.peers.table import left_out, ratio_to_base, table
 from benchmarks.peers.training import BareStep, Step
 from darac_tf.errors import UserError
-from tests.conftest import REPOSITORY
 from tests.helpers import write_backbone, write_image
 
 _MISSING = ("benchmarks.peers.contest:needed", {"module": "no_such_module", "package": "nowhere"})
@@ -190,20 +187,16 @@ def test_triplets_of_torch():
     assert float(found) == pytest.approx(np.mean(lacking))
 
 
-def test_the_command(tmp_path):
-    command = "-m benchmarks.peers --tasks=search --rows=300 --dim=16 --queries=4 --top_k=20"
-    done = subprocess.run(
-        [sys.executable, *command.split(), "--only=darac_tf", f"--out={tmp_path / 'out'}"],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert (tmp_path / "out" / "table.md").read_text() == done.stdout
+def test_the_command(tmp_path, run_command):
+    command = "benchmarks.peers --tasks=search --rows=300 --dim=16 --queries=4 --top_k=20"
+    flags = "--only=darac_tf", f"--out={tmp_path / 'out'}"
+    status, output, last = run_command(*command.split(), *flags)
+    assert status == 0, last
+    assert (tmp_path / "out" / "table.md").read_text() == output
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["settings"]["rows"] == 300 and report["environment"]["numpy"] == np.__version__
     (task,) = report["tasks"]
     assert list(task["seconds"]) == ["bare blocked product, NumPy", "darac_tf, exact search"]
     assert task["ratios"]["bare blocked product, NumPy"] == 1
-    rows = [line for line in done.stdout.splitlines() if line.startswith("| search")]
+    rows = [line for line in output.splitlines() if line.startswith("| search")]
     assert len(rows) == 2

@@ -1,23 +1,12 @@
 """The three scripts as a user runs them: one path through all, and mistakes as one line each."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
-from tests.conftest import REPOSITORY
 from tests.data.benchmarks import synthetic
 from tests.helpers import write_backbone, write_collection
-
-
-def run(script, *arguments, folder=REPOSITORY):
-    """Runs a script; returns exit status, standard output and the last line of standard error."""
-    command = [sys.executable, str(REPOSITORY / script), *map(str, arguments)]
-    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
-    lines = done.stderr.strip().splitlines() or [""]
-    return done.returncode, done.stdout, lines[-1]
 
 
 @pytest.fixture(scope="module")
@@ -44,12 +33,12 @@ def train_flags(place, run_dir, **changes):
     return [f"--{name}={value}" for name, value in settings.items()]
 
 
-def test_train_evaluate_export(place):
+def test_train_evaluate_export(place, run_command):
     run_dir = place / "run"
-    status, output, last = run("train.py", *train_flags(place, run_dir))
+    status, output, last = run_command("train.py", *train_flags(place, run_dir))
     assert status == 0, last
     assert "3 steps, best validation mAP (plain)" in output
-    status, output, last = run(
+    status, output, last = run_command(
         "eval.py",
         f"--descriptors={run_dir},{run_dir}+spoc",
         "--dataset=csv",
@@ -59,6 +48,8 @@ def test_train_evaluate_export(place):
         "--whiten_dataset=csv",
         f"--whiten_data_dir={run_dir / 'train.csv'}",
         "--whiten_dim=5",
+        "--pictured_queries=1",
+        "--page_queries=2",
         f"--out={place / 'report'}",
     )
     assert status == 0, last
@@ -72,7 +63,7 @@ def test_train_evaluate_export(place):
     for ending, count in kinds.items():
         assert len(list((place / "report").glob(f"*{ending}"))) == count
     (whitening,) = (place / "report").glob("*-run-32-48-whitened.npz")
-    status, output, last = run(
+    status, output, last = run_command(
         "export_savedmodel.py",
         f"--model={run_dir}",
         "--resolutions=32,48",
@@ -88,16 +79,18 @@ def test_train_evaluate_export(place):
     assert card["name"] == "export" and card["training"]["config"]["steps"] == 3
     assert card["scores"][0]["dataset"] and card["command"].startswith("python export_savedmodel")
     images = sorted((place / "photos").rglob("*.jpg"))
-    status, output, last = run(
+    status, output, last = run_command(
         "examples/search_with_savedmodel.py", place / "export" / "1", *images, folder=place
     )
     assert status == 0, last
     assert output.count(".jpg") == 6
 
 
-def test_a_benchmark_with_all_that_eval_offers(place):
+def test_a_benchmark_with_all_that_eval_offers(place, run_command):
     folder = synthetic.write_oxford(place / "oxford")
-    status, output, _ = run("eval.py", "--check_data", "--dataset=oxford5k", f"--data_dir={folder}")
+    status, output, _ = run_command(
+        "eval.py", "--check_data", "--dataset=oxford5k", f"--data_dir={folder}"
+    )
     assert status == 1 and "5063" in output  # all is there, but not as many as published
     common = [
         f"--descriptors={place / 'small.keras'}+darac",
@@ -109,15 +102,15 @@ def test_a_benchmark_with_all_that_eval_offers(place):
         "--page_queries=3",
         "--pictured_queries=0",
     ]
-    status, output, last = run("eval.py", *common, f"--out={place / 'a'}")
+    status, output, last = run_command("eval.py", *common, f"--out={place / 'a'}")
     assert status == 0, last
     assert "mAP (Oxford)" in output
     more = ["--expansion=alpha", "--expansion_n=3", "--augmentation_n=2", "--rerank=k_reciprocal"]
-    status, output, last = run("eval.py", *common, *more, f"--out={place / 'b'}")
+    status, output, last = run_command("eval.py", *common, *more, f"--out={place / 'b'}")
     assert status == 0, last
     assert "alpha-QE (3, alpha = 3)" in output
     reports = ",".join(str(place / name / "report.json") for name in "ab")
-    status, output, last = run("eval.py", f"--compare={reports}")
+    status, output, last = run_command("eval.py", f"--compare={reports}")
     assert status == 0, last
     assert "95 %" in output
     report = json.loads((place / "b" / "report.json").read_text())
@@ -141,8 +134,8 @@ def test_a_benchmark_with_all_that_eval_offers(place):
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_a_mistake_is_one_line(place, script, arguments, message):
-    status, output, last = run(script, *arguments, folder=place)
+def test_a_mistake_is_one_line(place, run_command, script, arguments, message):
+    status, output, last = run_command(script, *arguments, folder=place)
     assert status != 0 and output == ""
     assert last.startswith("error: ") and message in last
     assert not (place / "x").exists()
