@@ -1,7 +1,7 @@
 """What of a benchmark or training set is in a folder, and what isn't."""
 
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -44,85 +44,83 @@ def check_data(kind, data_dir):
         raise UserError("--check_data needs --data_dir")
     if not Path(data_dir).is_dir():
         raise UserError(f"--data_dir: no such folder: {data_dir}")
-    lines, problems = [f"{facts.title} in {data_dir}", ""], []
+    report = _Report([f"{facts.title} in {data_dir}", ""], [])
     if kind in PUBLISHED:
         look, what = _look_at_benchmark, "benchmark"
     else:
         look, what = _look_at_list if kind in LISTS else _look_at_tfds, "set"
     try:
-        look(kind, data_dir, lines, problems)
+        look(kind, data_dir, report)
     except UserError as error:
-        problems.append(str(error))
-    lines += ["", *(f"PROBLEM: {problem}" for problem in problems)]
-    lines.append("complete, and as published" if not problems else f"not the published {what}")
+        report.problems.append(str(error))
+    lines = [*report.lines, "", *(f"PROBLEM: {problem}" for problem in report.problems)]
+    lines.append(f"not the published {what}" if report.problems else "complete, and as published")
     lines += ["", "where to get it:", *(f"  {line}" for line in facts.sources)]
     lines.append(f"  paper: {facts.paper}")
-    return "\n".join(lines) + "\n", not problems
+    return "\n".join(lines) + "\n", not report.problems
 
 
-def _look_at_list(kind, data_dir, lines, problems):
-    listing = LISTS[kind][0](data_dir)
-    classes = len({row[1] for row in listing.rows})
-    _count_listed(kind, len(listing.rows), classes, lines, problems)
+class _Report(NamedTuple):
+    lines: list[str]
+    problems: list[str]
+
+    def count(self, what, where, count, published):
+        self.lines.append(f"{what} {where}: {count} (published: {published})")
+        if count != published:
+            self.problems.append(f"{count} {what} are {where}, and {published} are published")
+
+    def listing(self, what, items, is_problem=False):
+        self.lines.extend([f"{what}: {len(items)}", *(f"  {item}" for item in items[:SHOWN])])
+        if len(items) > SHOWN:
+            self.lines.append(f"  ... and {len(items) - SHOWN} more")
+        if items and is_problem:
+            self.problems.append(f"{what}: {len(items)}")
+
+
+def _look_at_list(kind, data_dir, report):
+    listing = LISTS[kind](data_dir)
+    _count_listed(kind, len(listing.rows), len({row[1] for row in listing.rows}), report)
     there = listing.present()
     missing = [listing.origins[index] for index in np.flatnonzero(~there)]
-    lines.append(f"image files needed: {len(there)}, found: {np.sum(there)}")
-    lines += _listing("images without a file, or with an empty one", missing)
-    if missing:
-        problems.append(f"images without a file: {len(missing)}")
+    report.lines.append(f"image files needed: {len(there)}, found: {np.sum(there)}")
+    report.listing("images without a file, or with an empty one", missing, is_problem=True)
 
 
-def _look_at_tfds(kind, data_dir, lines, problems):
+def _look_at_tfds(kind, data_dir, report):
     info = open_builder(TRAINING_SETS[kind].tfds_name, data_dir, download=False).info
-    lines.append(f"prepared by TensorFlow Datasets: {info.full_name}")
-    images = info.splits.total_num_examples
-    _count_listed(kind, images, info.features["label"].num_classes, lines, problems)
+    report.lines.append(f"prepared by TensorFlow Datasets: {info.full_name}")
+    _count_listed(kind, info.splits.total_num_examples, info.features["label"].num_classes, report)
 
 
-def _count_listed(kind, images, classes, lines, problems):
-    published = TRAINING_SETS[kind]
-    _count("images", "listed", images, published.images, lines, problems)
-    _count("classes", "listed", classes, published.classes, lines, problems)
+def _count_listed(kind, images, classes, report):
+    report.count("images", "listed", images, TRAINING_SETS[kind].images)
+    report.count("classes", "listed", classes, TRAINING_SETS[kind].classes)
 
 
-def _count(what, where, count, published, lines, problems):
-    lines.append(f"{what} {where}: {count} (published: {published})")
-    if count != published:
-        problems.append(f"{count} {what} are {where}, and {published} are published")
-
-
-@dataclass(frozen=True)
-class _Truth:
-    source: str
-    names: list[str]
-    query_names: list[str]
-    positives: int | None = None
-    boxes: object = None
-
-    @property
-    def wanted(self):
-        """Names of all images without endings, each once."""
-        return list(dict.fromkeys(map(stem, [*self.names, *self.query_names])))
-
-
-def _look_at_benchmark(kind, data_dir, lines, problems):
-    files = image_files(kind, data_dir)
-    lines += _ground_truth_files(kind, files)
+def _look_at_benchmark(kind, data_dir, report):
+    files, facts, where = image_files(kind, data_dir), PUBLISHED[kind], "in the ground truth"
+    report.lines.extend(_ground_truth_files(kind, files))
     try:
-        truth = _truth(kind, files)
+        source, names, query_names, positives, boxes = _truth(kind, files)
     except UserError:
-        lines.append(f"images found: {len(files.paths)}")
+        report.lines.append(f"images found: {len(files.paths)}")
         raise
-    _count_truth(PUBLISHED[kind], truth, files, lines, problems)
-    _look_at_images(truth, files, lines, problems)
+    report.lines.append(f"ground truth used: {source}")
+    report.count("database images", where, len(names), facts.images)
+    report.count("queries", where, len(query_names), facts.queries)
+    if facts.positives is not None:
+        report.count("positives", where, positives, facts.positives)
+    wanted = list(dict.fromkeys(map(stem, [*names, *query_names])))
+    if _look_at_images(files, wanted, report) and boxes is not None:
+        boxes_inside(boxes, files.find(query_names, source), source)
+        report.lines.append(f"query boxes inside their images: {len(boxes)}")
 
 
 def _ground_truth_files(kind, files):
     if kind == "gpr1200":
         return ["ground truth: the names of the images"]
-    candidates = NAME_LISTS if kind == "holidays" else (f"gnd_{kind}.pkl", f"gnd_{kind}.mat")
     lines = []
-    for name in candidates:
+    for name in NAME_LISTS if kind == "holidays" else (f"gnd_{kind}.pkl", f"gnd_{kind}.mat"):
         path = files.data_dir / name
         there = f"found, {path.stat().st_size:,} bytes" if path.is_file() else "not there"
         lines.append(f"ground truth: {name}: {there}")
@@ -135,58 +133,37 @@ def _ground_truth_files(kind, files):
 
 
 def _truth(kind, files):
+    """Source, database names, query names, number of positives or None, boxes or None."""
     if kind == "gpr1200":
         names, classes = gpr1200_names(files)
         sizes = np.unique(classes, return_counts=True)[1]
-        return _Truth(str(files.data_dir), names, names, int(np.sum(sizes * (sizes - 1))))
+        return files.data_dir, names, names, int(np.sum(sizes * (sizes - 1))), None
     if kind == "holidays":
         names, source = holidays_names(files)
         rows, groups = group_names(names, source)
-        return _Truth(source, names, [names[row] for row in rows], sum(map(len, groups)))
+        return source, names, [names[row] for row in rows], sum(map(len, groups)), None
     truth = read_ground_truth(kind, files)
-    return _Truth(truth.source, truth.names, truth.query_names, None, truth.boxes)
+    return truth.source, truth.names, truth.query_names, None, truth.boxes
 
 
-def _count_truth(published, truth, files, lines, problems):
-    lines.append(f"ground truth used: {truth.source}")
-    where = "in the ground truth"
-    _count("database images", where, len(truth.names), published.images, lines, problems)
-    _count("queries", where, len(truth.query_names), published.queries, lines, problems)
-    if published.positives is not None:
-        _count("positives", where, truth.positives, published.positives, lines, problems)
-    found = len(truth.wanted) - len(files.missing(truth.wanted))
-    lines.append(f"image files needed: {len(truth.wanted)}, found: {found}")
-
-
-def _look_at_images(truth, files, lines, problems):
-    missing, unreadable = files.missing(truth.wanted), []
-    for name in truth.wanted:
+def _look_at_images(files, wanted, report):
+    """Whether all images of the names `wanted` are there and can be read."""
+    missing, unreadable = files.missing(wanted), []
+    report.lines.append(f"image files needed: {len(wanted)}, found: {len(wanted) - len(missing)}")
+    for name in wanted:
         if name in files.paths:
             try:
                 stored_size(files.paths[name])
             except UserError as error:
                 unreadable.append(str(error))
-    extra = sorted(set(files.paths) - set(truth.wanted))
-    broken = [name for name in extra if name in PARIS_CORRUPT]
-    extra = [str(files.paths[name]) for name in extra if name not in PARIS_CORRUPT]
-    lines += _listing("images without a file", missing)
-    lines += _listing("images that can't be read", unreadable)
-    lines += _listing("image files that are not used", extra)
-    lines += _listing("files of one name with another, not used", files.doubles)
+    unused = sorted(set(files.paths) - set(wanted))
+    broken = PARIS_CORRUPT.intersection(unused)
+    unused = [files.paths[name] for name in unused if name not in broken]
+    report.listing("images without a file", missing, is_problem=True)
+    report.listing("images that can't be read", unreadable, is_problem=True)
+    report.listing("image files that are not used", unused)
+    report.listing("files of one name with another, not used", files.doubles)
     if broken:
-        lines.append(f"files that are known to be broken in the archives, not used: {len(broken)}")
-    if missing:
-        problems.append(f"images without a file: {len(missing)}")
-    if unreadable:
-        problems.append(f"images that can't be read: {len(unreadable)}")
-    if truth.boxes is not None and not missing and not unreadable:
-        paths = files.find(truth.query_names, truth.source)
-        boxes_inside(truth.boxes, paths, truth.source)
-        lines.append(f"query boxes inside their images: {len(paths)}")
-
-
-def _listing(what, items):
-    lines = [f"{what}: {len(items)}", *(f"  {item}" for item in items[:SHOWN])]
-    if len(items) > SHOWN:
-        lines.append(f"  ... and {len(items) - SHOWN} more")
-    return lines
+        known = "files that are known to be broken in the archives, not used"
+        report.lines.append(f"{known}: {len(broken)}")
+    return not missing and not unreadable

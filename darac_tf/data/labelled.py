@@ -115,13 +115,15 @@ class LabelledImages:
 
     def write_csv(self, path):
         """Writes `path,label,split` with absolute paths, which `read_csv` reads back."""
-        with (
-            atomic_path(path) as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.writer(file)
-            writer.writerow(["path", "label", "split"])
-            writer.writerows((Path(p).resolve(), label, split) for p, label, split in self.rows())
+        write_rows(path, ((Path(p).resolve(), label, split) for p, label, split in self.rows()))
+
+
+def write_rows(path, rows):
+    """Writes `(path, class name, split)` of images as the CSV file that `read_csv` reads."""
+    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", "label", "split"])
+        writer.writerows(rows)
 
 
 def read_folder(folder):
@@ -142,7 +144,7 @@ def read_folder(folder):
             f"--data_dir: {folder} has no class folders with images "
             f"({', '.join(IMAGE_SUFFIXES)}) in them"
         )
-    _check_files(row[0] for row in rows)
+    _check_files(rows)
     return LabelledImages.from_rows(folder.name, rows)
 
 
@@ -173,21 +175,22 @@ def read_csv(file):
             )
     if not table:
         raise UserError(f"--data_dir: {file} lists no images")
-    rows = [_csv_row(file, line, row) for line, row in enumerate(table, start=2)]
-    _check_files(row[0] for row in rows)
+    rows = []
+    for line, row in enumerate(table, start=2):
+        if not row["path"] or not row["label"]:
+            raise UserError(f"--data_dir: {file}, line {line}: no path or no label")
+        rows.append((str(file.parent / row["path"]), row["label"], row.get("split") or ""))
+    _check_files(rows)
     name = file.parent.name if file.name == CSV_NAME else f"{file.parent.name}/{file.stem}"
     return LabelledImages.from_rows(name, rows)
 
 
 def image_files(flag, where):
-    """Paths of images, whatever their labels.
+    """Paths of images below a folder, sorted, or of a CSV file of `read_csv`, each once.
 
     Args:
         flag: Name of the flag that says where, for messages.
-        where: A folder, searched to any depth, or a CSV file of `read_csv`.
-
-    Returns:
-        Non-empty list of strings: sorted, or in the order of the CSV file without repetition.
+        where: The folder or the file.
 
     Raises:
         UserError: If there is no such folder or file, or no image.
@@ -203,13 +206,7 @@ def image_files(flag, where):
     return found
 
 
-def _csv_row(file, line, row):
-    if not row["path"] or not row["label"]:
-        raise UserError(f"--data_dir: {file}, line {line}: no path or no label")
-    return str(file.parent / row["path"]), row["label"], row.get("split") or ""
-
-
-def _check_files(paths):
-    for path in paths:
+def _check_files(rows):
+    for path, *_ in rows:
         if not Path(path).is_file() or Path(path).stat().st_size == 0:
             raise UserError(unreadable(path))

@@ -8,7 +8,6 @@ split are written as files once, with the bytes that TFDS has, beside its record
 """
 
 import contextlib
-import csv
 import dataclasses
 import sys
 from pathlib import Path
@@ -17,7 +16,7 @@ from urllib.parse import quote
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.data.labelled import CSV_NAME, LabelledImages, read_csv
+from darac_tf.data.labelled import CSV_NAME, LabelledImages, read_csv, write_rows
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 
@@ -88,17 +87,9 @@ def open_builder(name, data_dir, download=True):
 
 
 def read_splits(builder, splits):
-    """Reads splits of a prepared set; writes the image files that aren't there yet.
+    """As `read_tfds`, of a set of `open_builder`; writes the image files that aren't there yet.
 
-    Args:
-        builder: As of `open_builder`.
-        splits: Splits or parts of them, as TFDS writes them.
-
-    Returns:
-        `LabelledImages`, named as the set.
-
-    Raises:
-        UserError: As `read_tfds`.
+    `splits` are splits or parts of them, as TFDS writes them.
     """
     prepared, rows = Path(builder.data_dir), []
     for split in dict.fromkeys(splits):
@@ -125,8 +116,7 @@ def _write_images(builder, split, folder):
     decoders = tfds.decode.PartialDecoding(
         {image: True, label: True}, decoders={image: tfds.decode.SkipDecoding()}
     )
-    class_name = getattr(builder.info.features[label], "int2str", str)
-    rows = []
+    class_name, rows = getattr(builder.info.features[label], "int2str", str), []
     try:
         examples = builder.as_dataset(split=split, decoders=decoders)
         for number, example in enumerate(examples.as_numpy_iterator()):
@@ -144,30 +134,18 @@ def _write_images(builder, split, folder):
             f"--dataset={PREFIX}{builder.name}: no image with a label in {split}; name the splits "
             "that have labels"
         )
-    with (folder / CSV_NAME).open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("path", "label", "split"), *rows])
+    write_rows(folder / CSV_NAME, rows)
 
 
 def _image_and_label(info):
-    """The names of the two features that are read.
-
-    Raises:
-        UserError: If there is none, or several of which none stands out.
-    """
+    """The names of the two features that are read: the only ones, or those that stand out."""
     import tensorflow_datasets as tfds
 
     features = dict(info.features) if isinstance(info.features, tfds.features.FeaturesDict) else {}
-    # Masks and depth maps are images of other types.
-    images = [
-        name
-        for name, feature in features.items()
-        if type(feature) is tfds.features.Image and feature.np_dtype == np.uint8
-    ]
-    numbers = [
-        name
-        for name, feature in features.items()
-        if feature.shape == () and np.issubdtype(feature.np_dtype, np.integer)
-    ]
+    items = features.items()
+    images = [n for n, f in items if type(f) is tfds.features.Image and f.np_dtype == np.uint8]
+    numbers = [n for n, f in items if f.shape == () and np.issubdtype(f.np_dtype, np.integer)]
+    # Masks and depth maps, images of other types, are none of these.
     classes = [n for n in numbers if isinstance(features[n], tfds.features.ClassLabel)]
     chosen = []
     for what, names in (("image", images), ("label", classes or numbers)):

@@ -1,31 +1,23 @@
 """Retrieval benchmarks with their ground truth, read from folders that a user has filled."""
 
-from functools import partial
-
 from darac_tf.data.benchmarks.gpr1200 import load_gpr1200
 from darac_tf.data.benchmarks.holidays import check_orientation, load_holidays
 from darac_tf.data.benchmarks.oxford import load_oxford
+from darac_tf.data.benchmarks.published import PUBLISHED
 from darac_tf.errors import UserError
 
 __all__ = ["BENCHMARKS", "load_benchmark"]
 
-# To add a benchmark: a reader that gives a `RetrievalSet`, its facts in `published.PUBLISHED`, its
-# names in `data.check`, and its name here.
-BENCHMARKS = {
-    **{
-        kind: partial(load_oxford, kind)
-        for kind in ("oxford5k", "paris6k", "roxford5k", "rparis6k")
-    },
-    "holidays": load_holidays,
-    "gpr1200": load_gpr1200,
-}
+# To add a benchmark: a reader that gives a `RetrievalSet`, called below, its facts in
+# `published.PUBLISHED`, and its names in `data.check`.
+BENCHMARKS = tuple(PUBLISHED)
 
 
 def load_benchmark(kind, data_dir, crop_queries=True, orientation="stored", rotation_list=None):
     """Reads a benchmark.
 
     Args:
-        kind: A key of `BENCHMARKS`.
+        kind: One of `BENCHMARKS`.
         data_dir: Folder with its images and ground truth; see the readers.
         crop_queries: Look at the boxes of queries only. Benchmarks without boxes are not affected.
         orientation: For Holidays: `"stored"`, `"exif"` or `"list"`.
@@ -46,6 +38,6 @@ def load_benchmark(kind, data_dir, crop_queries=True, orientation="stored", rota
         return load_holidays(data_dir, orientation, rotation_list)
     if orientation != "stored":
         raise UserError(f"--orientation={orientation} is for --dataset=holidays, not {kind}")
-    if kind == "gpr1200":
-        return load_gpr1200(data_dir)
-    return BENCHMARKS[kind](data_dir, crop_queries=crop_queries)
+    return (
+        load_gpr1200(data_dir) if kind == "gpr1200" else load_oxford(kind, data_dir, crop_queries)
+    )

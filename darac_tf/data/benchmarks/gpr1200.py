@@ -10,7 +10,7 @@ from darac_tf.data.retrieval_set import RetrievalSet
 from darac_tf.data.views import ImageList
 from darac_tf.errors import UserError
 
-_NAME = re.compile(r"([0-9]+)_.+", re.ASCII | re.DOTALL)
+_NAME = re.compile(r"([0-9]{1,9})_.+", re.ASCII | re.DOTALL)
 
 
 def load_gpr1200(data_dir):
@@ -30,35 +30,27 @@ def load_gpr1200(data_dir):
     """
     files = ImageFiles(data_dir)
     names, classes = gpr1200_names(files)
-    images = ImageList(files.find(names, str(data_dir)))
-    members = {label: np.flatnonzero(classes == label) for label in np.unique(classes)}
-    rows = np.arange(len(names), dtype=np.int64)
+    images, rows = ImageList(files.find(names, str(data_dir))), np.arange(len(names))
+    positives = [
+        np.flatnonzero((classes == label) & (rows != row)) for row, label in enumerate(classes)
+    ]
     return RetrievalSet(
         name=PUBLISHED["gpr1200"].title,
         protocol=PUBLISHED["gpr1200"].protocol,
         database=images,
         queries=images,
         own_rows=rows,
-        relevance={
-            "positives": [
-                np.setdiff1d(members[label], [row]).astype(np.int64)
-                for row, label in zip(rows, classes, strict=True)
-            ]
-        },
-        notes=(f"Ground truth: file names; {len(members)} classes.",),
+        relevance={"positives": positives},
+        notes=(f"Ground truth: file names; {len(np.unique(classes))} classes.",),
     )
 
 
 def gpr1200_names(files):
-    """The image names in order, and the int64 class of each.
-
-    Raises:
-        UserError: If there are no images, a name isn't `<class>_<name>`, or a class has one image.
-    """
+    """The image names of `ImageFiles` in order, and the int64 class of each; errors as above."""
     labelled = []
     for name in files.all_names():
         match = _NAME.fullmatch(name)
-        if not match or len(match[1]) > 9:
+        if not match:
             raise UserError(
                 f"{files.paths[name]}: not named <class number>_<name>, as images of GPR1200 are; "
                 "remove it"

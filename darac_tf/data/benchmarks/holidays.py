@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
 
-from darac_tf.data.benchmarks.ground_truth import check_name, check_unlike
+from darac_tf.data.benchmarks.ground_truth import check_name, check_unlike, read_lines
 from darac_tf.data.benchmarks.image_files import ImageFiles, stem
 from darac_tf.data.benchmarks.published import PUBLISHED
 from darac_tf.data.images import unreadable
@@ -19,9 +19,9 @@ from darac_tf.errors import UserError
 NAME_LISTS = ("holidays_images.dat", "eval_holidays/holidays_images.dat")
 GROUP = 100  # names are numbers; hundreds are queries
 ORIENTATIONS = ("stored", "exif", "list")
-# Quarter turns counter-clockwise that undo each EXIF orientation (EXIF 2.32, tag 0x0112).
-_TURNS = {1: 0, 3: 2, 6: 3, 8: 1}
-_MIRRORED = (2, 4, 5, 7)
+# Quarter turns counter-clockwise that undo each EXIF orientation (EXIF 2.32, tag 0x0112), and 0,
+# which some cameras write for "unknown".
+_TURNS = {0: 0, 1: 0, 3: 2, 6: 3, 8: 1}
 
 
 def load_holidays(data_dir, orientation="stored", rotation_list=None):
@@ -43,7 +43,6 @@ def load_holidays(data_dir, orientation="stored", rotation_list=None):
         UserError: If there are no images, one of the list is missing, a name doesn't fit the
             scheme, a query has no positives, or an image can't be turned upright.
     """
-    check_orientation(orientation, rotation_list)
     files = ImageFiles(data_dir)
     names, source = holidays_names(files)
     query_rows, positives = group_names(names, source)
@@ -62,15 +61,15 @@ def load_holidays(data_dir, orientation="stored", rotation_list=None):
 
 
 def holidays_names(files):
-    """The image names without endings, in order, and the file or folder that they are from.
-
-    Raises:
-        UserError: If the list can't be read or names an image twice, or there are no images.
-    """
+    """The names of `ImageFiles` in order, and the file or folder they are from; errors as above."""
     for candidate in NAME_LISTS:
         path = files.data_dir / candidate
         if path.is_file():
-            return _listed_names(path), str(path)
+            lines = read_lines(path, path, "fetch the name list again")
+            words = [line.split()[0] for line in lines if line.strip()]
+            names = [stem(check_name(word, str(path))) for word in words]
+            check_unlike(names, str(path))
+            return names, str(path)
     names = files.all_names()
     for name in names:
         _number(name, str(files.paths[name]))
@@ -78,34 +77,24 @@ def holidays_names(files):
 
 
 def group_names(names, source):
-    """Splits names into queries and their positives.
+    """Splits names, numbers in order, into queries and their positives: int64 rows.
 
     >>> rows, positives = group_names(["100000", "100001", "100002", "100100", "100101"], "list")
     >>> rows.tolist(), [group.tolist() for group in positives]
     ([0, 3], [[1, 2], [4]])
 
-    Args:
-        names: Image names, numbers, in order.
-        source: Where they are from, for messages.
-
-    Returns:
-        int64 `(Q,)`: the rows of the queries; for each the int64 rows of its positives.
-
-    Raises:
-        UserError: If a name is no number or belongs to a query that isn't there, there are no
-            queries, or one has no positives.
+    As `load_holidays` for the errors; `source` is where the names are from, for messages.
     """
-    queries, groups, current = [], [], None
-    for row, name in enumerate(names):
-        number = _number(name, source)
-        if number % GROUP == 0:
-            current = number
+    numbers, queries, groups = [_number(name, source) for name in names], [], []
+    for row, number in enumerate(numbers):
+        query = number - number % GROUP
+        if number == query:
             queries.append(row)
             groups.append([])
-        elif current != number - number % GROUP:
+        elif not queries or numbers[queries[-1]] != query:
             raise UserError(
-                f"{source}: {name} does not follow its query {number - number % GROUP}: add the "
-                "query, or remove the image"
+                f"{source}: {names[row]} does not follow its query {query}: add the query, or "
+                "remove the image"
             )
         else:
             groups[-1].append(row)
@@ -120,11 +109,7 @@ def group_names(names, source):
 
 
 def check_orientation(orientation, rotation_list):
-    """Checks the two options against each other.
-
-    Raises:
-        UserError: If the orientation is unknown, or a list is missing or not asked for.
-    """
+    """Raises a `UserError` if an orientation is unknown, or a list is missing or not asked for."""
     if orientation not in ORIENTATIONS:
         raise UserError(f"--orientation={orientation}: choose from {', '.join(ORIENTATIONS)}")
     if orientation == "list" and not rotation_list:
@@ -134,7 +119,7 @@ def check_orientation(orientation, rotation_list):
 
 
 def image_turns(paths, orientation, rotation_list=None):
-    """Quarter turns that make images upright, and a sentence for the report.
+    """Quarter turns that make image files upright, and a sentence for the report.
 
     Args:
         paths: The image files, `(images,)`.
@@ -145,11 +130,7 @@ def image_turns(paths, orientation, rotation_list=None):
 
     Returns:
         int64 `(images,)` of quarter turns counter-clockwise, or None for `"stored"`; the sentence.
-
-    Raises:
-        UserError: If an image has a mirrored orientation or can't be read, or the list is wrong.
     """
-    check_orientation(orientation, rotation_list)
     if orientation == "stored":
         return None, "Orientation: images as stored; EXIF orientation is not applied."
     if orientation == "exif":
@@ -159,16 +140,6 @@ def image_turns(paths, orientation, rotation_list=None):
         turns = _listed_turns(paths, Path(rotation_list))
         how = f"upright by the list {Path(rotation_list).name}"
     return turns, f"Orientation: {how}; {np.count_nonzero(turns)} of {len(turns)} images turned."
-
-
-def _listed_names(path):
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: can't be read ({error}); fetch the name list again") from error
-    names = [stem(check_name(line.split()[0], str(path))) for line in lines if line.strip()]
-    check_unlike(names, str(path))
-    return names
 
 
 def _number(name, source):
@@ -185,40 +156,27 @@ def _exif_turns(path):
             value = image.getexif().get(ExifTags.Base.Orientation, 1)
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
         raise UserError(unreadable(path)) from error
-    if value in _MIRRORED:
-        raise UserError(
-            f"{path}: EXIF orientation {value} is mirrored, and images are only turned here; "
-            "store it unmirrored, or use --orientation=list"
-        )
-    if value == 0:  # "unknown", which some cameras write
-        return 0
     if value not in _TURNS:
-        raise UserError(
-            f"{path}: EXIF orientation {value!r} is none of 1 to 8; correct it, or use "
-            "--orientation=list"
-        )
+        wrong = "none of 1 to 8; correct it"
+        if value in (2, 4, 5, 7):
+            wrong = "mirrored, and images are only turned here; store it unmirrored"
+        raise UserError(f"{path}: EXIF orientation {value!r} is {wrong}, or use --orientation=list")
     return _TURNS[value]
 
 
 def _listed_turns(paths, file):
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"--rotation_list: {file} can't be read ({error})") from error
-    rows = {Path(path).stem: row for row, path in enumerate(paths)}
-    turns, named = np.zeros(len(paths), np.int64), set()
-    for number, line in enumerate(lines, start=1):
-        words = line.split()
+    turns = dict.fromkeys(Path(path).stem for path in paths)
+    lines = read_lines(file, f"--rotation_list: {file}", "name a list of `name quarter_turns`")
+    for number, words in enumerate(map(str.split, lines), start=1):
         if not words:
             continue
         where = f"--rotation_list: {file}, line {number}"
         if len(words) != 2 or words[1] not in ("0", "1", "2", "3"):
             raise UserError(f"{where}: must be `name quarter_turns` with 0 to 3 turns")
         name = stem(words[0])
-        if name not in rows:
+        if name not in turns:
             raise UserError(f"{where}: no image {words[0]} in the data set; remove the line")
-        if name in named:
+        if turns[name] is not None:
             raise UserError(f"{where}: {words[0]} is listed twice; remove one of the lines")
-        named.add(name)
-        turns[rows[name]] = int(words[1])
-    return turns
+        turns[name] = int(words[1])
+    return np.array([turn or 0 for turn in turns.values()], np.int64)

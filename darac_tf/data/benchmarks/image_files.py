@@ -17,18 +17,13 @@ class ImageFiles:
 
     Attributes:
         data_dir: The data folder.
-        folders: Those that were looked into, in order.
         paths: Path by name without its ending. Of files of one name the first is taken: folders
             in order, then files in the order of their names.
         doubles: The files that were not taken because of that.
     """
 
     def __init__(self, data_dir, nested=False):
-        """Looks for the files.
-
-        Args:
-            data_dir: The data folder.
-            nested: Also look one folder deeper (Paris: a folder per landmark).
+        """Looks for the files; if `nested`, one folder deeper too (Paris: a folder per landmark).
 
         Raises:
             UserError: If there is no such folder.
@@ -36,32 +31,24 @@ class ImageFiles:
         self.data_dir = Path(data_dir)
         if not self.data_dir.is_dir():
             raise UserError(f"--data_dir: no such folder: {data_dir}")
-        places = [self.data_dir / name for name in SUBFOLDERS]
-        self.folders = [place for place in places if place.is_dir()]
+        folders = [self.data_dir / name for name in SUBFOLDERS if (self.data_dir / name).is_dir()]
         if nested:
-            deeper = [sorted(p for p in folder.iterdir() if p.is_dir()) for folder in self.folders]
-            self.folders += [p for ps in deeper for p in ps if p not in self.folders]
+            below = [path for folder in folders for path in sorted(folder.iterdir())]
+            folders += [path for path in below if path.is_dir() and path not in folders]
         self.paths, self.doubles = {}, []
-        for folder in self.folders:
-            for path in _images_in(folder):
-                if path.stem in self.paths:
-                    self.doubles.append(path)
-                else:
-                    self.paths[path.stem] = path
+        for path in (path for folder in folders for path in _images_in(folder)):
+            if self.paths.setdefault(path.stem, path) is not path:
+                self.doubles.append(path)
 
     def missing(self, names):
         """Those of `names` that have no file."""
         return [name for name in names if stem(name) not in self.paths]
 
     def find(self, names, source):
-        """The path of each image, as a string array.
-
-        Args:
-            names: Image names, with or without the file's ending.
-            source: What lists them, for the message.
+        """The paths of images as a string array; names may have an ending.
 
         Raises:
-            UserError: If there is no file for one.
+            UserError: If there is no file for one; `source` lists them.
         """
         missing = self.missing(names)
         if missing:
@@ -100,10 +87,6 @@ def stem(name):
 
 def _images_in(folder):
     with os.scandir(folder) as entries:
-        names = sorted(
-            entry.name
-            for entry in entries
-            # A leading dot marks hidden files, such as the resource forks of macOS archives.
-            if not entry.name.startswith(".") and entry.is_file()
-        )
-    return [folder / name for name in names if Path(name).suffix.lower() in IMAGE_SUFFIXES]
+        # A leading dot marks hidden files, such as the resource forks of macOS archives.
+        names = [e.name for e in entries if not e.name.startswith(".") and e.is_file()]
+    return [folder / name for name in sorted(names) if Path(name).suffix.lower() in IMAGE_SUFFIXES]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from darac_tf.data.benchmarks.ground_truth import parse_ground_truth
+from darac_tf.data.benchmarks.ground_truth import damaged, parse_ground_truth
 from darac_tf.data.benchmarks.image_files import ImageFiles
 from darac_tf.data.benchmarks.mat import load_ground_truth_mat
 from darac_tf.data.benchmarks.published import PUBLISHED
@@ -42,11 +42,10 @@ def load_oxford(kind, data_dir, crop_queries=True):
             doesn't lie in its image.
     """
     files = image_files(kind, data_dir)
-    truth = read_ground_truth(kind, files)
-    relevance, own_rows = truth.lists, None
-    if kind in ORIGINAL:
-        relevance = {"positives": truth.lists["ok"], "junk": truth.lists["junk"]}
-        own_rows = truth.query_rows
+    truth, original = read_ground_truth(kind, files), kind in ORIGINAL
+    relevance = truth.lists
+    if original:
+        relevance = {"positives": relevance["ok"], "junk": relevance["junk"]}
     database = ImageList(files.find(truth.names, truth.source))
     query_paths = files.find(truth.query_names, truth.source)
     boxes = boxes_inside(truth.boxes, query_paths, truth.source) if crop_queries else None
@@ -55,83 +54,66 @@ def load_oxford(kind, data_dir, crop_queries=True):
         protocol=PUBLISHED[kind].protocol,
         database=database,
         queries=ImageList(query_paths, boxes),
-        own_rows=own_rows,
+        own_rows=truth.query_rows if original else None,
         relevance=relevance,
         notes=_notes(kind, truth.source, crop_queries),
     )
 
 
 def read_ground_truth(kind, files):
-    """The `GroundTruth` in the data folder, with the lists ok and junk, or easy, hard and junk.
-
-    Raises:
-        UserError: If there is none, or it is damaged.
-    """
-    folder = find_text_lists(files.data_dir) if kind in ORIGINAL else None
-    raw, source = _standard_file(kind, files.data_dir, required=folder is None)
-    if raw is None:
-        raw, source = load_text_lists(folder, files.all_names()), str(folder)
+    """The `GroundTruth` of `ImageFiles`, ok and junk or easy, hard and junk; errors as above."""
+    raw, source = _stored(kind, files)
     lists = ("ok", "junk") if kind in ORIGINAL else PROTOCOLS[PUBLISHED[kind].protocol].lists
     truth = parse_ground_truth(raw, source, lists)
-    for number, query in enumerate(truth.query_names):
-        check = _check_original if kind in ORIGINAL else _check_revisited
-        check(truth, number, f"{source}: ", query, PUBLISHED[kind].title)
+    for problem in _problems(kind, truth):
+        raise damaged(source, problem)
     return truth
 
 
-def _check_original(truth, number, where, query, title):
-    ok, junk = truth.lists["ok"][number], truth.lists["junk"][number]
-    both = np.intersect1d(ok, junk)
-    if len(both):
-        raise UserError(
-            f"{where}query {query} lists {truth.names[both[0]]} as right and as junk; fetch the "
-            "ground truth again"
-        )
-    if not len(ok):
-        raise UserError(f"{where}query {query} has no right image; fetch it again")
-    if truth.query_rows[number] < 0:
-        raise UserError(
-            f"{where}the query image {query} is not in the image list, as it is in {title}; fetch "
-            "the ground truth again"
-        )
+def _problems(kind, truth):
+    """What is wrong with the queries."""
+    title = PUBLISHED[kind].title
+    for i, (query, row) in enumerate(zip(truth.query_names, truth.query_rows, strict=True)):
+        if kind not in ORIGINAL:
+            if row >= 0:
+                where = f"image {row} of the database, which {title} keeps it out of"
+                yield f"the query image {query} is {where}"
+            continue
+        ok, junk = truth.lists["ok"][i], truth.lists["junk"][i]
+        for image in np.intersect1d(ok, junk):
+            yield f"query {query} lists {truth.names[image]} as right and as junk"
+        if not len(ok):
+            yield f"query {query} has no right image"
+        if row < 0:
+            yield f"the query image {query} is not in the image list, as it is in {title}"
 
 
-def _check_revisited(truth, number, where, query, title):
-    row = truth.query_rows[number]
-    if row >= 0:
-        raise UserError(
-            f"{where}the query image {query} is image {row} of the database, which {title} keeps "
-            "it out of; fetch the ground truth again"
-        )
-
-
-def _standard_file(kind, data_dir, required):
-    """What `gnd_<kind>.pkl`, or else `gnd_<kind>.mat`, holds, and its path; else None and None."""
-    pickle, mat = (Path(data_dir) / f"gnd_{kind}{ending}" for ending in (".pkl", ".mat"))
+def _stored(kind, files):
+    """What the ground truth of the data folder holds, in the form of the pickles; its path."""
+    pickle, mat = (files.data_dir / f"gnd_{kind}{ending}" for ending in (".pkl", ".mat"))
     if pickle.is_file():
         return load_ground_truth_pickle(pickle), str(pickle)
     if mat.is_file():
         return load_ground_truth_mat(mat), str(mat)
-    if required:
-        text = ", nor *_query.txt there or in gt/" if kind in ORIGINAL else ""
-        raise UserError(
-            f"--data_dir: no ground truth in {data_dir}: neither {pickle.name} nor {mat.name}"
-            f"{text}; run with --check_data to see where to get it"
-        )
-    return None, None
+    folder = find_text_lists(files.data_dir) if kind in ORIGINAL else None
+    if folder:
+        return load_text_lists(folder, files.all_names()), str(folder)
+    text = ", nor *_query.txt there or in gt/" if kind in ORIGINAL else ""
+    raise UserError(
+        f"--data_dir: no ground truth in {files.data_dir}: neither {pickle.name} nor {mat.name}"
+        f"{text}; run with --check_data to see where to get it"
+    )
 
 
 def _notes(kind, source, crop_queries):
-    notes = [
-        f"Ground truth: {Path(source).name}.",
-        "Queries are cropped to their boxes, as published."
-        if crop_queries
-        else "Queries are NOT cropped to their boxes: not the published protocol.",
-    ]
+    queries = "Queries are cropped to their boxes, as published."
+    if not crop_queries:
+        queries = "Queries are NOT cropped to their boxes: not the published protocol."
+    notes = (f"Ground truth: {Path(source).name}.", queries)
     # The standard files have left these out already.
     if kind == "paris6k" and Path(source).is_dir():
-        notes.append("The 20 files of the archives that are known to be broken are left out.")
-    return tuple(notes)
+        notes += ("The 20 files of the archives that are known to be broken are left out.",)
+    return notes
 
 
 def image_files(kind, data_dir):
@@ -140,34 +122,25 @@ def image_files(kind, data_dir):
 
 
 def boxes_inside(boxes, paths, source):
-    """Checks query boxes against the sizes of their images.
-
-    Args:
-        boxes: float `(Q, 4)`: `xmin, ymin, xmax, ymax` in pixels, from 0.
-        paths: The Q image files.
-        source: Where the boxes are from, for messages.
-
-    Returns:
-        float64 `(Q, 4)`: the boxes without what hangs over the border by a pixel or less.
+    """Query boxes, float64 `(Q, 4)`, without what hangs over the border of their image files.
 
     Raises:
         UserError: If a box covers less than a pixel in either direction, or hangs over the border
-            by more than a pixel, or the image can't be read; the message names the query.
+            by more than a pixel, or the image can't be read; the message names the query, and
+            `source`, where the boxes are from.
     """
     clipped = np.array(boxes, np.float64)
     for box, path in zip(clipped, paths, strict=True):
         height, width = stored_size(path)
         inside = np.clip(box, 0, [width, height, width, height])
         numbers = " ".join(f"{value:g}" for value in box)
+        what = f"the box of query {Path(path).stem} ({numbers})"
         if np.any(np.abs(inside - box) > OVERHANG):
             raise UserError(
-                f"{source}: the box of query {Path(path).stem} ({numbers}) reaches beyond its "
-                f"image of {width} x {height} pixels; fetch the image and the ground truth again"
+                f"{source}: {what} reaches beyond its image of {width} x {height} pixels; fetch "
+                "the image and the ground truth again"
             )
         if np.any(inside[2:] - inside[:2] < 1):
-            raise UserError(
-                f"{source}: the box of query {Path(path).stem} ({numbers}) is empty; fetch the "
-                "ground truth again"
-            )
+            raise damaged(source, f"{what} is empty")
         box[:] = inside
     return clipped

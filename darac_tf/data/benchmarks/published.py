@@ -5,25 +5,15 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Published:
-    """Facts about one benchmark.
+    """Facts about one benchmark."""
 
-    Attributes:
-        title: What reports call it.
-        protocol: A key of `metrics.PROTOCOLS`.
-        images: Number of database images.
-        queries: Number of queries.
-        positives: Number of positives of all queries together, or None where nobody counts them.
-        paper: Where it was introduced.
-        sources: Where a user gets images and ground truth, one a line.
-    """
-
-    title: str
-    protocol: str
-    images: int
+    title: str  # what reports call it
+    protocol: str  # a key of `metrics.PROTOCOLS`
+    images: int  # in the database
     queries: int
-    positives: int | None
-    paper: str
-    sources: tuple[str, ...]
+    positives: int | None  # of all queries together; None where nobody counts them
+    paper: str  # where it was introduced
+    sources: tuple[str, ...]  # where a user gets images and ground truth, one a line
 
 
 _OXFORD_IMAGES = (
@@ -46,11 +36,7 @@ def _gnd(kind, page):
 
 PUBLISHED = {
     "oxford5k": Published(
-        "Oxford5k",
-        "oxford",
-        5063,
-        55,
-        None,
+        *("Oxford5k", "oxford", 5063, 55, None),
         "J. Philbin, O. Chum, M. Isard, J. Sivic, A. Zisserman: Object Retrieval with Large "
         "Vocabularies and Fast Spatial Matching. CVPR 2007",
         (
@@ -60,11 +46,7 @@ PUBLISHED = {
         ),
     ),
     "paris6k": Published(
-        "Paris6k",
-        "oxford",
-        6392,
-        55,
-        None,
+        *("Paris6k", "oxford", 6392, 55, None),
         "J. Philbin, O. Chum, M. Isard, J. Sivic, A. Zisserman: Lost in Quantization: Improving "
         "Particular Object Retrieval in Large Scale Image Databases. CVPR 2008",
         (
@@ -74,29 +56,17 @@ PUBLISHED = {
         ),
     ),
     "roxford5k": Published(
-        "ROxford5k",
-        "revisited",
-        4993,
-        70,
-        None,
+        *("ROxford5k", "revisited", 4993, 70, None),
         _REVISITED_PAPER,
         (_OXFORD_IMAGES, _gnd("roxford5k", "http://cmp.felk.cvut.cz/revisitop/")),
     ),
     "rparis6k": Published(
-        "RParis6k",
-        "revisited",
-        6322,
-        70,
-        None,
+        *("RParis6k", "revisited", 6322, 70, None),
         _REVISITED_PAPER,
         (_PARIS_IMAGES, _gnd("rparis6k", "http://cmp.felk.cvut.cz/revisitop/")),
     ),
     "holidays": Published(
-        "INRIA Holidays",
-        "holidays",
-        1491,
-        500,
-        991,
+        *("INRIA Holidays", "holidays", 1491, 500, 991),
         "H. Jegou, M. Douze, C. Schmid: Hamming Embedding and Weak Geometric Consistency for "
         "Large Scale Image Search. ECCV 2008",
         (
@@ -107,11 +77,7 @@ PUBLISHED = {
         ),
     ),
     "gpr1200": Published(
-        "GPR1200",
-        "gpr1200",
-        12000,
-        12000,
-        108000,
+        *("GPR1200", "gpr1200", 12000, 12000, 108000),
         "K. Schall, K. U. Barthel, N. Hezel, K. Jung: GPR1200: A Benchmark for General-Purpose "
         "Content-Based Image Retrieval. MMM 2022",
         (
@@ -125,15 +91,10 @@ PUBLISHED = {
 # Papers leave them out, which gives 6392 of 6412.
 PARIS_CORRUPT = frozenset(
     f"paris_{landmark}_{number:06d}"
-    for landmark, numbers in {
-        "louvre": (136, 146),
-        "moulinrouge": (422,),
-        "museedorsay": (1059,),
-        "notredame": (188,),
-        "pantheon": (284, 960, 974),
-        "pompidou": (195, 196, 201, 467, 640),
-        "sacrecoeur": (299, 330, 353),
-        "triomphe": (662, 833, 863, 867),
-    }.items()
+    for landmark, *numbers in (
+        *(("louvre", 136, 146), ("moulinrouge", 422), ("museedorsay", 1059), ("notredame", 188)),
+        *(("pantheon", 284, 960, 974), ("pompidou", 195, 196, 201, 467, 640)),
+        *(("sacrecoeur", 299, 330, 353), ("triomphe", 662, 833, 863, 867)),
+    )
     for number in numbers
 )

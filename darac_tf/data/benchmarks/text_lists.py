@@ -1,9 +1,8 @@
 """The original ground truth of Oxford5k and Paris6k: four text files per query."""
 
-import re
 from pathlib import Path
 
-from darac_tf.data.benchmarks.ground_truth import check_name
+from darac_tf.data.benchmarks.ground_truth import check_name, read_lines
 from darac_tf.data.benchmarks.published import PARIS_CORRUPT
 from darac_tf.errors import UserError
 
@@ -14,11 +13,8 @@ PREFIX = "oxc1_"
 
 def find_text_lists(data_dir):
     """The first folder with `*_query.txt` files in it, or None."""
-    for name in SUBFOLDERS:
-        folder = Path(data_dir) / name
-        if folder.is_dir() and any(folder.glob("*_query.txt")):
-            return folder
-    return None
+    folders = (Path(data_dir) / name for name in SUBFOLDERS)
+    return next((folder for folder in folders if any(folder.glob("*_query.txt"))), None)
 
 
 def load_text_lists(folder, image_names):
@@ -38,11 +34,12 @@ def load_text_lists(folder, image_names):
     Raises:
         UserError: If a file is missing or not in that form.
     """
-    stems = sorted(path.name.removesuffix("_query.txt") for path in folder.glob("*_query.txt"))
-    queries = [_query(folder / f"{stem}_query.txt") for stem in sorted(stems, key=_landmark_first)]
+    stems = [path.name.removesuffix("_query.txt") for path in folder.glob("*_query.txt")]
+    stems.sort(key=_landmark_first)
+    queries = [_query(folder / f"{stem}_query.txt") for stem in stems]
     lists = [
         {kind: _names(folder / f"{stem}_{kind}.txt") for kind in ("good", "ok", "junk")}
-        for stem in sorted(stems, key=_landmark_first)
+        for stem in stems
     ]
     listed = {name for entry in lists for names in entry.values() for name in names}
     listed |= {name for name, _ in queries}
@@ -66,15 +63,8 @@ def _landmark_first(stem):
 
 
 def _lines(path):
-    try:
-        return path.read_text(encoding="utf-8").split("\n")
-    except OSError as error:
-        raise UserError(
-            f"{path}: can't be read ({error.strerror}); every query needs its good, ok, junk and "
-            "query file: unpack the ground truth again"
-        ) from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: no text file; unpack the ground truth again") from error
+    remedy = "every query needs its good, ok, junk and query file: unpack the ground truth again"
+    return read_lines(path, path, remedy)
 
 
 def _names(path):
@@ -82,13 +72,11 @@ def _names(path):
 
 
 def _query(path):
-    words = re.split(r"\s+", " ".join(_lines(path)).strip())
+    words = " ".join(_lines(path)).split()
     try:
-        name, box = words[0], [float(word) for word in words[1:]]
-    except ValueError:
-        box = []
-    if len(box) != 4:
+        name, left, top, right, bottom = *words[:1], *map(float, words[1:])
+    except ValueError as error:
         raise UserError(
             f"{path}: must hold one line, name xmin ymin xmax ymax; unpack the ground truth again"
-        )
-    return check_name(name.removeprefix(PREFIX), str(path)), box
+        ) from error
+    return check_name(name.removeprefix(PREFIX), str(path)), [left, top, right, bottom]

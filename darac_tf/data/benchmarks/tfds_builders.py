@@ -36,7 +36,6 @@ class _Benchmark:
     """What the builders share; a mix-in, so that it isn't registered as a data set."""
 
     VERSION = tfds.core.Version("1.0.0")
-    RELEASE_NOTES = {"1.0.0": "First version."}  # noqa: RUF012 - the name TFDS asks for
     KIND = ""
     # Where TFDS looks for checksums of downloads, of which there are none here. Its own search
     # fails without the package importlib_resources, which TFDS 4.9.10 forgets to require
@@ -45,14 +44,15 @@ class _Benchmark:
 
     def _info(self):
         published = PUBLISHED[self.KIND]
-        rows = tfds.features.Sequence(tfds.features.Scalar(np.int64))
+        row = tfds.features.Scalar(np.int64)
         features = {
             "image": tfds.features.Image(shape=(None, None, 3)),
             "name": tfds.features.Text(),
-            "index": tfds.features.Scalar(np.int64),
+            "index": row,
             "bbox": tfds.features.Tensor(shape=(4,), dtype=np.float32),
-            "own_row": tfds.features.Scalar(np.int64),
-        } | dict.fromkeys(PROTOCOLS[published.protocol].lists, rows)
+            "own_row": row,
+            **dict.fromkeys(PROTOCOLS[published.protocol].lists, tfds.features.Sequence(row)),
+        }
         return tfds.core.DatasetInfo(
             builder=self,
             description=f"{published.title}, an image retrieval benchmark.",
@@ -73,33 +73,22 @@ class _Benchmark:
         for row, path in enumerate(images.paths):
             box = images.box_of(row)
             own = are_queries and benchmark.own_rows is not None
-            yield (
-                row,
-                {
-                    "image": str(path),
-                    "name": Path(path).stem,
-                    "index": row,
-                    "bbox": np.full(4, np.nan, np.float32) if box is None else np.float32(box),
-                    "own_row": int(benchmark.own_rows[row]) if own else -1,
-                }
-                | {
-                    kind: lists[row].tolist() if are_queries else []
-                    for kind, lists in benchmark.relevance.items()
-                },
-            )
+            example = {
+                "image": str(path),
+                "name": Path(path).stem,
+                "index": row,
+                "bbox": np.float32([np.nan] * 4 if box is None else box),
+                "own_row": int(benchmark.own_rows[row]) if own else -1,
+            }
+            for kind, lists in benchmark.relevance.items():
+                example[kind] = lists[row].tolist() if are_queries else []
+            yield row, example
 
 
 # Making the class registers it with TFDS, under its name in snake case: `darac_oxford5k`.
 for _kind in BENCHMARKS:
-    _facts = {
-        "KIND": _kind,
-        "__doc__": f"{PUBLISHED[_kind].title}.",
-        "__module__": __name__,
-        "MANUAL_DOWNLOAD_INSTRUCTIONS": "\n".join(
-            [
-                f"Put the files of {PUBLISHED[_kind].title} into <manual_dir>/{_kind}:",
-                *PUBLISHED[_kind].sources,
-            ]
-        ),
-    }
-    type(f"Darac{_kind.capitalize()}", (_Benchmark, tfds.core.GeneratorBasedBuilder), _facts)
+    _title, _where = PUBLISHED[_kind].title, f"<manual_dir>/{_kind}"
+    _lines = [f"Put the files of {_title} into {_where}:", *PUBLISHED[_kind].sources]
+    _fields = {"__module__": __name__, "__doc__": f"{_title}.", "KIND": _kind}
+    _fields["MANUAL_DOWNLOAD_INSTRUCTIONS"] = "\n".join(_lines)
+    type(f"Darac{_kind.capitalize()}", (_Benchmark, tfds.core.GeneratorBasedBuilder), _fields)

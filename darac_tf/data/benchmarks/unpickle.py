@@ -21,10 +21,7 @@ MAX_PROTOCOL = 5
 
 _CONTAINERS = (list, tuple, set, frozenset)
 _SCALARS = (str, bytes, int, float, bool, type(None))
-_REFUSED = {
-    *("OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD"),
-    *("BYTEARRAY8", "NEXT_BUFFER", "READONLY_BUFFER"),
-}
+_OBJECTS = ("OBJ", "NEWOBJ", "NEWOBJ_EX", "BUILD", "BYTEARRAY8", "NEXT_BUFFER", "READONLY_BUFFER")
 # Where on the stack, above the last mark, keys and members lie that an instruction will hash.
 _HASHED = {
     "SETITEM": slice(-2, -1),
@@ -54,7 +51,6 @@ def load_ground_truth_pickle(path):
             steps to build, or asks for anything but plain data (a function, a class, a persistent
             id, an extension code, a buffer), which the message names. Nothing of it has been run.
     """
-    path = Path(path)
     data = read_bounded(path)
     try:
         # Unknown escapes in a protocol-0 string warn; they are kept as they stand.
@@ -68,7 +64,7 @@ def load_ground_truth_pickle(path):
             "lists, dicts, strings and numbers only: fetch it from its official page, or use its "
             ".mat form"
         ) from error
-    # Damaged pickles raise errors of many kinds, none of them for a reason in this program.
+    # Damaged pickles raise errors of many kinds.
     except Exception as error:
         raise UserError(
             f"{path}: not a complete pickle ({one_line(f'{type(error).__name__}: {error}')}); "
@@ -77,21 +73,16 @@ def load_ground_truth_pickle(path):
     return value
 
 
-def read_bounded(path, limit=MAX_BYTES):
-    """The bytes of a file of at most `limit` bytes.
-
-    Raises:
-        UserError: If it can't be read or is larger.
-    """
+def read_bounded(path):
+    """The bytes of a file; a `UserError` if it can't be read or has more than `MAX_BYTES`."""
     try:
         with Path(path).open("rb") as file:
-            data = file.read(limit + 1)
+            data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise UserError(f"{path}: can't be read ({error.strerror}); check the file") from error
-    if len(data) > limit:
-        raise UserError(
-            f"{path}: larger than {limit // 2**20} MiB, which no ground truth is; fetch it again"
-        )
+    if len(data) > MAX_BYTES:
+        size = f"{MAX_BYTES // 2**20} MiB"
+        raise UserError(f"{path}: larger than {size}, which no ground truth is; fetch it again")
     return data
 
 
@@ -138,8 +129,7 @@ class _PlainUnpickler(pickle._Unpickler):
         raise _Refused(f"extension code {code}")
 
     def instance(self):
-        names = [self.readline()[:-1].decode("ascii") for _ in range(2)]
-        raise _Refused(".".join(names))
+        raise _Refused(".".join(self.readline()[:-1].decode("ascii") for _ in range(2)))
 
     def call(self):
         arguments = self.stack.pop()
@@ -157,7 +147,7 @@ def _instruction(name, load):
 
     def carry_out(unpickler):
         unpickler.spend(1)
-        if name in _REFUSED:
+        if name in _OBJECTS:
             raise _Refused(f"the instruction {name}")
         _checked(unpickler.stack[_HASHED.get(name, slice(0))])
         load(unpickler)
@@ -173,11 +163,10 @@ _PlainUnpickler.dispatch = {
 
 
 def _checked(scalars):
-    """Gives back `scalars`, all of which may be keys.
+    """Gives back `scalars` if all of them may be keys.
 
     Nested tuples may not: one that shares its parts many levels deep takes exponential time to
-    hash. Nor may long integers: those of equal hash lie 2^61 apart, so that they can be made to
-    collide.
+    hash. Nor may long integers: those 2^61 apart have one hash, and can be made to collide.
     """
     for value in scalars:
         if type(value) not in _SCALARS:
@@ -204,11 +193,11 @@ def _check_plain(value):
 
 
 # What protocols 0 to 3 call to make sets, and protocols 0 to 2 to make bytes.
-def _set_maker(kind):
-    def make(*arguments):
-        if len(arguments) > 1 or any(type(a) not in _CONTAINERS for a in arguments):
+def _maker(kind):
+    def make(members=()):
+        if type(members) not in _CONTAINERS:
             raise ValueError("a set of something that is no list")
-        return kind(_checked(list(*arguments)))
+        return kind(_checked(list(members)))
 
     return make
 
@@ -219,14 +208,9 @@ def _encode(text, encoding):
     return text.encode("latin-1")
 
 
-def _no_bytes():
-    return b""
-
-
-_FUNCTIONS = {"_codecs.encode": _encode}
-for _module in ("builtins", "__builtin__"):
-    _FUNCTIONS |= {
-        f"{_module}.set": _set_maker(set),
-        f"{_module}.frozenset": _set_maker(frozenset),
-        f"{_module}.bytes": _no_bytes,
-    }
+_MAKERS = {"set": _maker(set), "frozenset": _maker(frozenset), "bytes": lambda: b""}
+_FUNCTIONS = {
+    f"{module}.{name}": make
+    for module in ("builtins", "__builtin__")
+    for name, make in _MAKERS.items()
+} | {"_codecs.encode": _encode}

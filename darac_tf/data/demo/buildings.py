@@ -170,11 +170,8 @@ def _bridge(rng, style):
             front.turret(cx, deck, 0.8 * span, tall, 2, 2)
             front.roof("gable", cx - 0.42 * span, cx + 0.42 * span, deck + tall, 0.3 * span)
     main.parapet(-half, half, deck, 0.025)
-    place, tall, width = (
-        rng.uniform(0.22, 0.34),
-        deck + rng.uniform(0.2, 0.4),
-        rng.uniform(0.06, 0.1),
-    )
+    place, tall = rng.uniform(0.22, 0.34), deck + rng.uniform(0.2, 0.4)
+    width = rng.uniform(0.06, 0.1)
     floors, cap = rng.integers(3, 5), width * rng.uniform(0.4, 1.6)
     for cx in (-place, place) if kind == "towers" else ():
         front.turret(cx, 0, width, tall, 1, floors)

@@ -17,24 +17,15 @@ _PAINTS = ((150, 40, 40), (40, 60, 120), (40, 40, 44), (210, 200, 180), (60, 110
 
 @dataclass(frozen=True)
 class Light:
-    """The light of one view.
+    """The light of one view."""
 
-    Attributes:
-        zenith, horizon: Colours of the sky, RGB in 0..255.
-        ambient: Gain of the surroundings' colours.
-        subject: Gain of the landmark's colours; at night it is floodlit.
-        lit: Share of the windows lit from inside, 0..1.
-        haze: Share of the horizon's colour mixed into what is far away, 0..1.
-        tint: Gain of each channel.
-    """
-
-    zenith: tuple
-    horizon: tuple
-    ambient: float
-    subject: float
-    lit: float
-    haze: float
-    tint: np.ndarray = (1, 1, 1)
+    zenith: tuple  # colour of the sky above, RGB in 0..255
+    horizon: tuple  # colour of the sky low down, RGB in 0..255
+    ambient: float  # gain of the surroundings' colours
+    subject: float  # gain of the landmark's colours; at night it is floodlit
+    lit: float  # share of the windows lit from inside, 0..1
+    haze: float  # share of the horizon's colour mixed into what is far away, 0..1
+    tint: np.ndarray = (1, 1, 1)  # gain of each channel
 
     def on(self, colour):
         """A surface's RGB colour in the ambient light."""

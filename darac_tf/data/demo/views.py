@@ -13,33 +13,19 @@ _SIDE_WALLS = 3  # copies of a sheet set back behind it, which together look lik
 
 @dataclass(frozen=True)
 class Sheet:
-    """One flat part of a landmark, ready to be seen in perspective.
+    """One flat part of a landmark, ready to be seen in perspective; lengths in canvas widths."""
 
-    Attributes:
-        planes: `(height, width, 4)` float32: RGB in 0..255 multiplied by coverage, and coverage in
-            0..1.
-        glass: `(height, width)` float32 in 0..1, how much of the pixel is window.
-        box: `(left, right, bottom, top)` in widths of the canvas.
-        depth: Distance in front of the landmark's main plane, in the same unit.
-        thickness: How far its walls run backwards, in the same unit.
-    """
-
-    planes: np.ndarray
-    glass: np.ndarray
-    box: tuple
-    depth: float
-    thickness: float
+    planes: np.ndarray  # `(height, width, 4)` float32: RGB in 0..255 times coverage; coverage, 0..1
+    glass: np.ndarray  # `(height, width)` float32 in 0..1, how much of the pixel is window
+    box: tuple  # `(left, right, bottom, top)`
+    depth: float  # distance in front of the landmark's main plane
+    thickness: float  # how far its walls run backwards
 
 
 def draw_landmark(rng, side):
-    """Draws a landmark that depends on `rng` alone.
+    """Draws a landmark that depends on `rng` alone: a list of `Sheet`, back to front.
 
-    Args:
-        rng: The source of all its attributes.
-        side: Side of a whole canvas in the sheets' pixels.
-
-    Returns:
-        List of `Sheet`, back to front.
+    `side` is that of a whole canvas in the sheets' pixels.
     """
     return [_reduced(canvas, side) for canvas in draw_building(rng)]
 
@@ -67,21 +53,15 @@ def box_of(landmark):
 
 @dataclass(frozen=True)
 class Camera:
-    """A camera that looks at the point `(0, 0.35, 0)`, in widths of the landmark's canvas.
+    """A camera that looks at the point `(0, 0.35, 0)`, in widths of the landmark's canvas."""
 
-    Attributes:
-        yaw, pitch, roll: Angles in radians; positive pitch looks up, so that uprights converge.
-        distance: From that point.
-        scale: Pixels for one unit on the image plane.
-        centre: `(x, y)` in pixels that the image plane's origin falls on.
-    """
-
+    # In radians; positive pitch looks up, so that uprights converge.
     yaw: float
     pitch: float
     roll: float
-    distance: float
-    scale: float = 1.0
-    centre: tuple = (0.0, 0.0)
+    distance: float  # from that point
+    scale: float = 1.0  # pixels for one unit on the image plane
+    centre: tuple = (0.0, 0.0)  # `(x, y)` in pixels that the image plane's origin falls on
 
     def project(self, points):
         """Projects points `(n, 3)`, x right, y up, z towards the viewer, to pixels `(n, 2)`."""
@@ -112,16 +92,7 @@ def draw_camera(rng, landmark, side):
 
 
 def draw_view(rng, landmark, side):
-    """Draws one view of a landmark.
-
-    Args:
-        rng: The source of everything that differs between views.
-        landmark: List of `Sheet`.
-        side: Side of the image in pixels.
-
-    Returns:
-        The image, `(side, side, 3)` uint8, RGB.
-    """
+    """Draws one view of a landmark, a list of `Sheet`: `(side, side, 3)` uint8, RGB."""
     camera, light = draw_camera(rng, landmark, side), surroundings.draw_light(rng)
     foot, far = camera.project([(0, 0, 0), (0, 0, -rng.uniform(0.8, 3.0))])[:, 1]
     horizon = np.clip(min(far, foot - 0.03 * side), 0.1 * side, 0.95 * side)

@@ -34,26 +34,25 @@ def load_training_set(kind, data_dir):
     Raises:
         UserError: If the kind is unknown, lists are missing or damaged, or images are missing.
     """
-    _check(kind, data_dir)
-    if kind not in LISTS:
-        return _class_halves(kind, data_dir)
-    read, keep = LISTS[kind]
-    return keep(read(data_dir))
+    listing = _listing(kind, data_dir)
+    return listing.those_there() if listing else _class_halves(kind, data_dir)
 
 
 def read_for_preparation(kind, data_dir):
     """As `load_training_set`, with images that have no file: `prepare` drops and reports them."""
-    _check(kind, data_dir)
-    return LISTS[kind][0](data_dir).images() if kind in LISTS else _class_halves(kind, data_dir)
+    listing = _listing(kind, data_dir)
+    return listing.images() if listing else _class_halves(kind, data_dir)
 
 
-def _check(kind, data_dir):
+def _listing(kind, data_dir):
+    """The `Listing` of a set, or None of one of TensorFlow Datasets."""
     if kind not in TRAINING_SETS:
         raise UserError(f"--dataset={kind}: choose from {', '.join(TRAINING_SETS)}")
     if not data_dir:
         raise UserError(f"--dataset={kind} needs --data_dir")
     if not Path(data_dir).is_dir():
         raise UserError(f"--data_dir: no such folder: {data_dir}")
+    return LISTS[kind](data_dir) if kind in LISTS else None
 
 
 def _class_halves(kind, data_dir):
@@ -64,10 +63,9 @@ def _class_halves(kind, data_dir):
     together. Classes are named by their numbers from 001 on.
     """
     builder = open_builder(TRAINING_SETS[kind].tfds_name, data_dir, download=False)
-    images, feature = read_splits(builder, ("train", "test")), builder.info.features["label"]
-    numbers = {name: feature.str2int(name) for name in images.class_names}
-    rows = []
-    for path, name, _ in images.rows():
-        split = "train" if numbers[name] < feature.num_classes // 2 else "test"
-        rows.append((path, f"{numbers[name] + 1:03d}", split))
+    feature, rows = builder.info.features["label"], []
+    for path, name, _ in read_splits(builder, ("train", "test")).rows():
+        number = feature.str2int(name)
+        split = "train" if number < feature.num_classes // 2 else "test"
+        rows.append((path, f"{number + 1:03d}", split))
     return LabelledImages.from_rows(kind, rows)

@@ -1,4 +1,8 @@
-"""Training sets as their published lists have them, whether or not the image files are there."""
+"""Training sets as their published lists have them, whether or not the image files are there.
+
+Each function reads the lists in a data folder as a `Listing`, and raises `UserError` if one is
+missing or a line is another.
+"""
 
 import hashlib
 import logging
@@ -22,17 +26,11 @@ _PRODUCTS_HEADER = "image_id class_id super_class_id path"
 
 @dataclass(frozen=True)
 class Listing:
-    """What a list names.
+    """What a list names."""
 
-    Attributes:
-        kind: A key of `published.TRAINING_SETS`.
-        rows: `(path, class name, split)` of each image.
-        origins: What a user looks an image up by: its URL, or its path again; as many as rows.
-    """
-
-    kind: str
-    rows: list[tuple[str, str, str]]
-    origins: list[str]
+    kind: str  # a key of `published.TRAINING_SETS`
+    rows: list[tuple[str, str, str]]  # `(path, class name, split)` of each image
+    origins: list[str]  # what a user looks each image up by: its URL, or its path again
 
     def present(self):
         """Boolean array `(images,)`: there is a file, and it is not empty."""
@@ -42,54 +40,40 @@ class Listing:
         """All images of the list as `LabelledImages`, files there or not."""
         return LabelledImages.from_rows(self.kind, self.rows)
 
-    def complete(self):
-        """All images of the list as `LabelledImages`.
-
-        Raises:
-            UserError: If a file is missing or empty.
-        """
-        there = self.present()
-        if not there.all():
-            first = self.origins[int(np.argmin(there))]
-            raise UserError(
-                f"{first}: no such image, or an empty one ({np.sum(~there)} of {len(there)} of "
-                f"{self.kind}): add them, or prepare the set, which leaves them out"
-            )
-        return self.images()
-
     def those_there(self):
-        """The images whose files are there, as `LabelledImages`; logs how many are not.
+        """The images as `LabelledImages`.
+
+        Of the cleaned Landmarks, whose URLs die, some may be missing, which is logged.
 
         Raises:
-            UserError: If none is there.
+            UserError: If a file is missing or empty; of the cleaned Landmarks, if all are.
         """
         there = self.present()
+        missing, images = np.sum(~there), self.images()
+        if not missing:
+            return images
         if not there.any():
             raise UserError(
                 f"{self.rows[0][0]}: no such image, and none of the other {len(there) - 1} of "
                 f"{self.kind} either: fetch them and store them under these names"
             )
-        if there.all():
-            return self.images()
-        missing = np.sum(~there)
+        if self.kind != "landmarks_clean":
+            raise UserError(
+                f"{self.origins[int(np.argmin(there))]}: no such image, or an empty one ({missing} "
+                f"of {len(there)} of {self.kind}): add them, or prepare the set, which leaves them "
+                "out"
+            )
         _LOG.warning("%s: %d of %d images are missing and left out", self.kind, missing, len(there))
-        return self.images().select(there)
+        return images.select(there)
 
 
 def list_gldv2(data_dir):
     """GLDv2-clean: `train_clean.csv`, a line `landmark_id,id id id ...` for each landmark.
 
+    Image `abcd...` is expected at `train/a/b/c/abcd....jpg`, and its class is named by the
+    landmark's number.
+
     Source: Weyand et al., Google Landmarks Dataset v2, CVPR 2020; list: Yokoo et al., 2020.
-
-    Args:
-        data_dir: Folder of the list and of `train/`.
-
-    Returns:
-        `Listing`; image `abcd...` is expected at `train/a/b/c/abcd....jpg`, and its class is named
-        by the landmark's number.
-
-    Raises:
-        UserError: If the list is missing or has other lines.
     """
     path, folder = Path(data_dir) / "train_clean.csv", f"{Path(data_dir) / 'train'}"
     rows = []
@@ -103,20 +87,13 @@ def list_gldv2(data_dir):
 
 
 def list_clean_landmarks(data_dir):
-    """The cleaned Landmarks: a line `url label` for each image.
+    """The cleaned Landmarks: lists for `train` and, if it is there, `val`, of lines `url label`.
+
+    The image of a URL lies in `images/`, named by the SHA-1 of the URL in hexadecimal digits and
+    `.jpg`, whatever its format; an entry that is no URL is taken for a path below `images/`. A line
+    that a list has twice counts once.
 
     Source: Gordo et al., Deep Image Retrieval, ECCV 2016, section 4.
-
-    Args:
-        data_dir: Folder of the lists (the one for validation may be absent) and of `images/`.
-
-    Returns:
-        `Listing` with the splits `train` and `val`. The image of a URL lies in `images/`, named by
-        the SHA-1 of the URL in hexadecimal digits and `.jpg`, whatever its format; an entry that is
-        no URL is taken for a path below `images/`. A line that a list has twice counts once.
-
-    Raises:
-        UserError: If the list for training is missing, or a line is another.
     """
     data_dir, origins = Path(data_dir), {}
     for split, name in _LANDMARKS_LISTS.items():
@@ -138,16 +115,9 @@ def list_clean_landmarks(data_dir):
 def list_products(data_dir):
     """Stanford Online Products: a line `image_id class_id super_class_id path` for each image.
 
+    The images lie beside the lists, `train` and `test`, which share no class.
+
     Source: Song et al., Deep Metric Learning via Lifted Structured Feature Embedding, CVPR 2016.
-
-    Args:
-        data_dir: Folder of the lists and images.
-
-    Returns:
-        `Listing` with the splits `train` and `test`, which share no class.
-
-    Raises:
-        UserError: If a list is missing or has other lines.
     """
     data_dir, rows = Path(data_dir), []
     for split, name in _PRODUCTS_LISTS.items():
@@ -162,11 +132,10 @@ def list_products(data_dir):
     return _listing("products", path, rows, [row[0] for row in rows])
 
 
-# Lists whose images must all be there, and lists of which some may be missing.
 LISTS = {
-    "gldv2_clean": (list_gldv2, Listing.complete),
-    "landmarks_clean": (list_clean_landmarks, Listing.those_there),
-    "products": (list_products, Listing.complete),
+    "gldv2_clean": list_gldv2,
+    "landmarks_clean": list_clean_landmarks,
+    "products": list_products,
 }
 
 
@@ -177,25 +146,19 @@ def _listing(kind, path, rows, origins):
 
 
 def _lines(path, header=None):
-    """The `(line number, text)` of the lines below a header that are not blank.
-
-    Raises:
-        UserError: If there is no such file, it is no text in UTF-8, or has another header.
-    """
+    """The `(line number, text)` of the lines below a header that are not blank."""
     if not path.is_file():
         raise UserError(f"--data_dir: no {path.name} in {path.parent}: put it there")
-    with path.open(encoding="utf-8-sig") as file:
-        try:
+    try:
+        with path.open(encoding="utf-8-sig") as file:
             lines = [(number, line.strip()) for number, line in enumerate(file, start=1)]
-        except UnicodeDecodeError as error:
-            raise UserError(f"{path}: is no text in UTF-8 ({error.reason})") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is no text in UTF-8 ({error.reason})") from error
     lines = [(number, line) for number, line in lines if line]
-    if header is None:
-        return lines
-    first = lines[0][1] if lines else "empty"
-    if first != header:
+    first = lines.pop(0)[1] if lines and header else "empty"
+    if header and first != header:
         raise UserError(f"{path}: its first line must be {header} and is {first}")
-    return lines[1:]
+    return lines
 
 
 def _has_content(path):

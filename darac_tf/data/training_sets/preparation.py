@@ -89,9 +89,8 @@ def prepare(images, out, size, workers=None, quality=95, images_per_shard=4096, 
 
 def _write_shards(images, paths, parts, encode, workers, progress):
     """The `Shard` of each path, read where it is finished and written where it isn't."""
-    shards = [read_shard(path) for path in paths]
+    shards, stopped = [read_shard(path) for path in paths], threading.Event()
     todo = [number for number, shard in enumerate(shards) if shard is None]
-    stopped = threading.Event()
     done = len(paths) - len(todo)
     bar = tqdm(
         desc="preparing", total=len(paths), initial=done, unit=" shards", disable=not progress
@@ -115,18 +114,19 @@ def _write_shards(images, paths, parts, encode, workers, progress):
             # Of no effect when all are done; otherwise an error or Ctrl-C needs no shard's end.
             stopped.set()
             pool.shutdown(cancel_futures=True)
-    failures = [f.exception() for f in futures if not f.cancelled() and f.exception()]
-    for failure in failures:
-        if not isinstance(failure, Stopped):
-            raise failure
+    for future in futures:
+        if not future.cancelled() and not isinstance(future.exception(), Stopped):
+            future.result()  # raises its error
     return shards
 
 
 def _finish(images, out, names, shards):
-    def joined(column):
-        return np.concatenate([np.array(getattr(shard, column), np.int64) for shard in shards])
-
-    rows = joined("rows")
+    """Writes the report, which it returns, and the index."""
+    columns = ("rows", "offsets", "lengths", "checksums")
+    joined = {
+        name: np.concatenate([np.int64(getattr(s, name)) for s in shards]) for name in columns
+    }
+    rows = joined.pop("rows")
     if not len(rows):
         raise UserError(f"{shards[0].dropped[0][1]}; and none of the other images can be read")
     split_names, splits = np.unique(images.splits, return_inverse=True)
@@ -148,9 +148,7 @@ def _finish(images, out, names, shards):
         labels=images.labels[rows],
         splits=splits[rows],
         shards=np.repeat(np.arange(len(shards)), [len(shard.rows) for shard in shards]),
-        offsets=joined("offsets"),
-        lengths=joined("lengths"),
-        checksums=joined("checksums"),
+        **joined,
         sources=np.array([absolute(images.paths[row]) for row in rows]),
         name=images.name,
         class_names=list(images.class_names),

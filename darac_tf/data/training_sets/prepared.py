@@ -1,6 +1,5 @@
 """Prepared images: labels mapped from the index, any image read at random from the shards."""
 
-import csv
 import os
 import zlib
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.data.labelled import LabelledImages
+from darac_tf.data.labelled import LabelledImages, write_rows
 from darac_tf.data.training_sets.record_index import RecordIndex
 from darac_tf.data.training_sets.shards import FEATURES
 from darac_tf.errors import UserError
@@ -27,14 +26,7 @@ class PreparedImages:
     """
 
     def __init__(self, folder, index, name, labels, class_names, records=None):
-        """Takes over its parts; `open` makes it.
-
-        Args:
-            folder: Folder of the shards.
-            index: `RecordIndex`.
-            name, labels, class_names: As the attributes.
-            records: int64 `(images,)`, the record of each image; None for all in order.
-        """
+        # `records`, int64 `(images,)`, are the images' in the `RecordIndex`; None for all in order.
         self.name, self.labels, self.class_names = name, labels, tuple(class_names)
         self._folder, self._index, self._records = Path(folder), index, records
 
@@ -70,11 +62,7 @@ class PreparedImages:
         return _Sources(self._index.sources, self._records)
 
     def select(self, mask, name=None):
-        """The images where the boolean array `mask` holds; only their classes stay.
-
-        Raises:
-            UserError: If there are none.
-        """
+        """As `LabelledImages.select`."""
         rows = np.flatnonzero(mask)
         if not len(rows):
             raise UserError(f"{self.name}: no image is left of the {len(self)}")
@@ -83,62 +71,40 @@ class PreparedImages:
         records = rows if self._records is None else self._records[rows]
         return type(self)(self._folder, self._index, name or self.name, labels, names, records)
 
-    def with_classes_of(self, count):
-        """The images of classes with at least `count` images; itself where all have them.
-
-        Raises:
-            UserError: If there are none.
-        """
-        enough = np.bincount(self.labels, minlength=len(self.class_names)) >= count
-        return self if enough.all() else self.select(enough[self.labels])
-
     def read(self, indices):
-        """The files of images, to be used in `tf.data` maps; scalar or any shape.
+        """The files (JPEG) of images, for `tf.data` maps: integer to string tensor, any shape.
 
         No TensorFlow op reads a part of a file, so that the bytes are fetched by `os.pread` in a
         `tf.numpy_function`. It holds Python's lock for microseconds an image, and not while it
         waits for the disk; parallel maps stay parallel.
-
-        Args:
-            indices: Integer tensor of images of this collection.
-
-        Returns:
-            String tensor of that shape, JPEG files, for `images.decode_image`.
         """
         indices = tf.cast(indices, tf.int64)
         rows = tf.reshape(indices, [-1])
         examples = tf.numpy_function(self.examples, [rows], tf.string, stateful=False)
-        examples = tf.ensure_shape(examples, [None])
         features = {"image/encoded": FEATURES["image/encoded"]}
-        encoded = tf.io.parse_example(examples, features)["image/encoded"]
+        encoded = tf.io.parse_example(tf.ensure_shape(examples, [None]), features)["image/encoded"]
         return tf.reshape(encoded, tf.shape(indices))
 
     def write_csv(self, path):
         """Writes `path,label,split` with the absolute paths that the images were made of."""
+        write_rows(path, self._rows())
+
+    def _rows(self):
         names, splits = self._index.split_names, self._of_records("splits")
-        with (
-            atomic_path(path) as temporary,
-            temporary.open("w", newline="", encoding="utf-8") as file,
-        ):
-            writer = csv.writer(file)
-            writer.writerow(["path", "label", "split"])
-            for start in range(0, len(self), _BLOCK):
-                block = slice(start, start + _BLOCK)
-                columns = self.paths[block], self.labels[block].tolist(), splits[block].tolist()
-                for source, label, split in zip(*columns, strict=True):
-                    writer.writerow([source, self.class_names[label], names[split]])
+        # In blocks, as the paths of all would take much memory once they are decoded.
+        for start in range(0, len(self), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            columns = self.paths[block], self.labels[block].tolist(), splits[block].tolist()
+            for source, label, split in zip(*columns, strict=True):
+                yield source, self.class_names[label], names[split]
 
     def extract(self, folder):
-        """Writes the images as files, a folder for each class: for a few, to validate on.
+        """Writes the images as `folder/<label>/<row>.jpg`: for a few, to validate on.
 
-        Args:
-            folder: A folder that doesn't exist, or that an earlier call wrote; then it is read.
-
-        Returns:
-            `LabelledImages` of the files `folder/<label>/<row>.jpg`.
+        Returns them as `LabelledImages`. What an earlier call wrote there is taken.
 
         Raises:
-            UserError: If the folder is another, or can't be written.
+            UserError: If the folder holds other images, or can't be written.
         """
         folder = Path(folder)
         places = [f"{label:06d}/{row:08d}.jpg" for row, label in enumerate(self.labels)]
@@ -159,11 +125,7 @@ class PreparedImages:
         return array if self._records is None else array[self._records]
 
     def examples(self, rows):
-        """Object array of the serialised examples of images.
-
-        Raises:
-            UserError: If one is not what was written.
-        """
+        """Object array of the serialised examples of images; `UserError` if one is damaged."""
         index, examples = self._index, np.empty(len(rows), object)
         for place, record in enumerate(rows if self._records is None else self._records[rows]):
             path = self._folder / index.shard_names[index.shards[record]]
@@ -201,4 +163,6 @@ def read_prepared(folder):
     Raises:
         UserError: If it isn't finished, damaged, or no class has two images.
     """
-    return PreparedImages.open(folder).with_classes_of(2)
+    images = PreparedImages.open(folder)
+    enough = np.bincount(images.labels, minlength=len(images.class_names)) >= 2
+    return images if enough.all() else images.select(enough[images.labels])

@@ -5,23 +5,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class TrainingSet:
-    """Facts about one training set.
+    """Facts about one training set."""
 
-    Attributes:
-        title: What reports call it.
-        images: Number of images in all its splits.
-        classes: Number of classes in all its splits.
-        paper: Where it was introduced.
-        sources: Where a user gets it and how the files must lie, one a line.
-        tfds_name: Its name in TensorFlow Datasets where it is read through it, else None.
-    """
-
-    title: str
-    images: int
-    classes: int
-    paper: str
-    sources: tuple[str, ...]
-    tfds_name: str | None = None
+    title: str  # what reports call it
+    images: int  # in all its splits
+    classes: int  # in all its splits
+    paper: str  # where it was introduced
+    sources: tuple[str, ...]  # where a user gets it and how the files must lie, one a line
+    tfds_name: str | None = None  # in TensorFlow Datasets, if it is read through it
 
 
 def _tfds_sources(name):
@@ -33,9 +24,7 @@ def _tfds_sources(name):
 
 TRAINING_SETS = {
     "gldv2_clean": TrainingSet(
-        "GLDv2-clean",
-        1_580_470,
-        81_313,
+        *("GLDv2-clean", 1_580_470, 81_313),
         "T. Weyand, A. Araujo, B. Cao, J. Sim: Google Landmarks Dataset v2. CVPR 2020; cleaned by "
         "S. Yokoo, K. Ozaki, E. Simo-Serra, S. Iizuka: Two-stage Discriminative Re-ranking for "
         "Large-scale Landmark Retrieval. CVPR Workshops 2020",
@@ -48,9 +37,7 @@ TRAINING_SETS = {
         ),
     ),
     "landmarks_clean": TrainingSet(
-        "cleaned Landmarks",
-        48_792,
-        586,
+        *("cleaned Landmarks", 48_792, 586),
         "A. Gordo, J. Almazan, J. Revaud, D. Larlus: Deep Image Retrieval: Learning Global "
         "Representations for Image Search. ECCV 2016; images of A. Babenko et al.: Neural Codes "
         "for Image Retrieval. ECCV 2014",
@@ -63,9 +50,7 @@ TRAINING_SETS = {
         ),
     ),
     "products": TrainingSet(
-        "Stanford Online Products",
-        120_053,
-        22_634,
+        *("Stanford Online Products", 120_053, 22_634),
         "H. O. Song, Y. Xiang, S. Jegelka, S. Savarese: Deep Metric Learning via Lifted "
         "Structured Feature Embedding. CVPR 2016",
         (
@@ -75,18 +60,14 @@ TRAINING_SETS = {
         ),
     ),
     "cub200": TrainingSet(
-        "CUB-200-2011",
-        11_788,
-        200,
+        *("CUB-200-2011", 11_788, 200),
         "C. Wah, S. Branson, P. Welinder, P. Perona, S. Belongie: The Caltech-UCSD Birds-200-2011 "
         "Dataset. Caltech CNS-TR-2011-001",
         _tfds_sources("caltech_birds2011"),
         "caltech_birds2011",
     ),
     "cars196": TrainingSet(
-        "Cars196",
-        16_185,
-        196,
+        *("Cars196", 16_185, 196),
         "J. Krause, M. Stark, J. Deng, L. Fei-Fei: 3D Object Representations for Fine-Grained "
         "Categorization. 3dRR 2013",
         _tfds_sources("cars196"),

@@ -1,7 +1,7 @@
 """The index of a prepared set: where each record lies, as arrays that are mapped, not read."""
 
 import json
-from dataclasses import dataclass
+from collections import namedtuple
 from pathlib import Path
 
 import numpy as np
@@ -11,47 +11,29 @@ from darac_tf.files import atomic_path
 
 FOLDER = "index"
 _NAMES = "names.json"
+# A value for each record, in the order of the classes.
 _ARRAYS = {
-    "labels": np.int64,
-    "splits": np.int32,
-    "shards": np.int32,
-    "offsets": np.int64,
-    "lengths": np.int64,
-    "checksums": np.uint32,
-    "sources": np.bytes_,
+    "labels": np.int64,  # rising, indices into `class_names`
+    "splits": np.int32,  # indices into `split_names`
+    "shards": np.int32,  # indices into `shard_names`
+    "offsets": np.int64,  # byte of the shard at which the example begins
+    "lengths": np.int64,  # bytes of the example
+    "checksums": np.uint32,  # CRC-32 of the example
+    "sources": np.bytes_,  # absolute path of the image it was made of, as of `os.fsencode`
 }
+_Fields = namedtuple("_Fields", [*_ARRAYS, "name", "class_names", "split_names", "shard_names"])
 
 
-@dataclass(frozen=True)
-class RecordIndex:
+class RecordIndex(_Fields):
     """Records in the order of their classes, so that those of a class follow one another.
 
     Attributes:
-        labels: int64 `(records,)`, rising, indices into `class_names`.
-        splits: int32 `(records,)`, indices into `split_names`.
-        shards: int32 `(records,)`, indices into `shard_names`.
-        offsets: int64 `(records,)`, byte of the shard at which the example begins.
-        lengths: int64 `(records,)`, bytes of the example.
-        checksums: uint32 `(records,)`, CRC-32 of the example.
-        sources: Byte strings `(records,)`, as of `os.fsencode`: absolute paths of the images they
-            were made of.
+        labels, splits, shards, offsets, lengths, checksums, sources: Arrays `(records,)`; what they
+            hold and their types stand in `_ARRAYS`.
         name: What reports call the collection.
-        class_names: Names of all classes.
-        split_names: Names of the splits.
-        shard_names: File names of the shards.
+        class_names, split_names: Lists of the names of all classes and splits.
+        shard_names: List of the file names of the shards.
     """
-
-    labels: np.ndarray
-    splits: np.ndarray
-    shards: np.ndarray
-    offsets: np.ndarray
-    lengths: np.ndarray
-    checksums: np.ndarray
-    sources: np.ndarray
-    name: str
-    class_names: list[str]
-    split_names: list[str]
-    shard_names: list[str]
 
     def write(self, folder):
         """Writes `folder/index`: a `.npy` file for each array, and `names.json`."""
@@ -60,10 +42,7 @@ class RecordIndex:
             for name, dtype in _ARRAYS.items():
                 array = np.asarray(getattr(self, name), dtype)
                 np.save(temporary / f"{name}.npy", array, allow_pickle=False)
-            names = {
-                field: getattr(self, field)
-                for field in ("name", "class_names", "split_names", "shard_names")
-            }
+            names = {k: value for k, value in self._asdict().items() if k not in _ARRAYS}
             (temporary / _NAMES).write_text(json.dumps(names), encoding="utf-8")
 
     @classmethod
@@ -84,20 +63,17 @@ class RecordIndex:
                 for name in _ARRAYS
             }
             index = cls(**arrays, **names)
+            if len({len(array) for array in arrays.values()}) != 1 or not len(index.labels):
+                raise ValueError("Arrays must have one length.")
         except (OSError, ValueError, TypeError) as error:
             raise UserError(f"{place}: is damaged; remove it and prepare again") from error
-        if len({len(array) for array in arrays.values()}) != 1 or not len(index.labels):
-            raise UserError(f"{place}: is damaged; remove it and prepare again")
-        index._check_shards(folder)
-        return index
-
-    def _check_shards(self, folder):
-        needed = np.zeros(len(self.shard_names), np.int64)
+        needed = np.zeros(len(index.shard_names), np.int64)
         # Records of a shard lie one after another, so that the last one ends furthest.
-        np.maximum.at(needed, self.shards, self.offsets + self.lengths)
-        for name, size in zip(self.shard_names, needed, strict=True):
+        np.maximum.at(needed, index.shards, index.offsets + index.lengths)
+        for name, size in zip(index.shard_names, needed, strict=True):
             path = folder / name
             if not path.is_file() or path.stat().st_size < size:
                 raise UserError(
-                    f"{path}: is missing or cut short; remove {folder / FOLDER} and prepare again"
+                    f"{path}: is missing or cut short; remove {place} and prepare again"
                 )
+        return index

@@ -16,26 +16,13 @@ _BEFORE, _AFTER = 12, 4
 
 
 class Shard(NamedTuple):
-    """What a shard holds.
+    """What a shard holds: lists with an entry for each record, in order, and what is not in it."""
 
-    Attributes:
-        rows: Rows of the collection that its records are of, in the order of the records.
-        offsets: Byte at which each record's example begins, after the framing.
-        lengths: Bytes of each example.
-        checksums: CRC-32 of each example (`zlib.crc32`).
-        dropped: `(row, reason)` of the images that are not in it.
-    """
-
-    rows: list[int]
-    offsets: list[int]
-    lengths: list[int]
-    checksums: list[int]
-    dropped: list[tuple[int, str]]
-
-    @property
-    def size(self):
-        """Bytes of the whole file."""
-        return self.offsets[-1] + self.lengths[-1] + _AFTER if self.rows else 0
+    rows: list[int]  # of the collection
+    offsets: list[int]  # byte at which the example begins, after the framing
+    lengths: list[int]  # bytes of the example
+    checksums: list[int]  # CRC-32 of the example (`zlib.crc32`)
+    dropped: list[tuple[int, str]]  # rows of the images left out, and the reasons
 
 
 class Stopped(Exception):  # noqa: N818 - no error: another thread has failed
@@ -43,15 +30,9 @@ class Stopped(Exception):  # noqa: N818 - no error: another thread has failed
 
 
 def make_encoder(size, quality):
-    """Function of the bytes of an image file to those of a JPEG, traced once.
+    """Function of an image file to a JPEG, scalar string tensors; `size`, `quality` of `prepare`.
 
-    Args:
-        size: Most pixels on the shorter side; smaller images keep their size.
-        quality: Of the JPEG, 1 to 100.
-
-    Returns:
-        Function of a scalar string tensor to a scalar string tensor. It may be called from
-        several threads, and raises `tf.errors.InvalidArgumentError` for what is no image.
+    It is traced once, and raises `tf.errors.InvalidArgumentError` for what is no image.
     """
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
@@ -69,21 +50,9 @@ def make_encoder(size, quality):
 
 
 def write_shard(path, images, rows, encode, stopped):
-    """Writes a shard and, after it, the JSON file beside it that says what it holds.
+    """Writes the shard of `images[rows]`, and after it the JSON file that says what it holds.
 
-    Args:
-        path: The shard's file.
-        images: `LabelledImages`.
-        rows: Rows of the images it shall hold.
-        encode: As `make_encoder` gives it.
-        stopped: `threading.Event`: leave off as soon as it is set.
-
-    Returns:
-        `Shard`.
-
-    Raises:
-        Stopped: If `stopped` was set; nothing is left behind.
-        UserError: If the files can't be written.
+    Returns it as `Shard`. Once the event `stopped` is set, it raises `Stopped` and leaves nothing.
     """
     shard, end = Shard([], [], [], [], []), 0
     with atomic_path(path) as temporary, tf.io.TFRecordWriter(str(temporary)) as writer:
@@ -110,9 +79,9 @@ def write_shard(path, images, rows, encode, stopped):
 def read_shard(path):
     """The `Shard` that `write_shard` finished, or None where it has to be written (again)."""
     try:
-        fields = json.loads(_notes(path).read_text(encoding="utf-8"))
-        shard = Shard(**fields)
-        return shard if Path(path).stat().st_size == shard.size else None
+        shard = Shard(**json.loads(_notes(path).read_text(encoding="utf-8")))
+        size = shard.offsets[-1] + shard.lengths[-1] + _AFTER if shard.rows else 0
+        return shard if path.stat().st_size == size else None
     except (OSError, ValueError, TypeError):
         return None
 
@@ -137,14 +106,12 @@ def _example(images, row, data):
         "class/name": images.class_names[label].encode(),
         "source": absolute(images.paths[row]),
     }
-    feature = {
-        name: tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
-        for name, value in text.items()
-    }
-    feature["class/label"] = tf.train.Feature(int64_list=tf.train.Int64List(value=[label]))
-    features = tf.train.Features(feature=feature)
-    return tf.train.Example(features=features).SerializeToString(deterministic=True)
+    example = tf.train.Example()
+    for name, value in text.items():
+        example.features.feature[name].bytes_list.value.append(value)
+    example.features.feature["class/label"].int64_list.value.append(label)
+    return example.SerializeToString(deterministic=True)
 
 
 def _notes(path):
-    return Path(path).with_suffix(".json")
+    return path.with_suffix(".json")
