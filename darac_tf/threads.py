@@ -31,14 +31,7 @@ def in_order(function, items):
 def look_ahead(pool, function, items, ahead):
     """Yields `function(item)` for each item, in order, computed on the threads of a pool.
 
-    Args:
-        pool: `ThreadPoolExecutor`.
-        function: Called from its threads.
-        items: Iterable of its arguments.
-        ahead: How many results are computed before they are asked for, at least 1.
-
-    Yields:
-        The results.
+    `ahead` results, at least one, are computed before they are asked for.
     """
     waiting = deque()
     for item in items:

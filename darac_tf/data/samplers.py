@@ -101,8 +101,7 @@ class TemperedSampler(_Sampler):
     The images of a class are drawn without repetition; a class of fewer than K images
     repeats them as evenly as it can.
 
-    Memory: 8 bytes an image, 24 a class. Time: a pass over the classes a step, whatever the number
-    of images.
+    A step takes a pass over the classes, whatever the number of images.
 
     Args and errors are those of `ClassBalancedSampler`, but a class without images never comes, and
     `alpha` must lie in [0, 1].

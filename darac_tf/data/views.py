@@ -4,6 +4,7 @@ Boxes and turns as users give them are an `ImageList`; in whole pixels, with the
 resize, they are `Views`.
 """
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -127,8 +128,8 @@ def plan_views(images, sizes):
     _check_lengths(images)
     stored = shapes = np.array(sizes, np.int64)
     boxes, turns = None, None
-    if images.boxes is not None and not np.isnan(images.boxes).any(axis=1).all():
-        is_whole = np.isnan(images.boxes).any(axis=1)[:, None]
+    is_whole = images.boxes is None or np.isnan(images.boxes).any(axis=1, keepdims=True)
+    if not np.all(is_whole):
         rounded = np.rint(np.where(is_whole, 0.0, images.boxes)).astype(np.int64)
         boxes = np.where(is_whole, _whole_boxes(stored), rounded)
         _check_boxes(images, boxes, stored)
@@ -187,12 +188,8 @@ def decoding_ratios(shapes, sizes):
 
 def are_jpeg(paths):
     """bool `(images,)`: which files begin as JPEG does; False for those that can't be read."""
-    return np.array([_begins_as_jpeg(path) for path in paths], bool)
-
-
-def _begins_as_jpeg(path):
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(3) == b"\xff\xd8\xff"
-    except OSError:
-        return False
+    is_jpeg = np.zeros(len(paths), bool)
+    for place, path in enumerate(paths):
+        with contextlib.suppress(OSError), Path(path).open("rb") as file:
+            is_jpeg[place] = file.read(3) == b"\xff\xd8\xff"
+    return is_jpeg

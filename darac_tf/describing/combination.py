@@ -10,7 +10,6 @@ from darac_tf.layers import PCAWhitening, l2_normalize
 from darac_tf.rows import LazyRows
 
 COMBINATIONS = ("sum", "mean", "gmean")
-DEFAULT_EXPONENT = 3.0
 
 _NEGATIVE = (
     'the generalised mean ("gmean") needs descriptors without negative values, as of networks that '
@@ -26,8 +25,7 @@ class Vectors(LazyRows):
 
     Args:
         parts: Non-empty list of array-likes `(images, channels)`, one a resolution.
-        mode: See `combine_resolutions`.
-        exponent: See `combine_resolutions`.
+        mode, exponent: See `combine_resolutions`.
         whitening: `whitening.Whitening` to apply after, or None.
         rows: int `(images,)`, which rows of the parts are meant; None for all in their order.
     """
@@ -56,8 +54,7 @@ class Vectors(LazyRows):
 
     def of(self, rows):
         """The same vectors of some of the images, `(len(rows),)`."""
-        mode, exponent = self._combination
-        return Vectors(self._parts, mode, exponent, self._whitening, self._rows[rows])
+        return Vectors(self._parts, *self._combination, self._whitening, self._rows[rows])
 
     def whitened(self, whitening):
         """The same vectors with a whitening after them."""
@@ -138,7 +135,7 @@ def _checked_exponent(descriptors, mode, exponent):
     if mode not in COMBINATIONS:
         raise ValueError(f"mode must be one of {COMBINATIONS}. Received: {mode!r}")
     if exponent is None:
-        return DEFAULT_EXPONENT
+        return 3.0
     if mode != "gmean":
         raise ValueError(f'exponent is for the mode "gmean" only. Received: {mode!r}, {exponent}')
     # Below 1, k^(1/p) leaves float32's range, and no source uses such p.

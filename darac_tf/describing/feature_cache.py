@@ -73,8 +73,11 @@ class OpenCache:
         self.sizes = list(tables)
         self._tables = tables
         self._keys = keys
-        # Each table by one name, where several share it.
-        self._names = {s: {table: name for name, table in tables[s].items()} for s in tables}
+        # Where several names share a table, the first one counts.
+        self._names = {
+            size: {table: name for name, table in reversed(named.items())}
+            for size, named in tables.items()
+        }
         self._all = list(itertools.chain.from_iterable(self._names.values()))
         for table in self._all:
             table.check(table.find(keys))

@@ -165,7 +165,10 @@ class FeatureTable:
             )
         keys, rows = _words(keys), np.ascontiguousarray(rows, np.float32)
         if self.dim is None:
-            self._write_meta(rows.shape[1])
+            self.dim = rows.shape[1]
+            text = json.dumps({**self._expected, "dim": self.dim}, indent=1) + "\n"
+            with atomic_path(self._path("meta.json")) as path:
+                path.write_text(text, encoding="utf-8")
         if rows.shape != (len(keys), self.dim):
             wanted = len(keys), self.dim
             raise ValueError(f"`rows` must be of shape {wanted}. Received: {rows.shape}")
@@ -188,12 +191,6 @@ class FeatureTable:
 
     def _path(self, name):
         return self.folder / name
-
-    def _write_meta(self, dim):
-        self.dim = dim
-        meta = {**self._expected, "dim": dim}
-        with atomic_path(self._path("meta.json")) as path:
-            path.write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
 
     def _load(self):
         """Reads the records that are not known yet."""
