@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from darac_tf.archives import DamagedArchiveError, read_archive, write_archive
-from darac_tf.data.content_keys import as_set, file_sizes, fingerprint, keys_of_images
+from darac_tf.data.content_keys import file_sizes, fingerprint, keys_of_images
 from darac_tf.errors import UserError
 
 FLAG = "--allow_whiten_on_test"
@@ -55,7 +55,7 @@ class Whitening:
 def fitted(mean, projection, eigenvalues, image_keys, provenance):
     """A `Whitening` whose provenance names its set of images, where that is known."""
     if image_keys is not None:
-        image_keys = as_set(image_keys)
+        image_keys = np.unique(image_keys, axis=0)
         provenance = {**provenance, "images_fingerprint": fingerprint(image_keys)}
     return Whitening(mean, projection, eigenvalues, provenance, image_keys)
 
