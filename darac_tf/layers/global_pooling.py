@@ -64,12 +64,9 @@ class GeM(_GlobalPooling):
         self.epsilon = epsilon
 
     def build(self, input_shape):
+        initial = keras.initializers.Constant(self.initial_p)
         self.p = self.add_weight(
-            name="p",
-            shape=(),
-            initializer=keras.initializers.Constant(self.initial_p),
-            trainable=self.learn_p,
-            autocast=False,
+            name="p", shape=(), initializer=initial, trainable=self.learn_p, autocast=False
         )
 
     def call(self, inputs):
@@ -78,8 +75,5 @@ class GeM(_GlobalPooling):
         return tf.reduce_mean(powers, axis=[1, 2]) ** (1.0 / p)
 
     def get_config(self):
-        return super().get_config() | {
-            "p": self.initial_p,
-            "learn_p": self.learn_p,
-            "epsilon": self.epsilon,
-        }
+        own = {"p": self.initial_p, "learn_p": self.learn_p, "epsilon": self.epsilon}
+        return super().get_config() | own

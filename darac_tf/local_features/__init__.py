@@ -12,11 +12,7 @@ ICCV 2017 (arXiv 1612.06321).
     rows, inliers = rank_by_inliers(queries, store)           # or of all
 """
 
-from darac_tf.local_features.extraction import (
-    ExtractionSettings,
-    LocalExtractor,
-    fit_local_pca,
-)
+from darac_tf.local_features.extraction import ExtractionSettings, LocalExtractor, fit_local_pca
 from darac_tf.local_features.matching import (
     MatchSettings,
     match,

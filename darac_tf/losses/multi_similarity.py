@@ -56,12 +56,8 @@ class MultiSimilarityLoss(PairLoss):
 
     def _mined(self, similarities, positives, negatives):
         """The pairs that count, of the bool masks `(batch, batch)`."""
-        hardest_positive = tf.reduce_min(
-            tf.where(positives, similarities, _FAR), axis=1, keepdims=True
-        )
-        hardest_negative = tf.reduce_max(
-            tf.where(negatives, similarities, -_FAR), axis=1, keepdims=True
-        )
+        hardest_positive = tf.reduce_min(tf.where(positives, similarities, _FAR), 1, keepdims=True)
+        hardest_negative = tf.reduce_max(tf.where(negatives, similarities, -_FAR), 1, keepdims=True)
         return (
             positives & (similarities < hardest_negative + self.epsilon),
             negatives & (similarities > hardest_positive - self.epsilon),
