@@ -22,7 +22,12 @@ class OpenVINOEngine:
     """
 
     def __init__(self, network, preprocessing, poolings, precision="float32"):
-        openvino = _import_openvino()
+        try:
+            import openvino
+        except ImportError as error:
+            raise UserError(
+                "--engine=openvino needs a package that is not installed: pip install openvino"
+            ) from error
         model = self._prepared(convert_backbone(openvino, network, preprocessing))
         settings = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
         self._backbone = openvino.Core().compile_model(model, "CPU", settings)
@@ -66,13 +71,3 @@ def convert_backbone(openvino, network, preprocessing):
         file = Path(folder) / "backbone.pb"
         file.write_bytes(graph.SerializeToString())
         return openvino.Core().read_model(file)
-
-
-def _import_openvino():
-    try:
-        import openvino
-    except ImportError as error:
-        raise UserError(
-            "--engine=openvino needs a package that is not installed: pip install openvino"
-        ) from error
-    return openvino

@@ -42,12 +42,9 @@ class GeM(_GlobalPooling):
     """Generalised mean `(mean(max(x, epsilon)^p))^(1/p)` over height and width, in float32.
 
     Args:
-        p: Initial exponent: 1 is the average, infinity the maximum. Learned unless `learn_p=False`.
+        p: Initial exponent, above 0: 1 is the average, infinity the maximum. Learned by default.
         learn_p: Whether training changes `p`.
-        epsilon: Floor of the activations, which keeps powers and their gradients finite.
-
-    Raises:
-        ValueError: If `p` or `epsilon` is not positive.
+        epsilon: Floor of the activations, above 0, which keeps powers and their gradients finite.
 
     Source: Radenovic, Tolias, Chum, "Fine-tuning CNN image retrieval with no human annotation",
     2018.

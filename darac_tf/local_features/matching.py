@@ -71,9 +71,6 @@ def match(first, second, settings=None):
 
     Returns:
         `Matches`.
-
-    Raises:
-        ValueError: If the descriptors have different dimensions.
     """
     settings = settings or MatchSettings()
     pairs = mutual_neighbours(first.descriptors, second.descriptors, settings.max_distance)
@@ -133,9 +130,6 @@ def rerank_by_inliers(
         Tuple of `(Q, K)` int64 database rows, best first, and `(Q, K)` int64 inliers of each,
         -1 where it was not matched.
 
-    Raises:
-        ValueError: If `depth` is below 1, or the shapes don't fit.
-
     Source: Noh et al., ICCV 2017, section 4.4.
     """
     rows, n_images = np.array(rows, np.int64), len(database_features)
@@ -162,17 +156,11 @@ def rerank_by_inliers(
 
 
 def rank_by_inliers(query_features, database_features, exclude=None, settings=None, progress=True):
-    """As `rerank_by_inliers`, but of all the database, whose order equal images keep.
+    """As `rerank_by_inliers`, but of all the database: K = N, or N - 1 with `exclude`.
 
     Args:
         query_features, database_features, settings, progress: As there.
         exclude: int `(Q,)`, the database row that is left out for each query, or None.
-
-    Returns:
-        As `rerank_by_inliers`, with K = N, or N - 1 with `exclude`.
-
-    Raises:
-        ValueError: If `exclude` is not one row of the database for each query.
     """
     n_queries, count = len(query_features), len(database_features)
     rows = np.tile(np.arange(count), (n_queries, 1))

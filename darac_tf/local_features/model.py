@@ -30,9 +30,6 @@ class AttentionScores(keras.layers.Layer):
         hidden_units: Filters of the first convolution.
         seed: Of the initial weights; None for Keras' own.
 
-    Raises:
-        ValueError: If `hidden_units` is below 1.
-
     Source: Noh et al., ICCV 2017, section 4.2.1.
     """
 
@@ -163,14 +160,10 @@ def inner_layer(backbone, stride=STRIDE):
 
 
 def inner_model(backbone, layer=None):
-    """The backbone up to one of its layers; weights are shared with it.
+    """A backbone up to the layer of a name, None for its `inner_layer`; weights are shared.
 
-    Args:
-        backbone: See `inner_layer`.
-        layer: Name of the layer; None takes `inner_layer`.
-
-    Returns:
-        Keras model of a backbone's input to `(batch, rows, columns, channels)`; errors of `up_to`.
+    Keras model of a backbone's input to `(batch, rows, columns, channels)`; errors as there and as
+    `up_to`.
     """
     return up_to(backbone, layer or inner_layer(backbone), backbone.name)
 

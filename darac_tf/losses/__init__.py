@@ -1,4 +1,7 @@
-"""Losses on a batch of embeddings: `loss(labels, embeddings)` gives one float32 number."""
+"""Losses on a batch of embeddings: `loss(labels, embeddings)` gives one float32 number.
+
+An argument out of the range that its loss names is a ValueError.
+"""
 
 import inspect
 from functools import partial

@@ -87,9 +87,6 @@ class SoftmaxLoss(_ClassWeightLoss):
         scale: Above 0.
         seed: int, of the initial kernel; the bias starts at 0.
 
-    Raises:
-        ValueError: If an argument is none of the above.
-
     Source: classification on normalised features as in Wang et al. (NormFace, arXiv 1704.06369),
     here with a plain kernel and bias, and a fixed scale of our choice.
     """

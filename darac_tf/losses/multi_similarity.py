@@ -29,9 +29,6 @@ class MultiSimilarityLoss(PairLoss):
         threshold: lambda, a cosine.
         epsilon: Tolerance of the mining, above 0, as a cosine.
 
-    Raises:
-        ValueError: If `alpha`, `beta` or `epsilon` is not above 0, or `threshold` not in [-1, 1].
-
     Source: Wang et al. (arXiv 1904.06627). The paper sets lambda to 1; its authors' code, and the
     default here, to 0.5.
     """

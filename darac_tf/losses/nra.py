@@ -47,9 +47,6 @@ class NRALoss(PairLoss):
             largest distance.
         temperature: For `"soft"`: width of its steps, as a distance above 0.
 
-    Raises:
-        ValueError: If an argument is none of the above.
-
     Source: DARAC (arXiv 1909.09420), NRA loss (arXiv 1909.09427). Rank approximations, transfers
     and their constants are reconstructions, chosen by measurement (docs/reconstruction.md).
     """

@@ -29,9 +29,6 @@ class TripletLoss(PairLoss):
         margin: Above 0, as a distance of unit vectors, which is 2 at most, or 4 squared.
         squared: Whether d is squared, as in DIR (Gordo et al., arXiv 1610.07940), with a margin of
             0.1. The triplets stay the same.
-
-    Raises:
-        ValueError: If an argument is none of the above.
     """
 
     def __init__(self, mining="batch_hard", margin=0.2, squared=False):

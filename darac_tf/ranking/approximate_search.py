@@ -34,7 +34,6 @@ def approximate_search(queries, database, top_k, index="HNSW32"):
     Raises:
         UserError: If faiss is not installed, it does not know the index, the database is too small
             for it or empty, or descriptors hold NaN or infinity or differ in their dimension.
-        ValueError: If an argument has the wrong shape or range.
     """
     faiss = load_faiss()
     if np.ndim(queries) != 2 or len(database.shape) != 2 or top_k < 1:
@@ -64,10 +63,7 @@ def recall_against_exact(approx_rows, exact_rows):
         exact_rows: `(Q, k)` rows that differ within a query, from `search`.
 
     Returns:
-        float.
-
-    Raises:
-        ValueError: If the shapes differ or are empty.
+        float. ValueError if the shapes differ or are empty.
     """
     approx_rows, exact_rows = np.asarray(approx_rows), np.asarray(exact_rows)
     if approx_rows.shape != exact_rows.shape or exact_rows.ndim != 2 or not exact_rows.size:

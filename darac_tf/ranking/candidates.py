@@ -77,19 +77,14 @@ def find_candidates(queries, database, k, block_rows, exclude=None):
 
 
 def _as_float32(rows):
+    """The rows, and upper bounds of their norms before; NaN or infinite where a value is."""
     with np.errstate(all="ignore"):
         rows = np.asarray(rows, np.float32)
-    return rows, _norm_bounds(rows)
-
-
-def _norm_bounds(rows):
-    """Upper bounds of the norms before rounding to float32; NaN or infinite where a value is."""
-    with np.errstate(all="ignore"):
         # One product a row: this also finds NaN, at less than the cost of `isfinite`.
         squares = np.vecdot(rows, rows).astype(np.float64)
     # 1 / sqrt(1 - γ_D) < 1 + γ_D; the second term covers squares and casts that underflow.
     gamma = _gamma(rows.shape[1] + 4)
-    return np.sqrt(squares) * (1 + gamma) + np.sqrt(rows.shape[1]) * 2.0**-60
+    return rows, np.sqrt(squares) * (1 + gamma) + np.sqrt(rows.shape[1]) * 2.0**-60
 
 
 def _error_bound(dim, query_norms, longest):

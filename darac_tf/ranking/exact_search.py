@@ -49,7 +49,6 @@ def search(queries, database, top_k=None, block_rows=4096, exclude=None):
     Raises:
         UserError: If descriptors hold NaN or infinity, are too long for scores in float32, differ
             in their dimension, or the database has no row to rank.
-        ValueError: If an argument has the wrong shape or range.
     """
     n_rows = database.shape[0]
     n_ranked = n_rows - (exclude is not None)
@@ -147,9 +146,9 @@ def _exact_scores(queries, rows, query_norms, row_norm):
     Both sums have a relative error below `γ_D Σ|x_i y_i| <= γ_D |x||y|` (Higham, as in
     `find_candidates`; γ_D = D u / (1 - D u), u = 2^-53; any order, with fused operations or
     without), plus D times the smallest normal number for products that underflow. They so differ by
-    e = 2 (γ_D |x||y| + D 2^-1022) at most, and rounding is monotone:
-    where the product - e and the product + e round to one float32, so does the fixed sum. The few
-    other pairs are summed again in the fixed order.
+    e = 2 (γ_D |x||y| + D 2^-1022) at most, and rounding is monotone: where the product - e and the
+    product + e round to one float32, so does the fixed sum. The few other pairs are summed again in
+    the fixed order.
 
     Rows are finite float64 and norms upper bounds of theirs: `(Q,)`, and one number. UserError if
     descriptors are so long that a score may exceed float32.

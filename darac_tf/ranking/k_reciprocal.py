@@ -46,11 +46,7 @@ def k_reciprocal(queries, database, rows, scores, shortlist=1000, k1=20, k2=6, w
 
     Returns:
         Tuple of `(Q, K)` int64 database rows, best first, and `(Q, K)` float32 scores; equal
-        ones keep the order they were found in.
-
-    Raises:
-        UserError: If descriptors hold NaN or infinity.
-        ValueError: If an argument has the wrong shape or range.
+        ones keep the order they were found in. UserError for queries with NaN or infinity.
     """
     if min(shortlist, k1, k2) < 1 or not 0 <= weight <= 1:
         raise ValueError(

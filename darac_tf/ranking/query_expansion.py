@@ -29,7 +29,6 @@ def average_expansion(queries, database, rows):
 
     Raises:
         UserError: If a descriptor that is used holds NaN or infinity, or dimensions differ.
-        ValueError: If `rows` has the wrong shape or range.
     """
     return _expansion(queries, database, np.asarray(rows), np.ones(np.shape(rows)))
 
@@ -79,7 +78,6 @@ def augment_database(database, n, block_rows=1024):
 
     Raises:
         UserError: If a descriptor holds NaN or infinity.
-        ValueError: If an argument has the wrong shape or range.
     """
     if n < 1 or block_rows < 1:
         raise ValueError(f"n and block_rows must be at least 1. Received: {n=}, {block_rows=}")

@@ -84,14 +84,14 @@ def load_whitening(path):
             f"{path} does not hold a usable whitening: mean {mean.shape}, projection "
             f"{projection.shape}, eigenvalues {eigenvalues.shape}; learn it again"
         )
-    if not _is_list(arrays["image_keys"], provenance.get("images_fingerprint")):
+    if not _keys_fit(arrays["image_keys"], provenance.get("images_fingerprint")):
         raise UserError(
             f"{path} does not hold the list of images that it was fitted on: learn it again"
         )
     return Whitening(**arrays, provenance=provenance)
 
 
-def _is_list(image_keys, expected):
+def _keys_fit(image_keys, expected):
     """Whether keys are those of a fingerprint; both may be None."""
     if image_keys is None:
         return expected is None

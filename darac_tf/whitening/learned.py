@@ -121,13 +121,10 @@ def _check_pairs(first, second, n_samples):
         )
     rows = np.concatenate([first, second])
     if not np.issubdtype(rows.dtype, np.integer) or rows.min() < 0 or rows.max() >= n_samples:
-        raise ValueError(
-            f"Pairs must hold integer rows in [0, {n_samples}). "
-            f"Received: {rows.dtype} {rows.min()}..{rows.max()}"
-        )
-    if (first == second).any():
-        pair = int(np.argmax(first == second))
-        raise ValueError(f"A pair must be of two images. Received: row {first[pair]} twice")
+        found = f"{rows.dtype} {rows.min()}..{rows.max()}"
+        raise ValueError(f"Pairs must hold integer rows in [0, {n_samples}). Received: {found}")
+    if (same := first[first == second]).size:
+        raise ValueError(f"A pair must be of two images. Received: row {same[0]} twice")
 
 
 def matching_pairs(labels, max_pairs=None, seed=0):
@@ -149,7 +146,6 @@ def matching_pairs(labels, max_pairs=None, seed=0):
 
     Raises:
         UserError: If no two images share a label.
-        ValueError: If `labels` is not one-dimensional or `max_pairs` is below 1.
 
     >>> matching_pairs(["a", "b", "a"])
     (array([2]), array([0]))
