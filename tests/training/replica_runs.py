@@ -7,6 +7,7 @@ RUNS.json is a list of records: `config`, `run_dir`, and where wanted `out`, an 
 weights; or `config` and `clip_share`, for a step that is checked against a plain loop.
 """
 
+import functools
 import json
 import sys
 from pathlib import Path
@@ -16,15 +17,20 @@ import numpy as np
 from darac_tf.errors import UserError
 from darac_tf.models.descriptor import load_descriptor
 from darac_tf.training import TrainConfig, train, validation
+from darac_tf.training import run as run_module
 from darac_tf.training.loop import LAST_MODEL
 from darac_tf.training.replicas import make_replicas
 from tests.training.step_oracle import check_step
+
+# The collective operations of two strategies in a process would be mixed up.
+replicas_of = functools.cache(make_replicas)
+run_module.make_replicas = replicas_of
 
 
 def do(config, run_dir=None, out=None, clip_share=None, resume=False):
     config = TrainConfig(**config)
     if run_dir is None:
-        check_step(config, make_replicas(config.strategy, config.replicas), clip_share)
+        check_step(config, replicas_of(config.strategy, config.replicas), clip_share)
         return
     result = train(config, run_dir, resume)
     if out:
