@@ -1,9 +1,9 @@
 """Damaged checkpoints are passed over and reported; a full disk ends a run and harms none."""
 
 import contextlib
-import dataclasses
 import random
 import resource
+import shutil
 
 import numpy as np
 import pytest
@@ -27,6 +27,7 @@ def config(tmp_path_factory):
         dataset="folder",
         data_dir=str(write_collection(folder / "photos", classes=4, images=3)),
         backbone=write_backbone(folder / "small.keras"),
+        pooling="gem",
         image_size=32,
         classes_per_batch=3,
         images_per_class=2,
@@ -160,8 +161,15 @@ def no_file_above(size):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk(config, tmp_path, monkeypatch):
-    whole, run_dir = train(config, tmp_path / "whole"), tmp_path / "run"
+@pytest.fixture(scope="module")
+def whole(config, tmp_path_factory):
+    """A run that was left alone: its `RunResult` and its directory."""
+    run_dir = tmp_path_factory.mktemp("whole") / "run"
+    return train(config, run_dir), run_dir
+
+
+def test_a_full_disk(config, whole, tmp_path, monkeypatch):
+    whole, run_dir = whole[0], tmp_path / "run"
     with monkeypatch.context() as patch, no_file_above(40_000) as fill:
 
         def from_now_on(step, images, labels):
@@ -180,14 +188,13 @@ def test_a_full_disk(config, tmp_path, monkeypatch):
     np.testing.assert_allclose(resumed.losses, whole.losses[2:], rtol=1e-5)
 
 
-def test_a_damaged_checkpoint_of_a_run(config, tmp_path, caplog):
-    config = dataclasses.replace(config, steps=4)
-    whole = train(config, tmp_path / "run")
-    damage(tmp_path / "run" / "checkpoints" / f"ckpt-4.{DATA}", "cut short")
+def test_a_damaged_checkpoint_of_a_run(config, whole, tmp_path, caplog):
+    run_dir = shutil.copytree(whole[1], tmp_path / "run")
+    damage(run_dir / "checkpoints" / f"ckpt-6.{DATA}", "cut short")
     with caplog.at_level("WARNING", logger="absl"):
-        resumed = train(config, tmp_path / "run", resume=True)
-    assert "ckpt-4 is damaged or incomplete, and was passed over" in caplog.text
-    np.testing.assert_allclose(resumed.losses, whole.losses[2:], rtol=1e-5)
+        resumed = train(config, run_dir, resume=True)
+    assert "ckpt-6 is damaged or incomplete, and was passed over" in caplog.text
+    np.testing.assert_allclose(resumed.losses, whole[0].losses[4:], rtol=1e-5)
 
 
 def test_metrics_on_a_full_disk(tmp_path):

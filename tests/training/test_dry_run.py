@@ -5,7 +5,7 @@ import re
 import pytest
 
 from darac_tf.errors import UserError
-from darac_tf.training import TrainConfig, train
+from darac_tf.training import TrainConfig
 from darac_tf.training.dry_run import dry_run
 from tests.helpers import write_backbone, write_collection
 
@@ -70,7 +70,10 @@ def test_what_stops_the_run_stops_the_dry_run(settings, tmp_path):
     with pytest.raises(UserError, match="--dry_run"):
         local = {"matching": "local", "loss": "softmax"}
         dry_run(TrainConfig(**settings | local), tmp_path / "run")
+    with pytest.raises(UserError, match="--dry_run: measures steps"):
+        none = {"steps": 0, "pooling_steps": 5, "pooling": "gem"}
+        dry_run(TrainConfig(**settings | none), tmp_path / "run")
     short = TrainConfig(**settings | {"steps": 2})
-    train(short, tmp_path / "run")
+    short.write(tmp_path / "run")
     with pytest.raises(UserError, match="holds a run already"):
         dry_run(short, tmp_path / "run")

@@ -24,6 +24,7 @@ def config(tmp_path_factory):
         data_dir=str(write_collection(folder / "photos", classes=5, images=4)),
         val_classes=2,
         backbone=write_backbone(folder / "small.keras"),
+        pooling="gem",
         image_size=32,
         classes_per_batch=3,
         images_per_class=2,

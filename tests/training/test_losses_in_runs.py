@@ -37,7 +37,15 @@ def config(tmp_path_factory):
 MINED = {"loss": "contrastive", "mining": "hard_negatives", "steps": 10}
 
 
-IN_CI = ("softmax", "smooth_ap")
+@pytest.fixture(scope="module")
+def mined(config, tmp_path_factory):
+    """A run on mined tuples: its config, its `RunResult` and its directory."""
+    config = dataclasses.replace(config, **MINED)
+    run_dir = tmp_path_factory.mktemp("mined") / "run"
+    return config, train(config, run_dir), run_dir
+
+
+IN_CI = ("smooth_ap",)
 
 
 @pytest.mark.parametrize(
@@ -53,33 +61,38 @@ def test_every_loss_trains(config, loss, tmp_path):
     assert result.steps == 4 and np.isfinite(result.losses).all() and result.traces == 1
 
 
-@pytest.mark.parametrize(
-    ("changes", "cut", "kept"),
-    [
-        ({"loss": "softmax"}, 3, 2),
-        (MINED, 7, 6),
-        pytest.param(MINED, 3, 2, marks=pytest.mark.slow),
-    ],
-    ids=["class weights", "second epoch", "first epoch"],
-)
-def test_a_resumed_run_equals_an_uninterrupted_one(config, changes, cut, kept, tmp_path):
-    config = dataclasses.replace(config, **changes)
-    whole = train(config, tmp_path / "whole")
+def check_resumed(config, whole, whole_dir, cut, kept, folder):
+    """A run that is cut off after some steps goes on as the whole one from those it kept."""
     with pytest.MonkeyPatch.context() as patch:
         during(patch, cut + 1, interrupt)
         with pytest.raises(KeyboardInterrupt):
-            train(config, tmp_path / "cut")
-    resumed = train(config, tmp_path / "cut", resume=True)
+            train(config, folder / "cut")
+    resumed = train(config, folder / "cut", resume=True)
     np.testing.assert_allclose(resumed.losses, whole.losses[kept:], rtol=1e-4)
-    models = [keras.models.load_model(tmp_path / run / "last.keras") for run in ("cut", "whole")]
+    models = [keras.models.load_model(run / "last.keras") for run in (folder / "cut", whole_dir)]
     for found, expected in zip(*(model.get_weights() for model in models), strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
-def test_tuples_are_mined_once_an_epoch_and_damaged_ones_refused(config, tmp_path):
-    config = dataclasses.replace(config, **MINED)
-    train(config, tmp_path / "run")
-    files = sorted((tmp_path / "run" / "mined").iterdir())
+def test_class_weights_train_and_are_resumed(config, tmp_path):
+    config = dataclasses.replace(config, loss="softmax")
+    whole = train(config, tmp_path / "whole")
+    assert whole.steps == 4 and np.isfinite(whole.losses).all() and whole.traces == 1
+    check_resumed(config, whole, tmp_path / "whole", 3, 2, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("cut", "kept"),
+    [(7, 6), pytest.param(3, 2, marks=pytest.mark.slow)],
+    ids=["second epoch", "first epoch"],
+)
+def test_mined_tuples_are_resumed(mined, cut, kept, tmp_path):
+    check_resumed(*mined, cut, kept, tmp_path)
+
+
+def test_tuples_are_mined_once_an_epoch_and_damaged_ones_refused(mined, tmp_path):
+    config, _, run_dir = mined
+    files = sorted((run_dir / "mined").iterdir())
     # 8 queries in batches of 2: epochs of 4 steps, and 10 steps.
     assert [file.name for file in files] == ["000000.npy", "000001.npy", "000002.npy"]
     tables = [np.load(file) for file in files]

@@ -18,6 +18,7 @@ from darac_tf.training import TrainConfig
 from darac_tf.training.replicas import make_replicas
 from tests.conftest import REPOSITORY
 from tests.helpers import write_backbone, write_collection
+from tests.training.step_oracle import config_of, write_network
 
 MODULE = [sys.executable, "-m", "tests.training.replica_runs"]
 
@@ -34,6 +35,7 @@ def config(place):
         data_dir=str(write_collection(place / "photos", classes=6, images=4)),
         val_classes=2,
         backbone=write_backbone(place / "small.keras"),
+        pooling="gem",
         image_size=32,
         classes_per_batch=4,
         images_per_class=2,
@@ -47,25 +49,38 @@ def config(place):
     )
 
 
-def command(place, name, config, *more, out=True):
+def record(place, name, config, run_dir=None, out=True):
+    """A run as `replica_runs` takes it; losses and weights go to NAME.npz."""
+    files = {"run_dir": str(place / (run_dir or name)), "out": str(place / f"{name}.npz")}
+    return {"config": dataclasses.asdict(config)} | (files if out else files | {"out": None})
+
+
+def command(place, name, records, *more):
     file = place / f"{name}.json"
-    file.write_text(json.dumps(dataclasses.asdict(config)))
-    run_dir = place / more[0] if more and more[0] != "resume" else place / name
-    target = place / f"{name}.npz" if out else "-"
-    return [*MODULE, str(file), str(run_dir), str(target), *more[1:]]
+    file.write_text(json.dumps(records))
+    return [*MODULE, str(file), *more]
 
 
-def finish(arguments, **settings):
-    done = subprocess.run(
-        arguments, cwd=REPOSITORY, capture_output=True, text=True, timeout=300, **settings
-    )
+def finish(arguments):
+    done = subprocess.run(arguments, cwd=REPOSITORY, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+TWO = {"strategy": "mirrored", "replicas": 2}
+
+
 @pytest.fixture(scope="module")
-def one(place, config):
-    finish(command(place, "one", config))
-    return np.load(place / "one.npz")
+def done(place, config):
+    """Runs on two replicas and on one, and steps held against a plain loop, in one process."""
+    backbone = write_network(place / "tiny.keras")
+    steps = [config_of(backbone, loss, "sgd", **TWO) for loss in ("nra", "arcface")]
+    records = [
+        record(place, "mirrored", dataclasses.replace(config, **TWO)),
+        *({"config": dataclasses.asdict(each), "clip_share": 0.4} for each in steps),
+        record(place, "one", config),
+    ]
+    finish(command(place, "done", records))
+    return {name: np.load(place / f"{name}.npz") for name in ("mirrored", "one")}
 
 
 def assert_same(found, expected):
@@ -76,29 +91,30 @@ def assert_same(found, expected):
         np.testing.assert_allclose(found[name], expected[name], atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("name", "changes"),
-    [
-        ("mirrored", {}),
-        pytest.param("chunks", {"chunk_size": 2}, marks=pytest.mark.slow),
-    ],
-)
-def test_two_replicas_equal_one_with_the_whole_batch(place, config, one, name, changes):
-    changes = {"strategy": "mirrored", "replicas": 2} | changes
-    finish(command(place, name, dataclasses.replace(config, **changes)))
-    found = np.load(place / f"{name}.npz")
+def test_two_replicas_equal_one_with_the_whole_batch(done):
+    assert done["mirrored"]["traces"] == 1
+    assert_same(done["mirrored"], done["one"])
+
+
+@pytest.mark.slow
+def test_chunks_of_replicas(place, config, done):
+    chunks = dataclasses.replace(config, chunk_size=2, **TWO)
+    finish(command(place, "chunks", [record(place, "chunks", chunks)]))
+    found = np.load(place / "chunks.npz")
     assert found["traces"] == 1
-    assert_same(found, one)
+    assert_same(found, done["one"])
 
 
 @pytest.mark.slow
 def test_class_weights_and_batch_norm_are_shared(place, config):
     # Biases before a batch normalisation have no gradient but rounding, which Adam would enlarge.
     changes = {"loss": "arcface", "batch_norm": "train", "optimizer": "sgd", "average_decay": None}
-    config = dataclasses.replace(config, **changes)
-    finish(command(place, "one-arcface", config))
-    two = dataclasses.replace(config, strategy="mirrored", replicas=2)
-    finish(command(place, "two-arcface", two))
+    one = dataclasses.replace(config, **changes)
+    records = [
+        record(place, "two-arcface", dataclasses.replace(one, **TWO)),
+        record(place, "one-arcface", one),
+    ]
+    finish(command(place, "arcface", records))
     assert_same(np.load(place / "two-arcface.npz"), np.load(place / "one-arcface.npz"))
 
 
@@ -118,7 +134,8 @@ def start_workers(place, name, config, run_dir, *more):
     workers = []
     for index in range(2):
         task = {"cluster": cluster, "task": {"type": "worker", "index": index}}
-        arguments = command(place, name, config, run_dir, *more, out=index == 0)
+        runs = [record(place, name, config, run_dir, out=index == 0)]
+        arguments = command(place, f"{name}-{index}", runs, *more)
         environment = os.environ | {"TF_CONFIG": json.dumps(task)}
         with (place / f"{name}-{index}.log").open("w") as log:
             worker = subprocess.Popen(
@@ -137,10 +154,10 @@ def wait(workers, seconds=240):
 
 
 @pytest.mark.slow
-def test_two_workers_and_one_that_is_killed(place, config, one):
+def test_two_workers_and_one_that_is_killed(place, config, done):
     config = dataclasses.replace(config, strategy="multiworker")
     assert wait(start_workers(place, "workers", config, "together")) == [0, 0]
-    assert_same(np.load(place / "workers.npz"), one)
+    assert_same(np.load(place / "workers.npz"), done["one"])
 
     # More steps, so that there is time to kill a worker between two checkpoints.
     long = dataclasses.replace(config, steps=400, checkpoint_every=20, val_every=400)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -24,6 +25,7 @@ def config(tmp_path_factory):
         data_dir=str(write_collection(folder / "photos", classes=8, images=4)),
         val_classes=3,
         backbone=write_backbone(folder / "small.keras"),
+        pooling="gem",
         image_size=32,
         classes_per_batch=3,
         images_per_class=3,
@@ -40,9 +42,21 @@ def _weights(path):
     return keras.models.load_model(path).get_weights()
 
 
-def test_a_run_writes_what_it_promises(config, tmp_path):
-    result = train(config, tmp_path / "run")
-    run_dir = tmp_path / "run"
+@pytest.fixture(scope="module")
+def whole(config, tmp_path_factory):
+    """A run that was left alone: its `RunResult` and its directory."""
+    run_dir = tmp_path_factory.mktemp("whole") / "run"
+    return train(config, run_dir), run_dir
+
+
+@pytest.fixture
+def copied(whole, tmp_path):
+    """A copy of its directory."""
+    return shutil.copytree(whole[1], tmp_path / "run")
+
+
+def test_a_run_writes_what_it_promises(config, whole):
+    result, run_dir = whole
     assert result.traces == 1 and result.steps == 6 and len(result.losses) == 6
     assert np.isfinite(result.losses).all() and 0 < result.best <= 1
     assert json.loads((run_dir / "config.json").read_text()) == dataclasses.asdict(config)
@@ -60,8 +74,8 @@ def test_a_run_writes_what_it_promises(config, tmp_path):
     assert {"train/loss", "train/learning_rate", "validation/mAP (plain)"} <= tags
 
 
-def test_a_resumed_run_equals_an_uninterrupted_one(config, tmp_path, monkeypatch):
-    whole = train(config, tmp_path / "whole")
+def test_a_resumed_run_equals_an_uninterrupted_one(config, whole, tmp_path, monkeypatch):
+    whole, whole_dir = whole
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         during(patch, 6, interrupt)
         train(config, tmp_path / "cut")
@@ -69,7 +83,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(config, tmp_path, monkeypatch
     # The last checkpoint was after step 4, so that steps 5 and 6 were made again.
     np.testing.assert_allclose(resumed.losses, whole.losses[4:], rtol=1e-5)
     assert resumed.best == pytest.approx(whole.best)
-    cut, uncut = (_weights(tmp_path / name / "last.keras") for name in ("cut", "whole"))
+    cut, uncut = (_weights(folder / "last.keras") for folder in (tmp_path / "cut", whole_dir))
     for found, expected in zip(cut, uncut, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -80,46 +94,39 @@ def test_a_run_cut_before_its_first_checkpoint_resumes_at_its_first_step(config,
     assert len(train(config, tmp_path / "run", resume=True).losses) == 3
 
 
-def test_the_seed_decides(config, tmp_path):
-    config = dataclasses.replace(config, steps=3)
-    first = train(config, tmp_path / "a").losses
-    np.testing.assert_allclose(train(config, tmp_path / "b").losses, first, rtol=1e-5)
-    other = train(dataclasses.replace(config, seed=1), tmp_path / "c").losses
+def test_the_seed_decides(config, whole, tmp_path):
+    first = whole[0].losses
+    np.testing.assert_allclose(train(config, tmp_path / "same").losses, first, rtol=1e-5)
+    other = train(dataclasses.replace(config, seed=1), tmp_path / "other").losses
     assert np.abs(other - first).max() > 1e-3
 
 
-def test_resuming_a_finished_run_changes_nothing(config, tmp_path):
-    config = dataclasses.replace(config, steps=3)
-    train(config, tmp_path / "run")
-    before = _weights(tmp_path / "run" / "last.keras")
-    result = train(config, tmp_path / "run", resume=True)
-    assert result.steps == 3 and not len(result.losses)
-    for found, expected in zip(_weights(tmp_path / "run/last.keras"), before, strict=True):
+def test_resuming_a_finished_run_changes_nothing(config, copied):
+    before = _weights(copied / "last.keras")
+    result = train(config, copied, resume=True)
+    assert result.steps == 6 and not len(result.losses)
+    for found, expected in zip(_weights(copied / "last.keras"), before, strict=True):
         np.testing.assert_array_equal(found, expected)
 
 
-def test_refused_runs(config, tmp_path):
+def test_refused_runs(config, copied, tmp_path):
     with pytest.raises(UserError, match=r"--resume: .* holds no run"):
         train(config, tmp_path / "absent", resume=True)
     assert not (tmp_path / "absent").exists()
-    short = dataclasses.replace(config, steps=3)
-    train(short, tmp_path / "run")
     with pytest.raises(UserError, match="holds a run already; add --resume"):
-        train(short, tmp_path / "run")
-    with pytest.raises(UserError, match="has --pooling=darac, not ramac"):
-        train(dataclasses.replace(short, pooling="ramac"), tmp_path / "run", resume=True)
+        train(config, copied)
+    with pytest.raises(UserError, match="has --pooling=gem, not ramac"):
+        train(dataclasses.replace(config, pooling="ramac"), copied, resume=True)
     with pytest.raises(UserError, match="--classes_per_batch=9 is more than the 5 classes"):
         train(dataclasses.replace(config, classes_per_batch=9), tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
 
 
-def test_a_damaged_checkpoint_is_reported(config, tmp_path):
-    config = dataclasses.replace(config, steps=3)
-    train(config, tmp_path / "run")
-    for file in (tmp_path / "run" / "checkpoints").glob("*.data*"):
+def test_a_damaged_checkpoint_is_reported(config, copied):
+    for file in (copied / "checkpoints").glob("*.data*"):
         file.write_bytes(file.read_bytes()[:100])
     with pytest.raises(UserError, match=r"every checkpoint in .* is damaged"):
-        train(config, tmp_path / "run", resume=True)
+        train(config, copied, resume=True)
 
 
 def test_a_bad_image_is_named(config, tmp_path):
