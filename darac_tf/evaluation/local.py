@@ -110,16 +110,17 @@ def _described_locally(source: LocalSource, images, settings):
     for sizes in settings.resolutions:
         if not all(isinstance(size, Factor) for size in sizes):
             raise UserError("--matching=local takes factors of the size, as --resolutions=0.25..2")
-    notes, limit = source.check(images), "Up to {} local features an image, by inliers."
+    notes = source.check(images)
     for sizes in settings.resolutions:
         extraction = ExtractionSettings(scales=sizes)
+        limit = f"Up to {extraction.max_features} local features an image, by inliers."
         with source.features(images, extraction, settings) as store:
             skipped = store.facts["skipped"].items()
             yield DescribedLocally(
                 name=source.name,
                 sizes=tuple(map(str, sizes)),
                 skipped=[{"path": str(images.paths[int(i)]), "reason": why} for i, why in skipped],
-                notes=(*notes, limit.format(extraction.max_features)),
+                notes=(*notes, limit),
                 store=store,
                 dimension=len(source.reduction.projection),
             )
