@@ -116,7 +116,7 @@ def _measure(images, task, settings, rerank, whitening=None, note=None):
         per_query=_per_query(task, scores.per_query),
         protocol=task.protocol,
         database_size=task.n_database - (task.exclude is not None),
-        notes=(*task.notes, *images.notes, *([note] if note else []), *rankings.notes),
+        notes=(*task.notes, *images.notes, *filter(None, [note]), *rankings.notes),
         skipped=images.skipped,
         post_processing=settings.post_processing(),
         combination=images.combination,

@@ -39,19 +39,13 @@ class LocalSource:
     allow_on_test: bool = False
 
     def check(self, images):
-        """Refuses test images that the PCA was fitted on, see `check_not_test_set`."""
+        """Notes for the report; refuses test images that the PCA was fitted on."""
         note = check_not_test_set(self.reduction, images.paths, self.allow_on_test)
         return (note,) if note else ()
 
     @contextlib.contextmanager
     def features(self, images, extraction, settings):
-        """Yields the `FeatureStore` of images; it is kept where there is a cache folder.
-
-        Args:
-            images: `ImageList`.
-            extraction: `ExtractionSettings`.
-            settings: `evaluator.Settings`.
-        """
+        """Yields the `FeatureStore` of an `ImageList`; it is kept where there is a cache folder."""
         with contextlib.ExitStack() as stack:
             root = settings.cache_dir or stack.enter_context(tempfile.TemporaryDirectory())
             folder = Path(root) / f"local-{self._key(images, extraction)}"
@@ -68,13 +62,13 @@ class LocalSource:
     def _key(self, images, extraction):
         """Of all that the features depend on."""
         digest = hashlib.sha256(model_fingerprint(self.model).encode())
-        digest.update(np.ascontiguousarray(self.reduction.projection).tobytes())
-        digest.update(np.ascontiguousarray(self.reduction.mean).tobytes())
+        digest.update(self.reduction.projection.tobytes())
+        digest.update(self.reduction.mean.tobytes())
         digest.update(repr((extraction, PIXELS_VERSION)).encode())
         readable = [path for path in images.paths if Path(path).is_file()]
         digest.update(keys_of_images(readable).tobytes())
         for values in (images.boxes, images.turns):
-            digest.update(b"-" if values is None else np.ascontiguousarray(values).tobytes())
+            digest.update(b"-" if values is None else values.tobytes())
         return digest.hexdigest()[:16]
 
 
@@ -90,12 +84,7 @@ def load_local(path, allow_on_test=False):
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class DescribedLocally(Described):
-    """Images by their local features: every one of the database is matched with every query.
-
-    Attributes:
-        store: `FeatureStore` of the images.
-        dimension: Of the features.
-    """
+    """Images by their local features: every one of the database is matched with every query."""
 
     store: FeatureStore
     dimension: int
@@ -103,8 +92,7 @@ class DescribedLocally(Described):
     def rank(self, task, settings):
         """`Rankings` of the queries of a `Task`; of `RankingSettings`, `top_k` applies."""
         queries = [self.store[place] for place in task.queries]
-        # The database comes before the queries.
-        database = _First(self.store, task.n_database)
+        database = [self.store[place] for place in range(task.n_database)]
         rows, inliers = rank_by_inliers(queries, database, task.exclude)
         kept = slice(settings.top_k)
         return Rankings(rows[:, kept], inliers[:, kept].astype(np.float32))
@@ -119,16 +107,14 @@ def _described_locally(source: LocalSource, images, settings):
     notes = source.check(images)
     for sizes in settings.resolutions:
         extraction = ExtractionSettings(scales=sizes)
+        limit = f"Up to {extraction.max_features} local features an image, by inliers."
         with source.features(images, extraction, settings) as store:
             skipped = store.facts["skipped"].items()
             yield DescribedLocally(
                 name=source.name,
                 sizes=tuple(map(str, sizes)),
                 skipped=[{"path": str(images.paths[int(i)]), "reason": why} for i, why in skipped],
-                notes=(
-                    *notes,
-                    f"Up to {extraction.max_features} local features an image, by inliers.",
-                ),
+                notes=(*notes, limit),
                 store=store,
                 dimension=len(source.reduction.projection),
             )
@@ -152,15 +138,10 @@ class InlierReranker:
 
     @contextlib.contextmanager
     def of(self, task, settings):
-        """Yields the re-ranking of one task, whose features are there within the context.
+        """Yields the re-ranking of one `Task`, whose features are there within the context.
 
-        Args:
-            task: `Task`.
-            settings: `evaluator.Settings`.
-
-        Yields:
-            Function of `Rankings` to `Rankings` whose first `depth` are ordered by inliers; their
-            scores become those.
+        It makes `Rankings` into `Rankings` whose first `depth` are ordered by inliers; their scores
+        become those.
         """
         notes = (f"Re-ranked by inliers of the local features of {self.source.name}.",)
         notes += self.source.check(task.images)
@@ -173,16 +154,3 @@ class InlierReranker:
                 return Rankings(rows, scores, (*rankings.notes, *notes))
 
             yield rerank
-
-
-class _First:
-    """The first images of a store."""
-
-    def __init__(self, store, count):
-        self._store, self._count = store, count
-
-    def __len__(self):
-        return self._count
-
-    def __getitem__(self, image):
-        return self._store[image]

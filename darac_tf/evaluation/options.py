@@ -1,5 +1,9 @@
-"""From the options of an evaluation, as eval.py's flags are called, to what `evaluate` takes."""
+"""From the options of an evaluation to what `evaluate` takes.
 
+Options are a dictionary, by the names of eval.py's flags.
+"""
+
+import dataclasses
 from pathlib import Path
 
 from darac_tf.data import BENCHMARKS, load_benchmark, load_dataset, needs_data_dir
@@ -23,13 +27,7 @@ RERANKINGS = (*ranking.RERANKINGS, _LOCAL)
 
 
 def read_task(options):
-    """The task that `dataset`, `data_dir` and the like name.
-
-    Args:
-        options: Dictionary of option to value.
-
-    Returns:
-        `task.Task`.
+    """The `Task` that `dataset`, `data_dir` and the like name.
 
     Raises:
         UserError: If the options don't fit each other, or the data can't be read.
@@ -43,38 +41,24 @@ def read_task(options):
             raise UserError("--orientation and --rotation_list are for --dataset=holidays")
         images = load_dataset(kind, options["data_dir"], options["split"])
         return labelled_task(images, options["query_split"], distractors)
-    for name in ("split", "query_split"):
-        _refuse(options, name, f"is for folder and csv sets, not {kind}")
-    benchmark = load_benchmark(
-        kind,
-        options["data_dir"],
-        options["crop_queries"],
-        options["orientation"],
-        options["rotation_list"],
-    )
+    _refuse(options, f"is for folder and csv sets, not {kind}", "split", "query_split")
+    names = ("data_dir", "crop_queries", "orientation", "rotation_list")
+    benchmark = load_benchmark(kind, *(options[name] for name in names))
     return benchmark_task(benchmark, distractors)
 
 
 def read_settings(options):
     """How descriptors are measured: `evaluator.Settings`.
 
-    Args:
-        options: Dictionary of option to value.
-
     Raises:
         UserError: If the options don't fit each other, or the whitening can't be read.
     """
     if options["exponent"] is not None and options["combination"] != "gmean":
         raise UserError("--exponent is for --combination=gmean")
-    ranks = ranking.RankingSettings(
-        top_k=options["top_k"],
-        expansion=options["expansion"],
-        expansion_n=options["expansion_n"],
-        expansion_alpha=options["expansion_alpha"],
-        augmentation_n=options["augmentation_n"],
-        rerank="none" if options["rerank"] == _LOCAL else options["rerank"],
-        faiss_index=options["faiss_index"],
-    )
+    fields = dataclasses.fields(ranking.RankingSettings)
+    ranks = ranking.RankingSettings(**{field.name: options[field.name] for field in fields})
+    if ranks.rerank == _LOCAL:
+        ranks = dataclasses.replace(ranks, rerank="none")
     return Settings(
         resolutions=tuple(parse_sizes(text) for text in options["resolutions"]),
         combination=options["combination"],
@@ -93,8 +77,8 @@ def read_sources(options, settings):
     """What is measured: descriptors to compute, feature files, or local features.
 
     Args:
-        options: Dictionary of option to value.
-        settings: Of `read_settings`.
+        options: The options.
+        settings: What `read_settings` makes of them.
 
     Returns:
         List of what `sources.described` knows.
@@ -111,20 +95,11 @@ def read_sources(options, settings):
     engine = EngineSettings(options["engine"], options["precision"])
     if not computed:
         _check_nothing_to_compute(options, settings, engine)
-    return [
-        *load_sources(computed, options["backbone_weights"], options["seed"], engine),
-        *files,
-    ]
+    return [*load_sources(computed, options["backbone_weights"], options["seed"], engine), *files]
 
 
 def measure(options):
-    """Measures what the options name.
-
-    Args:
-        options: Dictionary of option to value.
-
-    Returns:
-        Iterator of `evaluator.Measured`.
+    """Iterator of `evaluator.Measured`: a row for all that the options name.
 
     Raises:
         UserError: If the options don't fit each other, or anything can't be read.
@@ -136,8 +111,8 @@ def measure(options):
 def _check_nothing_but_matching(options, settings):
     """Refuses what is done to descriptors, where local features are matched."""
     why = "is for --matching=global"
-    for name in ("whitening", "whiten_data_dir", "augmentation_n", "faiss_index"):
-        _refuse(options, name, why)
+    names = ("whitening", "whiten_data_dir", "augmentation_n", "faiss_index", "scaled_decoding")
+    _refuse(options, why, *names)
     if settings.whitening:
         raise UserError(f"--whiten_dataset {why}")
     for name in ("expansion", "rerank"):
@@ -145,7 +120,6 @@ def _check_nothing_but_matching(options, settings):
             raise UserError(f"--{name} {why}")
     if EngineSettings(options["engine"], options["precision"]) != DEFAULT_ENGINE:
         raise UserError("--engine and --precision are for --matching=global")
-    _refuse(options, "scaled_decoding", why)
 
 
 def _check_nothing_to_compute(options, settings, engine):
@@ -153,17 +127,13 @@ def _check_nothing_to_compute(options, settings, engine):
     why = f"for descriptors that are computed, not {SUFFIX} files"
     if settings.resolutions != Settings.resolutions:
         raise UserError(f"--resolutions is {why}")
-    _refuse(options, "scaled_decoding", f"is {why}")
+    _refuse(options, f"is {why}", "scaled_decoding")
     if engine != DEFAULT_ENGINE:
         raise UserError(f"--engine and --precision are {why}")
 
 
 def compare(reports):
-    """Compares two reports, see `compare.compare`.
-
-    Raises:
-        UserError: If there are not two, or they can't be compared.
-    """
+    """As `reports.compare.compare`, for a list that may not be of two."""
     if len(reports) != 2:
         raise UserError(f"--compare takes two reports, as A.json,B.json, not {len(reports)}")
     return compare_reports(*reports)
@@ -171,14 +141,13 @@ def compare(reports):
 
 def _whitening(options):
     if options["whitening"]:
-        for name in ("whiten_data_dir", "whiten_dim", "whiten_split"):
-            _refuse(options, name, "fits a whitening, and --whitening names a fitted one")
+        why = "fits a whitening, and --whitening names a fitted one"
+        _refuse(options, why, "whiten_data_dir", "whiten_dim", "whiten_split")
         loaded = load_whitening(options["whitening"])
         return WhiteningSource(loaded=loaded, allow_on_test=options["allow_whiten_on_test"])
     kind = options["whiten_dataset"]
     if not options["whiten_data_dir"] and (kind in BENCHMARKS or needs_data_dir(kind)):
-        for name in ("whiten_dim", "whiten_split"):
-            _refuse(options, name, "needs --whiten_data_dir")
+        _refuse(options, "needs --whiten_data_dir", "whiten_dim", "whiten_split")
         return None
     if kind in BENCHMARKS:
         images = load_benchmark(kind, options["whiten_data_dir"])
@@ -198,7 +167,7 @@ def _whitening(options):
 def _reranker(options):
     """The re-ranking that needs more than descriptors, or None."""
     if options["rerank"] != _LOCAL:
-        _refuse(options, "local_model", "is for --rerank=local")
+        _refuse(options, "is for --rerank=local", "local_model")
         return None
     if not options["local_model"]:
         raise UserError("--rerank=local needs --local_model: a run of train.py --system=delf")
@@ -218,6 +187,7 @@ def _images_below(folder):
     return found
 
 
-def _refuse(options, name, why):
-    if options[name]:
-        raise UserError(f"--{name} {why}")
+def _refuse(options, why, *names):
+    for name in names:
+        if options[name]:
+            raise UserError(f"--{name} {why}")

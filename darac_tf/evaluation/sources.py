@@ -24,8 +24,6 @@ from darac_tf.ranking.rank import rank
 _SCALED = (
     "JPEG images were decoded at a part of their size where all sizes need less than half of it"
 )
-# What the table says where the maker of a file did not tell.
-_UNKNOWN_SIZES = ("as made",)
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -95,9 +93,8 @@ def described(source, images, settings):
 @described.register
 def _computed(source: Source, images, settings):
     """Each image is decoded once, and described once at each size, whatever settings use it."""
-    cache = None
-    if settings.cache_dir:
-        cache = FeatureCache(settings.cache_dir, source.fingerprints())
+    folder = settings.cache_dir
+    cache = FeatureCache(folder, source.fingerprints()) if folder else None
     features = extract_features(
         source.describe,
         images,
@@ -152,7 +149,7 @@ def _combination(settings, sizes):
 def _sizes_of(file):
     sizes = file.provenance.get("resolutions")
     known = isinstance(sizes, list) and sizes and all(isinstance(size, str) for size in sizes)
-    return tuple(sizes) if known else _UNKNOWN_SIZES
+    return tuple(sizes) if known else ("as made",)
 
 
 def _check_whole(file, images):

@@ -70,7 +70,7 @@ def labelled_task(images, query_split=None, distractors=()):
         UserError: If no image has the split.
     """
     if query_split:
-        images.split(query_split)  # complains when there is none
+        images.split(query_split)  # Complains when there is none.
         is_query = images.splits == query_split
         own, database = np.flatnonzero(is_query), np.flatnonzero(~is_query)
         kind = f"queries of split {query_split}, plain AP"
@@ -123,10 +123,10 @@ def benchmark_task(benchmark, distractors=()):
     benchmark = replace(benchmark, database=_joined(benchmark.database, more))
     n_database = len(benchmark.database)
     is_shared = _is_database_image(benchmark)
-    queries = np.zeros(len(is_shared), np.int64)
+    # Those that are described besides come after the database.
+    queries = n_database + np.cumsum(~is_shared) - 1
     if is_shared.any():
         queries[is_shared] = benchmark.own_rows[is_shared]
-    queries[~is_shared] = n_database + np.arange(np.count_nonzero(~is_shared))
     return Task(
         name=benchmark.name,
         protocol=PROTOCOLS[benchmark.protocol].words,
@@ -146,15 +146,13 @@ def _is_database_image(benchmark):
     queries, rows = benchmark.queries, benchmark.own_rows
     if rows is None:
         return np.zeros(len(queries), bool)
-    return np.array(
-        [
-            row >= 0
-            and queries.box_of(query) is None
-            and queries.turns_of(query) == benchmark.database.turns_of(row)
-            for query, row in enumerate(rows)
-        ],
-        bool,
-    )
+    is_same = [
+        row >= 0
+        and queries.box_of(query) is None
+        and queries.turns_of(query) == benchmark.database.turns_of(row)
+        for query, row in enumerate(rows)
+    ]
+    return np.array(is_same, bool)
 
 
 def _joined(first, second):
@@ -176,6 +174,5 @@ def _selected(images, mask):
 
 
 def _distractor_note(distractors):
-    if not len(distractors):
-        return ()
-    return (f"{len(distractors)} distractors were added to the database.",)
+    note = f"{len(distractors)} distractors were added to the database."
+    return (note,) if len(distractors) else ()

@@ -19,9 +19,10 @@ from darac_tf.whitening import (
     matching_pairs,
 )
 
-KINDS = ("pca", "learned")
+# Each with what the table calls it.
+KINDS = {"pca": "PCA", "learned": "Lw"}
 # As many as GeM's training set has in an epoch, and enough for 2048 dimensions.
-MAX_PAIRS = 20_000
+_MAX_PAIRS = 20_000
 
 
 @dataclass(frozen=True)
@@ -57,18 +58,10 @@ class FittingImages:
         return cls(images.name, task.images, pairs=_query_positive_pairs(images, task.queries))
 
     def pairs_among(self, rows, max_pairs, seed):
-        """Matching pairs of images that could be read.
+        """Two int arrays, the places in `rows` of at most `max_pairs` pairs that match.
 
-        Args:
-            rows: int `(n,)`, places of these in `images`, rising.
-            max_pairs: Most pairs to take.
-            seed: Of the choice.
-
-        Returns:
-            Two int arrays `(pairs,)`, places in `rows`.
-
-        Raises:
-            UserError: If there is no pair.
+        `rows` are int `(n,)`, the places in `images` of those that could be read, rising. That none
+        of them match is a `UserError`.
         """
         if self.pairs is None:
             return matching_pairs(self.labels[rows], max_pairs, seed)
@@ -92,8 +85,7 @@ class WhiteningSource:
         loaded: `Whitening` read from a file, or None with `fitting`.
         kind: `"pca"`, or `"learned"` (GeM's Lw) from pairs of images that match.
         dim: Dimension after whitening; None keeps all.
-        shrinkage: See `fit_pca_whitening`.
-        power: See `fit_pca_whitening`; for `"pca"` only.
+        shrinkage, power: See `fit_pca_whitening`; the power is for `"pca"` only.
         seed: Of the pairs.
         allow_on_test: Go on where its images are test images, and say so in the report.
     """
@@ -117,17 +109,7 @@ class WhiteningSource:
         return keys_of_images(self.fitting.images.paths)
 
     def check(self, task):
-        """Refuses test images that the whitening is fitted on.
-
-        Args:
-            task: `Task`.
-
-        Returns:
-            None, or with `allow_on_test` a sentence for the report.
-
-        Raises:
-            UserError: If there are any.
-        """
+        """As `check_not_test_set`, for the images of a `Task`."""
         fitted_on = self.loaded if self.fitting is None else self.fitting.images.paths
         return check_not_test_set(fitted_on, task.images.paths, self.allow_on_test)
 
@@ -135,50 +117,42 @@ class WhiteningSource:
         """A few words for the table."""
         if self.fitting is None:
             facts = self.loaded.provenance
-            return f"{_name(facts.get('kind', 'pca'))} on {facts.get('images', 'unknown images')}"
-        return f"{_name(self.kind)} on {self.fitting.name}"
+            kind, images = facts.get("kind", "pca"), facts.get("images", "unknown images")
+        else:
+            kind, images = self.kind, self.fitting.name
+        return f"{KINDS.get(kind, kind)} on {images}"
 
     def fit(self, described):
-        """Fits the whitening.
-
-        Args:
-            described: `sources.DescribedVectors` of the images to fit on.
-
-        Returns:
-            `Whitening`.
+        """Fits a `Whitening` on `sources.DescribedVectors` of the images.
 
         Raises:
             UserError: If there are too few images or pairs, or they are not of full rank.
         """
-        vectors, rows = described.vectors, np.flatnonzero(described.usable)
-        provenance = {
-            "descriptor": described.name,
-            "resolutions": list(described.sizes),
-            "images": self.fitting.name,
-        }
+        rows = np.flatnonzero(described.usable)
+        vectors = described.vectors.of(rows)
         options = {
             "dim": self.dim,
-            "provenance": provenance,
+            "provenance": {
+                "descriptor": described.name,
+                "resolutions": list(described.sizes),
+                "images": self.fitting.name,
+            },
             "shrinkage": self.shrinkage,
             "image_keys": self._keys[rows],
         }
         if self.kind == "pca":
-            return fit_pca_whitening(vectors.of(rows), power=self.power, **options)
-        first, second = self.fitting.pairs_among(rows, MAX_PAIRS, self.seed)
-        return fit_learned_whitening(np.asarray(vectors.of(rows)), first, second, **options)
-
-
-def _name(kind):
-    return {"pca": "PCA", "learned": "Lw"}.get(kind, kind)
+            return fit_pca_whitening(vectors, power=self.power, **options)
+        first, second = self.fitting.pairs_among(rows, _MAX_PAIRS, self.seed)
+        return fit_learned_whitening(np.asarray(vectors), first, second, **options)
 
 
 def _query_positive_pairs(benchmark, queries):
     """Two int64 arrays: places of queries and of their positives, each pair once."""
-    first, second = [], []
-    for query, place in enumerate(queries):
-        positives = np.array(sorted(query_truth(benchmark, query).positives), np.int64)
-        if benchmark.own_rows is not None:
-            positives = positives[positives != benchmark.own_rows[query]]
-        first.append(np.full(len(positives), place, np.int64))
-        second.append(positives)
-    return np.concatenate(first), np.concatenate(second)
+    own = np.full(len(queries), -1) if benchmark.own_rows is None else benchmark.own_rows
+    pairs = [
+        (place, row)
+        for query, place in enumerate(queries)
+        for row in sorted(query_truth(benchmark, query).positives - {own[query]})
+    ]
+    first, second = np.array(pairs, np.int64).reshape(-1, 2).T
+    return first, second

@@ -30,16 +30,12 @@ def holidays_average_precision(ranking, positives, query):
     0.25
 
     Args:
-        ranking: Sequence of database items (integers or names), best first, each at most once. It
-            may be truncated: positives that it lacks count as never found.
+        ranking: As `average_precision` takes it.
         positives: Collection of the other images of the query's group; repetitions count once.
         query: The query's own item, whether the ranking has it or not.
 
     Returns:
-        Float in [0, 1], or NaN without positives.
-
-    Raises:
-        ValueError: If the ranking lists an item twice, or names are compared with numbers.
+        As `average_precision`, which also says what is raised.
     """
     others = [item for item in positives if item != query]
     return average_precision(ranking, others, junk=[query])
@@ -53,13 +49,11 @@ def score_holidays_results(path, positives):
     order on the line doesn't matter, and a number that is left out stands for an image that is not
     named. The query itself is ignored, and what ranks behind it moves up by one.
 
-    The official tool refuses a file that lacks a query, and so does this. A query with a line but
-    no results scores 0.
+    A query with a line but no results scores 0.
 
     Args:
         path: The file.
-        positives: For the name of each query the collection of its positives' names. The images
-            of Holidays are the queries and their positives.
+        positives: For the name of each query the collection of its positives' names.
 
     Returns:
         `Scores`: "ap" in the order of `positives`, and "mAP (Holidays)".
@@ -76,19 +70,16 @@ def score_holidays_results(path, positives):
             f"{path}: {len(missing)} of {len(positives)} queries have no line, the first is "
             f"{missing[0]}: add a line for each query, if only with its name"
         )
-    per_query = {
-        "ap": np.array(
-            [_ranked_average_precision(results[q], set(positives[q]), q) for q in positives]
-        )
-    }
+    ap = [_ranked_average_precision(results[q], set(positives[q]) - {q}, q) for q in positives]
+    per_query = {"ap": np.array(ap)}
     return Scores(per_query, means_of(path, per_query, PROTOCOL))
 
 
 def _ranked_average_precision(rank_of, positives, query):
     own_rank = rank_of.get(query, np.inf)
-    found = [rank_of[name] for name in (positives - {query}) if name in rank_of]
+    found = [rank_of[name] for name in positives if name in rank_of]
     ranks = np.array(sorted(rank - (rank > own_rank) for rank in found), dtype=np.int64)
-    return trapezoid_area(ranks, len(positives - {query}))
+    return trapezoid_area(ranks, len(positives))
 
 
 def _read_results(path, queries, known):

@@ -31,8 +31,7 @@ def landmarks_average_precision(ranking, positives, cutoff=100):
         Float in [0, 1], or NaN without positives.
 
     Raises:
-        ValueError: If the ranking lists an item twice, the cutoff is below 1, or names are
-            compared with numbers.
+        ValueError: As `oxford.average_precision`, or if the cutoff is below 1.
     """
     if cutoff < 1:
         raise ValueError(f"cutoff must be at least 1. Received: {cutoff}")
@@ -46,9 +45,6 @@ def mean_landmarks_scores(rankings, positives, cutoff=100):
     """mAP@100 over the queries that have a positive.
 
     A query without a ranking scores 0, as in the published code.
-
-    >>> mean_landmarks_scores({"q": ["a"]}, {"q": ["a"], "r": ["b"], "ignored": []})
-    {'mAP@100 (GLDv2)': 0.5}
 
     Args:
         rankings: Dict of query to ranking, as in `landmarks_average_precision`.

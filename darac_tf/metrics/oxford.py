@@ -18,9 +18,9 @@ def average_precision(ranking, positives, junk=()):
     `AP = sum_i (R_i - R_{i-1}) * (P_{i-1} + P_i) / 2`
 
     Recall only grows at a hit, so that a hit at rank i with j - 1 hits before it adds
-    `((j - 1) / (i - 1) + j / i) / 2 / |P|` (and `1 / |P|` at rank 1). The plain average precision
-    (`plain_average_precision`) adds `j / i / |P|` there, which is as much or more. So this one is
-    never above the plain one; the two agree only where no miss stands before a hit.
+    `((j - 1) / (i - 1) + j / i) / 2 / |P|` (and `1 / |P|` at rank 1). `plain_average_precision`
+    adds `j / i / |P|` there: it is never below, and the two agree only where no miss stands before
+    a hit.
 
     This is the measure of Oxford5k and Paris6k, where the query's own image is a positive and stays
     in the list, and, with other lists, of Holidays and of ROxford and RParis.
@@ -48,17 +48,9 @@ def average_precision(ranking, positives, junk=()):
 
 
 def trapezoid_area(ranks, n_positives):
-    """The sum of `average_precision` from the ranks of the hits.
+    """`average_precision` from the ranks of the hits, int `(hits,)` from 0, rising.
 
-    >>> round(trapezoid_area(np.array([1, 3]), 2), 6)
-    0.333333
-
-    Args:
-        ranks: int `(hits,)`, ranks of the hits, from 0, in growing order.
-        n_positives: How many positives there are, found or not.
-
-    Returns:
-        Float in [0, 1], or NaN without positives.
+    `n_positives` is how many positives there are, found or not.
     """
     if n_positives == 0:
         return float("nan")

@@ -17,9 +17,8 @@ _BLOCK_ENTRIES = 1 << 22
 def plain_average_precision(ranking, positives):
     """Mean of the precision at each hit, over all positives.
 
-    `AP = 1/|P| * sum_{i: r_i in P} |P ∩ {r_1..r_i}| / i`. Positives that a truncated ranking
-    lacks count as never found. The trapezoid AP of the Oxford buildings tool is another measure
-    and gives lower values: the two must not be compared.
+    `AP = 1/|P| * sum_{i: r_i in P} |P ∩ {r_1..r_i}| / i`. The trapezoid AP of the Oxford buildings
+    tool is another measure and gives lower values: the two must not be compared.
 
     Ranking `b a d c` with the positives a and c has hits at ranks 2 and 4, so
     `AP = (1/2 + 2/4) / 2`:
@@ -28,14 +27,15 @@ def plain_average_precision(ranking, positives):
     0.5
 
     Args:
-        ranking: Sequence of database items (integers or names), best first, each at most once.
+        ranking: Sequence of database items (integers or names), best first, each at most once. It
+            may be truncated: positives that it lacks count as never found.
         positives: Collection of the right items; repetitions count once.
 
     Returns:
         Float in [0, 1], or NaN without positives.
 
     Raises:
-        ValueError: If the ranking lists an item twice.
+        ValueError: If the ranking lists an item twice, or names are compared with numbers.
     """
     ranks, n_positives = hit_ranks(distinct_items(ranking), positives)
     return precision_sum(ranks) / n_positives if n_positives else float("nan")
@@ -47,25 +47,13 @@ def precision_at_k(ranking, positives, k):
     `P@k = |P ∩ {r_1..r_k}| / k`. The divisor stays k where the ranking or the set of positives
     is smaller, so a query with fewer than k positives can't reach 1.
 
-    Ranking `b a d c` with the positives a and c has one hit among the first three ranks:
-
     >>> round(precision_at_k(["b", "a", "d", "c"], {"a", "c"}, k=3), 4)
     0.3333
 
-    Args:
-        ranking: Sequence of database items, best first, each at most once.
-        positives: Collection of the right items; repetitions count once.
-        k: Number of ranks, at least 1.
-
-    Returns:
-        Float in [0, 1], or NaN without positives.
-
-    Raises:
-        ValueError: If the ranking lists an item twice, or k is below 1.
+    Args, result and errors are those of `plain_average_precision`, and k is at least 1.
     """
-    _check_cutoff(k)
-    ranks, n_positives = hit_ranks(distinct_items(ranking), positives)
-    return float((ranks < k).sum() / k) if n_positives else float("nan")
+    ranks, n_positives = _first_hits(ranking, positives, k)
+    return ranks.size / k if n_positives else float("nan")
 
 
 def recall_at_k(ranking, positives, k):
@@ -74,32 +62,26 @@ def recall_at_k(ranking, positives, k):
     `R@k = 1 if P ∩ {r_1..r_k} else 0`. This is not the share of the positives that were found;
     its mean is the share of the queries with a right answer among the first k.
 
-    Ranking `b a d c` with the positives a and c has its first hit at rank 2:
-
     >>> [recall_at_k(["b", "a", "d", "c"], {"a", "c"}, k) for k in (1, 2)]
     [0.0, 1.0]
 
-    Args:
-        ranking: Sequence of database items, best first, each at most once.
-        positives: Collection of the right items; repetitions count once.
-        k: Number of ranks, at least 1.
-
-    Returns:
-        0.0 or 1.0, or NaN without positives.
-
-    Raises:
-        ValueError: If the ranking lists an item twice, or k is below 1.
+    Args and errors are those of `precision_at_k`. Returns 0.0 or 1.0, or NaN without positives.
     """
+    ranks, n_positives = _first_hits(ranking, positives, k)
+    return float(ranks.size > 0) if n_positives else float("nan")
+
+
+def _first_hits(ranking, positives, k):
+    """Ranks of the hits among the first k, from 0, and the number of positives."""
     _check_cutoff(k)
     ranks, n_positives = hit_ranks(distinct_items(ranking), positives)
-    return float((ranks < k).any()) if n_positives else float("nan")
+    return ranks[ranks < k], n_positives
 
 
 def retrieval_scores(rankings, query_labels, database_labels, own_index=None, cutoffs=(1, 5, 10)):
     """Scores of every query of a labelled set; the positives are the images of the same label.
 
-    Two queries of the labels 0 and 1 against four images; the second query is image 3 itself,
-    which is taken out of its ranking, so that image 1 moves up to rank 2:
+    Two queries, images 2 and 3 themselves, which are taken out of their rankings:
 
     >>> scores = retrieval_scores([[0, 1, 2, 3], [3, 0, 1, 2]], [0, 1], [0, 1, 0, 1], [2, 3])
     >>> scores["ap"].tolist()
@@ -133,16 +115,13 @@ def retrieval_scores(rankings, query_labels, database_labels, own_index=None, cu
             raise ValueError(f"own_index needs one row a query. Received: {own_index.shape}")
         _check_range("own_index", own_index, len(database_labels))
     rows = max(1, _BLOCK_ENTRIES // max(1, rankings.shape[1]))
-    blocks = [
-        _block_scores(
-            rankings[start : start + rows],
-            query_labels[start : start + rows],
-            database_labels,
-            None if own_index is None else own_index[start : start + rows],
-            cutoffs,
+    blocks = []
+    for start in range(0, len(rankings), rows):
+        block = slice(start, start + rows)
+        own = None if own_index is None else own_index[block]
+        blocks.append(
+            _block_scores(rankings[block], query_labels[block], database_labels, own, cutoffs)
         )
-        for start in range(0, len(rankings), rows)
-    ]
     return {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
@@ -154,9 +133,6 @@ def mean_scores(scores):
 
     Args:
         scores: Dict of `(Q,)` arrays from `retrieval_scores`.
-
-    Returns:
-        Dict of floats: "mAP (plain)", "P@1", ..., "R@1", ...
 
     Raises:
         UserError: If no query has a positive.

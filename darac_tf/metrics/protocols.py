@@ -1,4 +1,7 @@
-"""All that is known of each protocol of a benchmark, and the scores of rankings by it."""
+"""All that is known of each protocol of a benchmark, and the scores of rankings by it.
+
+A benchmark is a `data.retrieval_set.RetrievalSet` with a database of N images and Q queries.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -63,11 +66,7 @@ def _trapezoid(ranking, truth):
 
 PROTOCOLS = {
     "oxford": Protocol(
-        "Oxford",
-        "AP of the Oxford buildings tool",
-        ("positives", JUNK),
-        "as listed",
-        _trapezoid,
+        "Oxford", "AP of the Oxford buildings tool", ("positives", JUNK), "as listed", _trapezoid
     ),
     "revisited": Protocol(
         "revisited",
@@ -95,12 +94,7 @@ PROTOCOLS = {
 }
 
 
-def protocol_of(retrieval_set):
-    """The `Protocol` of a benchmark.
-
-    Raises:
-        ValueError: If it has none, or other relevance lists.
-    """
+def _protocol_of(retrieval_set):
     protocol = PROTOCOLS.get(retrieval_set.protocol)
     if protocol is None or set(protocol.lists) != set(retrieval_set.relevance):
         raise ValueError(
@@ -116,7 +110,7 @@ def query_truth(retrieval_set, query):
     ROxford and RParis are looked at in the medium setting.
 
     Args:
-        retrieval_set: `data.retrieval_set.RetrievalSet` with a database of N images, Q queries.
+        retrieval_set: `RetrievalSet`.
         query: Number of the query, in [0, Q).
 
     Returns:
@@ -125,13 +119,14 @@ def query_truth(retrieval_set, query):
     Raises:
         UserError: If the ground truth of the query has a row outside the database, or one row in
             two of the easy, hard and junk lists.
-        ValueError: As `protocol_of`.
+        ValueError: If the set has no known protocol, or other relevance lists than its own.
     """
-    protocol = protocol_of(retrieval_set)
+    protocol = _protocol_of(retrieval_set)
     lists = {name: np.asarray(retrieval_set.relevance[name][query]) for name in protocol.lists}
     _check_lists(retrieval_set, query, lists)
-    junk = set(lists.get(JUNK, np.zeros(0, int)).tolist())
-    positives = {row for name, rows in lists.items() if name != JUNK for row in rows.tolist()}
+    sets = {name: set(rows.tolist()) for name, rows in lists.items()}
+    junk = sets.pop(JUNK, set())
+    positives = set().union(*sets.values())
     own = set() if retrieval_set.own_rows is None else {int(retrieval_set.own_rows[query])} - {-1}
     if protocol.own == "positive":
         positives |= own
@@ -144,17 +139,12 @@ def verdicts(retrieval_set, query, rows):
     """Whether each of some database images is right for a query.
 
     Args:
-        retrieval_set: `RetrievalSet`.
+        retrieval_set: As `query_truth` takes it, which also says what is raised.
         query: Number of the query, in [0, Q).
         rows: Database rows in [0, N).
 
     Returns:
-        For each row True for a positive, False for a negative, and None for what the protocol
-        skips: see `query_truth`.
-
-    Raises:
-        UserError: As `query_truth`.
-        ValueError: If a row is outside the database.
+        For each row True for a positive, False for a negative, and None for what is skipped.
     """
     truth = query_truth(retrieval_set, query)
     rows = [int(row) for row in rows]
@@ -167,15 +157,8 @@ def verdicts(retrieval_set, query, rows):
 def score_set(retrieval_set, rankings):
     """Scores rankings of a benchmark as its official tool does.
 
-    | protocol | score | the query's own image |
-    | --- | --- | --- |
-    | `oxford` | `average_precision` | stays; a positive where the ground truth says so |
-    | `revisited` | `revisited_scores` | not in the database |
-    | `holidays` | `holidays_average_precision` | taken out of its ranking |
-    | `gpr1200` | `plain_average_precision` | stays and is a positive |
-
     Args:
-        retrieval_set: `RetrievalSet` with a database of N images and Q queries.
+        retrieval_set: `RetrievalSet`.
         rankings: int `(Q, K)`, database rows in [0, N) from best to worst, each at most once a
             query. A ranking may be truncated, and one that is shorter than the others is filled
             up with -1 at its end. Positives that it lacks count as never found.
@@ -188,13 +171,14 @@ def score_set(retrieval_set, rankings):
         UserError: If no query has a positive, or as `query_truth`.
         ValueError: If the rankings don't fit the set.
     """
-    protocol = protocol_of(retrieval_set)
+    protocol, n_database = _protocol_of(retrieval_set), len(retrieval_set.database)
     rankings = _checked_rankings(rankings, len(retrieval_set.queries), retrieval_set.name)
-    rows = []
-    for query, ranking in enumerate(rankings):
-        truth = query_truth(retrieval_set, query)
-        ranking = _without_padding(ranking, query, len(retrieval_set.database))
-        rows.append(protocol.score(ranking, truth))
+    rows = [
+        protocol.score(
+            _without_padding(ranking, query, n_database), query_truth(retrieval_set, query)
+        )
+        for query, ranking in enumerate(rankings)
+    ]
     per_query = {key: np.array([row[key] for row in rows]) for key in rows[0]}
     details = protocol.details(retrieval_set.queries.paths, per_query[protocol.main])
     means = means_of(retrieval_set.name, per_query | details, protocol.name)
@@ -202,8 +186,9 @@ def score_set(retrieval_set, rankings):
 
 
 def _check_lists(retrieval_set, query, lists):
+    """Refuses rows that are outside the database, or in two of the lists of the revisited sets."""
     n_database = len(retrieval_set.database)
-    name = PurePath(str(retrieval_set.queries.paths[query])).name
+    name = PurePath(retrieval_set.queries.paths[query]).name
     where = f"{retrieval_set.name}: the ground truth of query {query} ({name})"
     for key, rows in lists.items():
         outside = rows[(rows < 0) | (rows >= n_database)]
@@ -213,8 +198,8 @@ def _check_lists(retrieval_set, query, lists):
                 "of the database: check that the ground truth and the images belong together"
             )
     if "easy" in lists:
-        every = np.concatenate([np.unique(rows) for rows in lists.values()])
-        rows, counts = np.unique(every, return_counts=True)
+        each = np.concatenate([np.unique(rows) for rows in lists.values()])
+        rows, counts = np.unique(each, return_counts=True)
         if (counts > 1).any():
             raise UserError(
                 f"{where} has row {rows[counts > 1][0]} in more than one of its easy, hard and "

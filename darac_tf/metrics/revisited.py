@@ -35,8 +35,7 @@ def revisited_scores(ranking, easy, hard, junk=(), cutoffs=CUTOFFS):
     {'ap (Easy)': 0.25, 'p@5 (Easy)': 0.5, 'ap (Medium)': 0.4167, 'p@5 (Medium)': 0.6667}
 
     Args:
-        ranking: Sequence of database items (integers or names), best first, each at most once. It
-            may be truncated: positives that it lacks count as never found.
+        ranking: As `average_precision` takes it.
         easy: Collection of the right items that are easy to see.
         hard: Collection of the right items that are hard to see. Repetitions count once.
         junk: Collection of the items that are skipped in every setting. The three collections have
@@ -48,20 +47,16 @@ def revisited_scores(ranking, easy, hard, junk=(), cutoffs=CUTOFFS):
         ... A setting without positives is NaN.
 
     Raises:
-        ValueError: If the ranking lists an item twice, a cutoff is below 1, or names are compared
-            with numbers.
+        ValueError: As `average_precision`, or if a cutoff is below 1.
     """
     if any(k < 1 for k in cutoffs):
         raise ValueError(f"cutoffs must be at least 1. Received: {cutoffs}")
     items = distinct_items(ranking)
     lists = {"easy": list(easy), "hard": list(hard), "junk": list(junk)}
     scores = {}
-    for setting, (right, skipped) in SETTINGS.items():
-        ranks, n_positives = hit_ranks(
-            items,
-            [item for name in right for item in lists[name]],
-            [item for name in skipped for item in lists[name]],
-        )
+    for setting, names in SETTINGS.items():
+        right, skipped = ([item for name in part for item in lists[name]] for part in names)
+        ranks, n_positives = hit_ranks(items, right, skipped)
         scores[f"ap ({setting})"] = trapezoid_area(ranks, n_positives)
         for k in cutoffs:
             scores[f"p@{k} ({setting})"] = _precision_to_last(ranks, n_positives, k)
@@ -71,6 +66,5 @@ def revisited_scores(ranking, easy, hard, junk=(), cutoffs=CUTOFFS):
 def _precision_to_last(ranks, n_positives, k):
     if n_positives == 0:
         return float("nan")
-    all_found = ranks.size == n_positives
-    cut = min(k, int(ranks[-1]) + 1) if all_found else k
+    cut = min(k, int(ranks[-1]) + 1) if ranks.size == n_positives else k
     return float((ranks < cut).sum() / cut)

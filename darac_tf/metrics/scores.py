@@ -30,43 +30,27 @@ class Scores:
         return self.per_query[self.main]
 
 
-def metric_name(protocol, key):
+def _metric_name(protocol, key):
     """What a report calls the mean of a score: it names the protocol, for numbers to be comparable.
 
-    >>> metric_name("Oxford", "ap"), metric_name("revisited", "p@10 (Hard)")
+    >>> _metric_name("Oxford", "ap"), _metric_name("revisited", "p@10 (Hard)")
     ('mAP (Oxford)', 'mP@10 (revisited, Hard)')
-
-    Args:
-        protocol: Name of the protocol.
-        key: Of `Scores.per_query`.
     """
     score, _, setting = key.partition(" ")
     return f"m{score.upper()} ({', '.join(filter(None, [protocol, setting.strip('()')]))})"
 
 
 def means_of(source, per_query, protocol):
-    """Means over the queries that have a positive.
+    """`Scores.means` of `Scores.per_query` by a protocol.
 
-    >>> means_of("the set", {"ap": np.array([1.0, np.nan, 0.5])}, "Oxford")
-    {'mAP (Oxford)': 0.75}
-
-    Args:
-        source: What the scores are of, for the error.
-        per_query: Dict of `(Q,)` arrays, NaN for a query without positives.
-        protocol: Its name, for `metric_name`.
-
-    Returns:
-        Dict of floats by `metric_name`. A score that no query has (a setting without any positive)
-        is left out.
-
-    Raises:
-        UserError: If no query has any score.
+    A score that no query has (a setting without any positive) is left out. That none has any is a
+    `UserError`, which names the `source` of the scores.
     """
     means = {}
     for key, values in per_query.items():
         scored = ~np.isnan(values)
         if scored.any():
-            means[metric_name(protocol, key)] = float(values[scored].mean())
+            means[_metric_name(protocol, key)] = float(values[scored].mean())
     if not means:
         n_queries = len(next(iter(per_query.values())))
         raise UserError(
@@ -82,12 +66,6 @@ def distinct_items(ranking):
     The official tools don't check. The Oxford tool counts a positive that is listed twice as two,
     so that recall passes 1; a ranking like that is a mistake, whatever it would score.
 
-    >>> distinct_items(["b", "a"]).tolist()
-    ['b', 'a']
-
-    Args:
-        ranking: Sequence of integers or of names, best first.
-
     Returns:
         `(ranks,)` array of integers or strings.
 
@@ -95,12 +73,9 @@ def distinct_items(ranking):
         ValueError: If an item is listed twice or is neither an integer nor a name.
     """
     items = _as_items("ranking", ranking)
-    if items.dtype.kind == "U":
-        n_distinct = len(set(items.tolist()))
-    else:
-        ordered = np.sort(items)
-        n_distinct = items.size - np.count_nonzero(ordered[1:] == ordered[:-1])
-    if n_distinct != items.size:
+    # Sorting strings takes far longer than hashing them; with integers it is the other way round.
+    distinct = set(items.tolist()) if items.dtype.kind == "U" else np.unique(items)
+    if len(distinct) != items.size:
         values, counts = np.unique(items, return_counts=True)
         raise ValueError(
             f"The ranking lists an item twice. Received: {values[np.argmax(counts)]!s} "
@@ -133,34 +108,20 @@ def hit_ranks(items, positives, junk=()):
     positives = _comparable("positives", positives, items)
     junk = _comparable("junk", junk, items)
     hits = _is_member(items, positives)
-    if not junk.size:
-        return np.flatnonzero(hits), np.unique(positives).size
-    kept = ~_is_member(items, junk)
-    return np.flatnonzero(hits[kept]), np.unique(positives).size
+    if junk.size:
+        hits = hits[~_is_member(items, junk)]
+    return np.flatnonzero(hits), np.unique(positives).size
 
 
 def precision_sum(ranks):
-    """Sum of the precision at each hit: `sum_j j / (r_j + 1)` for the j-th hit at rank r_j.
-
-    Hits at the ranks 1 and 3, counted from 0, have the precisions 1/2 and 2/4:
-
-    >>> precision_sum(np.array([1, 3]))
-    1.0
-
-    Args:
-        ranks: int `(hits,)` from `hit_ranks`.
-
-    Returns:
-        Float, at most the number of hits.
-    """
+    """Sum of the precision at each hit: `sum_j j / (r_j + 1)` for the j-th hit at rank r_j."""
     return float(np.sum(np.arange(1, ranks.size + 1) / (ranks + 1)))
 
 
 def _is_member(items, wanted):
     if items.dtype.kind == "U":
-        # np.isin would sort the strings, which takes far longer than hashing them.
-        found = map(set(wanted.tolist()).__contains__, items.tolist())
-        return np.fromiter(found, dtype=bool, count=items.size)
+        wanted = set(wanted.tolist())  # np.isin would sort.
+        return np.array([item in wanted for item in items.tolist()], bool)
     return np.isin(items, wanted)
 
 

@@ -1,6 +1,189 @@
-"""The paper's tables, measured: their rows are data, with the paper's figures."""
+"""The paper's tables, measured; what can't be measured says why.
 
-from darac_tf.evaluation.paper_tables.measuring import measure_table
-from darac_tf.evaluation.paper_tables.rows import NAMES, Row, load_rows
+Rows are data, in the files beside this one: what is measured, and the paper's figures.
+"""
 
-__all__ = ["NAMES", "Row", "load_rows", "measure_table"]
+import json
+import tempfile
+import tomllib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from darac_tf.errors import UserError
+from darac_tf.evaluation import options
+from darac_tf.evaluation.evaluator import evaluate
+from darac_tf.files import atomic_path
+from darac_tf.models.descriptor import CONFIG_FILE
+from darac_tf.reports import markdown
+from darac_tf.reports.report import Result, write_report
+from darac_tf.systems import load_system
+
+NAMES = ["ablation", "comparison"]
+
+# The paper's data sets, as it calls them.
+_SHOWN = {"oxford5k": "Oxford", "paris6k": "Paris", "holidays": "Holidays"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row.
+
+    Attributes:
+        label: The system, as the paper calls it.
+        training: The paper's training set.
+        paper: The paper's mAP in percent, by data set.
+        size: Resolutions, where no preset says them.
+        pooling: Of an untrained network, where there is no `run`.
+        run: Name of the run directory, or None.
+        system: Preset of the evaluation, or None.
+        whiten: Whether the row is whitened.
+    """
+
+    label: str
+    training: str
+    paper: dict[str, float] = field(default_factory=dict)
+    size: str | None = None
+    pooling: str | None = None
+    run: str | None = None
+    system: str | None = None
+    whiten: bool = False
+
+    def settings(self):
+        """Options of an evaluation that the row fixes."""
+        preset = load_system(self.system).eval if self.system else {}
+        return preset | ({"resolutions": [self.size]} if self.size else {})
+
+
+def load_rows(name):
+    """The rows of one of `NAMES`."""
+    text = (Path(__file__).parent / f"{name}.toml").read_text(encoding="utf-8")
+    return [Row(**row) for row in tomllib.loads(text)["rows"]]
+
+
+def measure_table(name, given):
+    """Measures a table of the paper, as far as data and runs are there.
+
+    Args:
+        name: One of `NAMES`.
+        given: Dictionary of the options of an evaluation; `table_sets`, `data_dir`, `runs_dir` and
+            `backbone` say where everything is. Trained rows are run directories in `runs_dir`;
+            whitenings are fitted on the images that the row was trained on, unless
+            `whiten_data_dir` names others.
+
+    Returns:
+        Markdown: the table with the paper's figures beside the measured ones, then a line for each
+        row that something is missing of. With `out`, table.md and the report of all rows are
+        written there.
+
+    Raises:
+        UserError: If no row can be measured.
+    """
+    sets, rows = _sets(given), load_rows(name)
+    with tempfile.TemporaryDirectory() as scratch:
+        # Rows of one run share descriptors.
+        shared = given | {"cache_dir": given["cache_dir"] or scratch}
+        loaded = {}
+        cells = [[_cell(row, kind, path, shared, loaded) for kind, path in sets] for row in rows]
+    missing = [
+        f"- {row.label} ({row.training}) on {kind}: {cell}"
+        for row, line in zip(rows, cells, strict=True)
+        for (kind, _), cell in zip(sets, line, strict=True)
+        if isinstance(cell, str)
+    ]
+    results = [cell for line in cells for cell in line if isinstance(cell, Result)]
+    if not results:
+        raise UserError("no row of the table can be measured:\n" + "\n".join(missing))
+    text = _table(rows, sets, cells, given)
+    if missing:
+        text += "\n\nNot measured:\n\n" + "\n".join(dict.fromkeys(missing))
+    if given["out"]:
+        with atomic_path(Path(given["out"]) / "table.md") as path:
+            path.write_text(text + "\n", encoding="utf-8")
+        write_report(given["out"], results, given)
+    return text
+
+
+def _sets(given):
+    """`(kind, path)` of each data set."""
+    found = []
+    for item in given["table_sets"]:
+        kind, colon, path = item.partition(":")
+        if not colon:
+            if not given["data_dir"]:
+                raise UserError("--table needs --data_dir, with a folder for each of --table_sets")
+            path = str(Path(given["data_dir"]) / kind)
+        found.append((kind, path))
+    return found
+
+
+def _cell(row, kind, path, given, loaded):
+    """The `Result` of a row, or why there is none.
+
+    `loaded` keeps its sources, which the rows after it may share.
+    """
+    try:
+        given = given | row.settings() | _descriptor(row, given)
+        given |= {"dataset": kind, "data_dir": path} | _whitening(row, given)
+        task, settings = options.read_task(given), options.read_settings(given)
+        key = (given["matching"], *given["descriptors"])
+        if key not in loaded:
+            loaded.clear()
+            loaded[key] = options.read_sources(given, settings)
+        *_, last = evaluate(loaded[key], task, settings)
+    except UserError as error:
+        return str(error)
+    return last.result
+
+
+def _descriptor(row, given):
+    if row.run is None:
+        return {"descriptors": [f"{given['backbone']}+{row.pooling}"]}
+    if not given["runs_dir"]:
+        raise UserError(f"needs the run {row.run}: train it, and name its folder with --runs_dir")
+    folder = Path(given["runs_dir"]) / row.run
+    if not folder.is_dir():
+        system = row.system or row.run.partition("-")[0]
+        raise UserError(
+            f"there is no {folder}: train it with train.py --system={system} --run_dir={folder}"
+        )
+    return {"descriptors": [str(folder)]}
+
+
+def _whitening(row, given):
+    if not row.whiten:
+        return {"whitening": None, "whiten_data_dir": None, "whiten_dim": None}
+    if given["whiten_data_dir"]:
+        return {}
+    listed = Path(given["runs_dir"]) / row.run / "train.csv"
+    return {"whiten_dataset": "csv", "whiten_data_dir": str(listed)}
+
+
+def _table(rows, sets, cells, given):
+    header, numeric = ["system", "trained on (paper)", "trained on (here)", "size"], [False] * 4
+    for kind, path in sets:
+        name = _SHOWN.get(kind, Path(path).parent.name if kind == "csv" else Path(path).name)
+        header += [f"{name} (paper)", f"{name} (here)"] if kind in _SHOWN else [name]
+        numeric += [True] * (1 + (kind in _SHOWN))
+    lines = []
+    for row, line in zip(rows, cells, strict=True):
+        results = (cell for cell in line if isinstance(cell, Result))
+        wanted = row.settings()["resolutions"][0]
+        size = next(("+".join(result.resolutions) for result in results), wanted)
+        texts = [row.label, row.training, _trained_on(row, given), size]
+        for (kind, _), cell in zip(sets, line, strict=True):
+            if kind in _SHOWN:
+                texts.append(f"{row.paper[kind]:.1f}" if kind in row.paper else markdown.ABSENT)
+            score = None if isinstance(cell, str) else next(iter(cell.scores.values()))
+            texts.append(markdown.percent(score))
+        lines.append(texts)
+    return markdown.table(header, lines, numeric)
+
+
+def _trained_on(row, given):
+    """The data set of a run, which need not be the paper's."""
+    file = Path(given["runs_dir"] or "") / (row.run or "") / CONFIG_FILE
+    if row.run is None or not file.is_file():
+        return markdown.ABSENT if row.run else Path(given["backbone"]).stem
+    config = json.loads(file.read_text(encoding="utf-8"))
+    data_dir = Path(config["data_dir"] or config["dataset"])
+    return data_dir.parent.name if data_dir.suffix == ".csv" else data_dir.name
