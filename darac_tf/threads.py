@@ -47,12 +47,16 @@ def look_ahead(pool, function, items, ahead):
         ahead: How many results are computed before they are asked for, at least 1.
 
     Yields:
-        The results.
+        The results. What has not begun when one fails, or this is closed, is given up.
     """
     waiting = deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) > ahead:
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
             yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

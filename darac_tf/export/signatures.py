@@ -17,14 +17,9 @@ _UNREADABLE = (
 
 
 class ImageDescriber(tf.Module):
-    """Describes images as an export does, whose functions `signatures` gives.
+    """Describes images as an export does, whose functions `signatures` gives; see `Describer`.
 
-    Args:
-        model: Descriptor (`models.build_descriptor`).
-        settings: `ExportSettings`.
-
-    Raises:
-        UserError: As `Describer`, and if the whitening was fitted at other resolutions.
+    A whitening that was fitted at other resolutions is a `UserError`.
     """
 
     def __init__(self, model, settings):

@@ -57,17 +57,7 @@ def images_to_verify(source, limit):
 
 
 def verify_export(folder, model, settings, paths, threshold):
-    """Describes images with a SavedModel from disk and with its source, and compares.
-
-    Args:
-        folder: The SavedModel.
-        model: The descriptor it was exported from.
-        settings: `ExportSettings` it was exported with.
-        paths: Images.
-        threshold: Smallest cosine that is accepted.
-
-    Returns:
-        `Verification`.
+    """`Verification` of a SavedModel on disk against the descriptor and `ExportSettings` behind it.
 
     Raises:
         UserError: If a cosine is below the threshold or not a number, only one of the two can read

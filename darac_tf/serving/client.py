@@ -1,6 +1,5 @@
 """The client: images in, vectors out, whatever the protocol."""
 
-import collections
 import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +9,7 @@ import numpy as np
 
 from darac_tf.errors import UserError
 from darac_tf.serving.transport import DEFAULT_MESSAGE_BYTES, Access, Retries, ServerError
+from darac_tf.threads import look_ahead
 
 PROTOCOLS = ("grpc", "rest")
 
@@ -111,17 +111,7 @@ class Client:
         Raises:
             ServerError: As `describe`.
         """
-        waiting = collections.deque()
-        try:
-            for batch in batches:
-                if len(waiting) == self._in_flight:
-                    yield waiting.popleft().result()
-                waiting.append(self._threads.submit(self._request, batch))
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        return look_ahead(self._threads, self._request, batches, self._in_flight)
 
     def versions(self):
         """The model's versions on the server: dictionary of number to state.
