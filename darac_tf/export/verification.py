@@ -67,10 +67,9 @@ def verify_export(folder, model, settings, paths, threshold):
     found, valid = describe_with_export(folder, paths)
     if (usable != valid).any():
         path = paths[int(np.argmax(usable != valid))]
-        raise UserError(
-            f"--verify: only one of the exported model and eval.py can read {path}: leave it out "
-            "of --verify, or raise --max_pixels"
-        )
+        advice = "leave it out of --verify, or raise --max_pixels"
+        which = "only one of the exported model and eval.py"
+        raise UserError(f"--verify: {which} can read {path}: {advice}")
     found, expected = (x[valid].astype(np.float64) for x in (found, expected))
     cosines = np.sum(found * expected, axis=1)
     # A NaN is the smallest of all.

@@ -35,7 +35,7 @@ _COPY_ROWS = 1024
 _LEFTOVER = re.compile(r"\.[0-9a-f]{8}\..+|vectors-[0-9]+")
 
 
-class Index:
+class Index(contextlib.AbstractContextManager):
     """An index that is open; `with` closes it.
 
     Args:
@@ -62,9 +62,6 @@ class Index:
             self.table = self._open_table()
         self.files = FileTable(self.folder / _FILES, writable)
         self.lost = []
-
-    def __enter__(self):
-        return self
 
     def __exit__(self, *_):
         self.files.close()
