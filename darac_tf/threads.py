@@ -44,7 +44,7 @@ def look_ahead(pool, function, items, ahead):
         pool: `ThreadPoolExecutor`.
         function: Called from its threads.
         items: Iterable of its arguments.
-        ahead: How many results are computed before they are asked for, at least 1.
+        ahead: How many results are computed before they are asked for, 0 or more.
 
     Yields:
         The results. What has not begun when one fails, or this is closed, is given up.

@@ -108,7 +108,7 @@ class Client(contextlib.AbstractContextManager):
         Raises:
             ServerError: As `describe`.
         """
-        return look_ahead(self._threads, self._request, batches, self._in_flight)
+        return look_ahead(self._threads, self._request, batches, self._in_flight - 1)
 
     def versions(self):
         """The model's versions on the server: dictionary of number to state.
