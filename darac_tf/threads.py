@@ -31,12 +31,17 @@ def in_order(function, items):
 def look_ahead(pool, function, items, ahead):
     """Yields `function(item)` for each item, in order, computed on the threads of a pool.
 
-    `ahead` results, at least one, are computed before they are asked for.
+    `ahead` results, 0 or more, are computed before they are asked for. What has not begun when one
+    fails, or this is closed, is given up.
     """
     waiting = deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) > ahead:
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
             yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
