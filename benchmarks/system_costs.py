@@ -64,8 +64,9 @@ def local_system(system, paths):
     import numpy as np
 
     from darac_tf.data.views import ImageList
-    from darac_tf.local_features import LocalExtractor, build_delf, fit_local_pca, match
-    from darac_tf.local_features.model import AttentionScores, inner_model
+    from darac_tf.local_features.extraction import LocalExtractor, fit_local_pca
+    from darac_tf.local_features.matching import match
+    from darac_tf.local_features.model import AttentionScores, build_delf, inner_model
     from darac_tf.models import Preprocessing, build_backbone
 
     network, mode = build_backbone(FLAGS.backbone, FLAGS.backbone_weights)

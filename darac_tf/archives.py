@@ -10,17 +10,8 @@ import numpy as np
 from darac_tf.files import atomic_path
 
 # What NumPy, zipfile and json raise for files that are damaged or something else. RuntimeError
-# covers zip features that Python lacks, IndexError a bare `.npy` array, which has no names.
-_DAMAGE = (
-    ValueError,
-    KeyError,
-    IndexError,
-    EOFError,
-    TypeError,
-    RuntimeError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
+# covers zip features that Python lacks, LookupError a bare `.npy` array, which has no names.
+_DAMAGE = ValueError, LookupError, EOFError, TypeError, RuntimeError, zipfile.BadZipFile, zlib.error
 
 
 class DamagedArchiveError(ValueError):
@@ -28,12 +19,7 @@ class DamagedArchiveError(ValueError):
 
 
 def write_archive(path, arrays, provenance):
-    """Writes the file, as a whole or not at all.
-
-    Args:
-        path: File to write.
-        arrays: Dictionary of name to array.
-        provenance: Plain JSON values.
+    """Writes a dictionary of arrays, with provenance in plain JSON values, whole or not at all.
 
     Raises:
         UserError: If the file can't be written there.
@@ -52,10 +38,10 @@ def read_archive(path, dtypes, optional=()):
     Args:
         path: The file.
         dtypes: Dictionary of name to the dtype that the array is given; None leaves its own.
-        optional: Names of arrays that may be missing.
+        optional: Names of arrays that may be missing: they are None then.
 
     Returns:
-        Tuple of a dictionary of name to array, None for a missing one, and the provenance.
+        Tuple of a dictionary of name to array, and the provenance.
 
     Raises:
         OSError: If the file can't be read.

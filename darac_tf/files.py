@@ -80,16 +80,11 @@ def _remove(path):
 
 
 def numbered(folder):
-    """Entries of a folder whose names are numbers.
+    """`{number: pathlib.Path}` by rising number, of entries of a folder whose names are numbers.
 
-    Args:
-        folder: The folder; one that does not exist has none.
-
-    Returns:
-        Dictionary of number to `pathlib.Path`, by rising number.
+    A folder that does not exist has none.
     """
-    folder = Path(folder)
-    paths = folder.iterdir() if folder.is_dir() else ()
+    paths = Path(folder).glob("*")
     numbers = {int(p.name): p for p in paths if p.name.isascii() and p.name.isdecimal()}
     return dict(sorted(numbers.items()))
 
@@ -113,8 +108,7 @@ def append_bytes(file, data):
 def only_writer(path):
     """Keeps a lock during the block; the kernel takes it back however the process ends.
 
-    Args:
-        path: A file for the lock, made if need be, that holds the number of the process.
+    Its file, made if need be, holds the number of the process.
 
     Raises:
         UserError: If another process has the lock.

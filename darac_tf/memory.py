@@ -12,13 +12,8 @@ def release(array, start=0, stop=None):
 
     The file stays in the system's cache, and the array stays valid: what is read again is mapped
     again. Without this, a pass over a memory map leaves all of it in the resident memory of the
-    process. Does nothing for anything else, for maps opened with mode "c", whose changes live in
-    these pages only, and on systems without `madvise`.
-
-    Args:
-        array: `(rows, ...)` C-contiguous `numpy.memmap`, or a view of one; or any array-like.
-        start: First row.
-        stop: Row behind the last; None for the end.
+    process. Does nothing for anything but a C-contiguous `numpy.memmap` or a view of one, for maps
+    opened with mode "c", whose changes live in these pages only, and on systems without `madvise`.
     """
     mapping = _shared_mapping(array)
     if mapping is None or not hasattr(mapping, "madvise"):

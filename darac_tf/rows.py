@@ -1,20 +1,33 @@
-"""Descriptors as rows of NumPy arrays: checks before they are compared, and L2 normalisation."""
+"""Descriptors as rows of NumPy arrays: checks before they are compared, L2 normalisation, and what
+reads like such an array."""
 
 import numpy as np
 
 from darac_tf.errors import UserError
 
 
+class LazyRows:
+    """What reads like a float32 array `(rows, dim)`, and is computed or fetched when it is indexed.
+
+    Classes have `shape` and `__getitem__` along the first axis, which gives a new array.
+    """
+
+    dtype = np.dtype(np.float32)
+    ndim = 2
+
+    def __len__(self):
+        return self.shape[0]
+
+    def __array__(self, dtype=None, copy=None):
+        if copy is False:
+            raise ValueError("Rows are made when they are read. Received: copy=False")
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+
 def finite_rows(rows, what, first_row=0):
-    """Converts descriptors to float64 and refuses NaN and infinity.
+    """Converts descriptors `(n, D)` to float64 and refuses NaN and infinity.
 
-    Args:
-        rows: `(n, D)` numbers.
-        what: What they are, for the message.
-        first_row: Number of the first row within the whole array, for the message.
-
-    Returns:
-        `(n, D)` float64 array.
+    `what` they are, and the number of the `first_row` within the whole array, are for the message.
 
     Raises:
         UserError: If a value is NaN or infinite; names the first such row.
@@ -43,17 +56,11 @@ def check_dimensions(queries, database):
 
 
 def unit_rows(x):
-    """Scales each row to an L2 norm of 1; rows of zeros stay zeros.
+    """Scales rows of finite numbers `(rows, dim)` to an L2 norm of 1; those of zeros stay zeros.
 
     >>> unit_rows([[3, 4], [0, 0]])
     array([[0.6, 0.8],
            [0. , 0. ]], dtype=float32)
-
-    Args:
-        x: `(rows, dim)` finite numbers.
-
-    Returns:
-        float32 array `(rows, dim)`.
     """
     x = np.asarray(x, np.float64)
     # Squares of entries far from 1 would leave the range of floats.

@@ -8,9 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threadpoolctl import ThreadpoolController
 
 # How many processors this process may use.
-CORES = len(
-    os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
-)
+CORES = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 # More would only wait for the memory.
 THREADS = min(16, CORES)
 # The limit is one for the whole process: what two callers set and reset in turns could stay.
@@ -25,13 +23,6 @@ def in_order(function, items):
     a wait for the slowest thread, and all that is not a product leaves the other threads idle.
     A few results are computed ahead of the one that is asked for, never all. Callers in other
     threads wait until this one has ended; `contextlib.closing` ends it early.
-
-    Args:
-        function: Called from several threads; NumPy lets others run while it computes.
-        items: Iterable of its arguments.
-
-    Yields:
-        The results.
     """
     with _ONE_CALLER, _BLAS.limit(limits=1), ThreadPoolExecutor(THREADS) as pool:
         yield from look_ahead(pool, function, items, THREADS)
@@ -40,19 +31,17 @@ def in_order(function, items):
 def look_ahead(pool, function, items, ahead):
     """Yields `function(item)` for each item, in order, computed on the threads of a pool.
 
-    Args:
-        pool: `ThreadPoolExecutor`.
-        function: Called from its threads.
-        items: Iterable of its arguments.
-        ahead: How many results are computed before they are asked for, at least 1.
-
-    Yields:
-        The results.
+    `ahead` results, 0 or more, are computed before they are asked for. What has not begun when one
+    fails, or this is closed, is given up.
     """
     waiting = deque()
-    for item in items:
-        waiting.append(pool.submit(function, item))
-        if len(waiting) > ahead:
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
             yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()

@@ -27,7 +27,7 @@ def make_poolings(channels):
         channels: Of the feature maps.
 
     Returns:
-        Dictionary of name to built pooling layer. Regions are those of `regions.fixed_regions`.
+        Dictionary of name to built pooling layer. Regions are those of `region_pooling.fixed_grid`.
 
     Source: DARAC (arXiv 1909.09420), average against maximum pooling.
     """

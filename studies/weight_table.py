@@ -6,11 +6,11 @@ import numpy as np
 
 from darac_tf.errors import UserError
 from darac_tf.layers import DARAC
-from darac_tf.layers.regions import PYRAMID_CELLS, fixed_regions, pyramid_regions
+from darac_tf.layers.region_pooling import PYRAMID_CELLS, boxes, fixed_grid, pyramid_grid
 from darac_tf.models.descriptor import POOLING_LAYER
 from darac_tf.reports import markdown
 
-_REGIONS_OF = {"fixed": fixed_regions, "pyramid": pyramid_regions}
+_GRIDS = {"fixed": fixed_grid, "pyramid": pyramid_grid}
 # Level names, and regions in each, in the order of the grid.
 _LEVELS_OF = {
     "fixed": {"level 1": 2, "level 2": 6, "level 3": 12, "whole map": 1},
@@ -23,7 +23,7 @@ class RegionWeights(NamedTuple):
 
     Attributes:
         grid: `"fixed"` or `"pyramid"`.
-        order: Of the regions, one of `regions.REGION_ORDERS`.
+        order: Of the regions, one of `region_pooling.REGION_ORDERS`.
         maximum: float64 `(21,)`, weights of the regional maxima, in the order of the grid.
         average: float64 `(21,)`, likewise of the averages.
         channels: How many weights a number is the mean of: 1, or the channels of a `per_channel`
@@ -37,8 +37,8 @@ class RegionWeights(NamedTuple):
     channels: int
 
     def regions(self, rows, columns):
-        """int64 `(21, 4)` of `(x, y, width, height)` in cells of a map, see `regions`."""
-        return _REGIONS_OF[self.grid](rows, columns, self.order)
+        """int32 `(21, 4)` of `(x, y, width, height)` in cells of a map."""
+        return boxes(_GRIDS[self.grid](rows, columns, self.order)).numpy()
 
     def levels(self):
         """`(name, slice of the regions)` of each level."""

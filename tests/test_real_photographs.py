@@ -36,6 +36,6 @@ def test_the_export_gives_the_evaluations_vectors(shared_data, tmp_path):
     engine = as_engine(lambda x: {"d": model(x, training=False)})
     expected = extract_features(engine, paths, resolutions, progress=False).vectors("d")
     export_saved_model(model, tmp_path / "1", resolutions)
-    served = serve_elsewhere(tmp_path / "1", list(map(str, paths)), tmp_path)
+    (served,) = serve_elsewhere([tmp_path / "1"], list(map(str, paths)), tmp_path)
     np.testing.assert_allclose(served, expected[:], atol=1e-5)
     assert engine.traces == 1

@@ -18,19 +18,12 @@ _SAMPLED = 8
 
 
 class Draws(NamedTuple):
-    """What chance decides about images, one row each.
+    """What chance decides about images, one row each."""
 
-    Attributes:
-        crop: int32 `(images, 2)`, seeds of the crops.
-        is_mirrored: bool `(images,)`.
-        colours: float32 `(images, 3, 3)`, of `light_matrix`.
-        lifts: float32 `(images,)`, of `light_matrix`.
-    """
-
-    crop: tf.Tensor
-    is_mirrored: tf.Tensor
-    colours: tf.Tensor
-    lifts: tf.Tensor
+    crop: tf.Tensor  # int32 (images, 2), seeds
+    is_mirrored: tf.Tensor  # bool (images,)
+    colours: tf.Tensor  # float32 (images, 3, 3), of `light_matrix`
+    lifts: tf.Tensor  # float32 (images,), of `light_matrix`
 
 
 @dataclass(frozen=True)
@@ -50,16 +43,9 @@ class Augmentation:
     light: float = 0.3
 
     def draw(self, count, seed):
-        """The random numbers of several images at once.
+        """`Draws` of `count` images from a seed, int `(2,)`.
 
-        On small images, drawing them one by one takes as long as the pixels.
-
-        Args:
-            count: Images.
-            seed: int tensor `(2,)`.
-
-        Returns:
-            `Draws`.
+        On small images, drawing one by one would take as long as the pixels.
         """
         of_crop, of_rest = tf.unstack(tf.random.experimental.stateless_split(seed, 2))
         crop = tf.random.stateless_uniform([count, 2], of_crop, None, None, tf.int32)
@@ -68,12 +54,7 @@ class Augmentation:
         return Draws(crop, mirror < 0.5, *light_matrix(*factors))
 
     def __call__(self, data, size, draws):
-        """Decodes and augments one image.
-
-        Args:
-            data: Its file, a scalar string.
-            size: Side of the square result, in pixels.
-            draws: Its row of `Draws`.
+        """Decodes and augments one image, `data`, by its row of `Draws`.
 
         Returns:
             float32 `(size, size, 3)` in [0, 255].
@@ -108,17 +89,10 @@ def light_matrix(gain, contrast, saturation):
     pixel x, m the mean value, and `y = g + saturation * (x - g)`,
     `gain * (contrast * (y - m) + m)` is `x @ colour + lift * m`.
 
-    Args:
-        gain: float `(...)`; 1 changes nothing, here and below.
-        contrast: float `(...)`.
-        saturation: float `(...)`; 0 makes it grey.
-
-    Returns:
-        `(colour (..., 3, 3), lift (...))`, float32.
+    Factors of 1 change nothing, a saturation of 0 makes it grey. float `(...)` each, to float32
+    `(colour (..., 3, 3), lift (...))`.
     """
-    gain, contrast, saturation = (
-        tf.cast(factor, tf.float32) for factor in (gain, contrast, saturation)
-    )
+    gain, contrast, saturation = (tf.cast(x, tf.float32) for x in (gain, contrast, saturation))
     strength = gain * contrast
     kept = saturation[..., tf.newaxis, tf.newaxis]
     mixed = _GREY_OF + kept * (np.eye(3, dtype=np.float32) - _GREY_OF)
@@ -126,16 +100,7 @@ def light_matrix(gain, contrast, saturation):
 
 
 def change_light(image, colour, lift):
-    """Changes brightness, contrast and saturation, all at once.
-
-    Args:
-        image: float32 `(height, width, 3)` in [0, 255].
-        colour: float32 `(3, 3)`, of `light_matrix`.
-        lift: float32 scalar, of `light_matrix`.
-
-    Returns:
-        float32 `(height, width, 3)`, clipped to [0, 255].
-    """
+    """Applies `light_matrix` to `(height, width, 3)` in [0, 255], float32; clips to [0, 255]."""
     # Of a sample: the mean of all pixels would cost as much as all the rest.
     mean = tf.reduce_mean(image[::_SAMPLED, ::_SAMPLED])
     changed = tf.reshape(tf.matmul(tf.reshape(image, [-1, 3]), colour), tf.shape(image))

@@ -17,7 +17,6 @@ from tqdm import tqdm
 
 from darac_tf.errors import UserError
 
-HASH_BYTES = 8
 VIEW_KEY_BYTES = 24
 # Hashing waits for the disk more than it computes.
 _THREADS = 8
@@ -26,18 +25,11 @@ _AT_ONCE = 256
 
 def content_key(data):
     """The key of a file's content (bytes), as 16 bytes."""
-    return len(data).to_bytes(8, "little") + hashlib.blake2b(data, digest_size=HASH_BYTES).digest()
+    return len(data).to_bytes(8, "little") + hashlib.blake2b(data, digest_size=8).digest()
 
 
 def keys_of_images(paths, progress=False):
-    """Keys of the content of image files.
-
-    Args:
-        paths: `(images,)` paths.
-        progress: Whether to show a progress bar.
-
-    Returns:
-        uint64 array `(images, 2)`: file size in bytes, hash of the content.
+    """Keys of the content of image files, uint64 `(images, 2)`: size in bytes, hash.
 
     Raises:
         UserError: If a file can't be read; names it.
@@ -65,14 +57,9 @@ def file_sizes(paths):
 
 
 def view_keys(keys, views=None):
-    """Keys of what is seen of images: those of their content, and a hash of box and turn.
+    """Keys of what is seen of images, uint8 `(images, 24)`: of content, and a hash of box and turn.
 
-    Args:
-        keys: uint64 `(images, 2)` of `keys_of_images`.
-        views: `Views` of the images; None for whole images as they are stored.
-
-    Returns:
-        uint8 `(images, 24)`.
+    Of `keys_of_images`, uint64 `(images, 2)`, and `Views`; None for whole images as they are.
     """
     seen = np.zeros((len(keys), VIEW_KEY_BYTES), np.uint8)
     seen[:, :16] = np.ascontiguousarray(keys, "<u8").view(np.uint8).reshape(-1, 16)
@@ -87,18 +74,9 @@ def view_keys(keys, views=None):
     return seen
 
 
-def as_set(keys):
-    """Keys without repetition and in rising order, `(images, 2)`."""
-    return np.unique(keys, axis=0)
-
-
 def fingerprint(keys):
-    """One short name of a set of images: 16 hexadecimal digits, whatever the order.
-
-    Args:
-        keys: uint64 `(images, 2)`.
-    """
-    content = as_set(keys).astype("<u8").tobytes()
+    """One short name of a set of keys, `(images, 2)`: 16 hexadecimal digits, whatever the order."""
+    content = np.unique(keys, axis=0).astype("<u8").tobytes()
     return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 

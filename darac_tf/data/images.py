@@ -6,8 +6,9 @@ EXIF orientation is not applied: an image is taken as its pixels are stored.
 import os
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from darac_tf.errors import UserError
 
@@ -22,10 +23,7 @@ RATIOS = (1, 2, 4, 8)
 
 
 def decode_image(data):
-    """JPEG, PNG, GIF or BMP bytes (a scalar string) to uint8 RGB `(height, width, 3)`.
-
-    Of an animation, the first frame is taken.
-    """
+    """JPEG, PNG, GIF (its first frame) or BMP bytes to uint8 RGB `(height, width, 3)`."""
     image = tf.io.decode_image(data, channels=3, expand_animations=False)
     return tf.ensure_shape(image, [None, None, 3])
 
@@ -34,15 +32,8 @@ def decode_scaled(data, ratio):
     """Decodes a JPEG at a part of its size; other images must have a ratio of 1.
 
     The decoder leaves out what smaller pixels don't show, which saves time of decoding and resize.
-    The result is not that of the whole image, only close to it, so that this is for those who ask
-    for it.
-
-    Args:
-        data: Its file, a scalar string.
-        ratio: Integer tensor, one of `RATIOS`.
-
-    Returns:
-        uint8 `(height, width, 3)`, each side `ceil(side / ratio)`.
+    The result is only close to that of the whole image, so that this is for those who ask for it.
+    `ratio` is one of `RATIOS`; the image is as of `decode_image`, with sides as of `scaled_side`.
     """
     _, *scaled = RATIOS
     branches = [lambda: decode_image(data)]
@@ -52,7 +43,7 @@ def decode_scaled(data, ratio):
 
 
 def scaled_side(side, ratio):
-    """A side in pixels after `decode_scaled`; integers or arrays."""
+    """A side in pixels after `decode_scaled`, `ceil(side / ratio)`; integers or arrays."""
     return -(-side // ratio)
 
 
@@ -63,12 +54,9 @@ def decode_window(data, window):
     JPEG with reduced colours, where colours aren't interpolated with those beyond.
 
     Args:
-        data: JPEG, PNG, GIF or BMP bytes, a scalar string.
+        data: As of `decode_image`.
         window: Called with the shape `(3,)` of the image, returns `(offset, size)`, int32 `(3,)`
             each, as `tf.slice` takes them.
-
-    Returns:
-        uint8 `(height, width, 3)`.
     """
 
     def of_jpeg():
@@ -91,12 +79,8 @@ def resize(image, height, width):
 def crop(image, box):
     """Cuts a box out of `(height, width, 3)`, as `PIL.Image.crop` does; black beyond the edges.
 
-    Args:
-        image: Tensor of any dtype.
-        box: Integers `(4,)`: `xmin, ymin, xmax, ymax` in pixels, `xmax` and `ymax` not included.
-
-    Returns:
-        Tensor `(ymax - ymin, xmax - xmin, 3)` of the dtype of `image`.
+    The box is integers `(4,)`: `xmin, ymin, xmax, ymax` in pixels, of which the last two are not
+    included.
     """
     xmin, ymin, xmax, ymax = tf.unstack(tf.cast(box, tf.int32))
     height, width = tf.unstack(tf.shape(image)[:2])
@@ -112,26 +96,27 @@ def turn(image, quarters):
 
 
 def resize_long_side(image, long_side):
-    """Resizes `(height, width, 3)` to `long_side` pixels on the longer side; keeps the aspect.
-
-    Returns:
-        float32 image in [0, 255].
-    """
+    """As `resize` of `(height, width, 3)`, to `long_side` pixels on the longer; keeps aspect."""
     shape = tf.shape(image)
-    height, width = scaled_size(shape[0], shape[1], long_side, maximum=tf.maximum)
-    return resize(image, height, width)
+    return resize(image, *scaled_size(shape[0], shape[1], long_side))
 
 
-def scaled_size(height, width, long_side, maximum=max):
+def scaled_size(height, width, long_side):
     """`(height, width)` after a resize to `long_side`: rounded to the nearest, at least 1.
 
-    Integer arithmetic, so that ints, NumPy arrays (`maximum=numpy.maximum`) and tensors
-    (`maximum=tf.maximum`) get the same sizes.
+    Integer arithmetic, so that ints, NumPy arrays and tensors get the same sizes.
     """
     longer = maximum(height, width)
     return tuple(
         maximum((2 * side * long_side + longer) // (2 * longer), 1) for side in (height, width)
     )
+
+
+def maximum(a, b):
+    """The larger of two ints, or of each element of NumPy arrays or of tensors, as `a` is."""
+    if tf.is_tensor(a):
+        return tf.maximum(a, b)
+    return np.maximum(a, b) if isinstance(a, np.ndarray) else max(a, b)
 
 
 def stored_size(path):
@@ -142,8 +127,8 @@ def stored_size(path):
     """
     try:
         with Image.open(path) as image:
-            height, width = image.height, image.width
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+            width, height = image.size
+    except (OSError, Image.DecompressionBombError) as error:  # also what Pillow can't identify
         raise UserError(unreadable(path)) from error
     if not height or not width:
         raise UserError(unreadable(path))
@@ -157,26 +142,20 @@ def images_below(folder):
 
 
 def check_images(paths):
-    """Decodes images one after another, to find the one that a failed pipeline stumbled over.
+    """Finds the image that a failed pipeline stumbled over.
 
     Raises:
         UserError: For the first that cannot be read.
     """
     for path in paths:
-        reason = decoding_failure(path)
-        if reason:
+        if reason := decoding_failure(path):
             raise UserError(reason)
 
 
 def decoding_failure(path, size=None):
-    """Decodes an image to find out what is wrong with it.
+    """A line that names an image file and says what is wrong with it, None where nothing is.
 
-    Args:
-        path: The image file.
-        size: `(height, width)` that its header gives, or None not to compare.
-
-    Returns:
-        A line that names the image and says what is wrong, or None where nothing is.
+    It must decode, to the `size` `(height, width)` that its header gives where that is told.
     """
     try:
         decoded = decode_image(Path(path).read_bytes())

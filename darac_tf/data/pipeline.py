@@ -13,30 +13,18 @@ MAX_BATCH = 64
 
 
 class ShapeBatches(NamedTuple):
-    """The order in which images are described, so that those of one shape are together.
+    """The order in which images are described, so that those of one shape are together."""
 
-    Attributes:
-        order: int64 `(images,)`, image indices in that order.
-        batch: int64 `(images,)`, number of the batch that each place of the order belongs to.
-        sizes: int64 `(batches,)`, images in each batch.
-        shapes: int `(images, sizes, 2)`, heights and widths after the resizes, in that order.
-    """
-
-    order: np.ndarray
-    batch: np.ndarray
-    sizes: np.ndarray
-    shapes: np.ndarray
+    order: np.ndarray  # int64 (images,), image indices
+    batch: np.ndarray  # int64 (images,), the number of the batch that each of them belongs to
+    sizes: np.ndarray  # int64 (batches,), images in each batch
+    shapes: np.ndarray  # int (images, sizes, 2), heights and widths after the resizes
 
 
 def batch_by_shape(shapes, batch_pixels):
-    """Groups images by their shapes after the resizes, so that batches fill without padding.
+    """`ShapeBatches` of images by `shapes` `(images, sizes, 2)`, heights and widths when resized.
 
-    Args:
-        shapes: int `(images, sizes, 2)` heights and widths after the resize to each size.
-        batch_pixels: Most pixels in a batch, over all sizes; one image is always taken.
-
-    Returns:
-        `ShapeBatches`.
+    Batches fill without padding. They have at most `batch_pixels` over all sizes, or one image.
     """
     flat = shapes.reshape(len(shapes), -1)
     order = np.lexsort(flat.T[::-1])
@@ -45,23 +33,16 @@ def batch_by_shape(shapes, batch_pixels):
     pixels = ordered.prod(axis=2).sum(axis=1)
     capacity = np.clip(batch_pixels // pixels, 1, MAX_BATCH)
     place = np.arange(len(order)) - np.repeat(first, counts)
-    starts = place % capacity == 0
-    batch = np.cumsum(starts) - 1
+    batch = np.cumsum(place % capacity == 0) - 1
     return ShapeBatches(order, batch, np.bincount(batch), ordered)
 
 
 class SizedBatch(NamedTuple):
-    """Images of one shape at several sizes; or images that can't be read.
+    """Images of one shape at several sizes; or images that can't be read."""
 
-    Attributes:
-        places: int64 `(b,)`, which images; none where some can't be read.
-        pixels: A float32 tensor `(b, height, width, 3)` in [0, 255] for each size.
-        failures: Dictionary of place to reason, a line that names the file.
-    """
-
-    places: np.ndarray
-    pixels: tuple
-    failures: dict
+    places: np.ndarray  # int64 (b,), which images; none where some can't be read
+    pixels: tuple  # a float32 tensor (b, height, width, 3) in [0, 255] for each size
+    failures: dict  # place to reason, a line that names the file
 
 
 def sized_batches(views, places, sizes, batch_pixels):
@@ -69,9 +50,9 @@ def sized_batches(views, places, sizes, batch_pixels):
 
     Args:
         views: `Views`.
-        places: int `(n,)`, which of the images.
-        sizes: Sequence of `sizes.LongSide` and `sizes.Factor`.
-        batch_pixels: Most pixels in a batch, over all sizes; one image is always taken.
+        places: int `(n,)`, which of them.
+        sizes: Sequence of `describing.sizes`.
+        batch_pixels: See `batch_by_shape`.
 
     Yields:
         `SizedBatch`. Where images can't be read, or aren't of the size that their header has, one
@@ -83,19 +64,19 @@ def sized_batches(views, places, sizes, batch_pixels):
         plan = batch_by_shape(np.stack(shapes, axis=1), batch_pixels)
         plan = plan._replace(order=places[plan.order])
         batches = iter(description_batches(views, plan))
-        places = places[:0]
-        for start, count in zip(np.cumsum(plan.sizes) - plan.sizes, plan.sizes, strict=True):
+        places = plan.order
+        for count in plan.sizes:
             try:
                 indices, pixels = next(batches)
             except tf.errors.OpError:
                 # Batches come in the order of the plan, so the bad image is in this one.
-                failures = _failures(views, plan.order[start : start + count])
+                failures = _failures(views, places[:count])
                 if not failures:
                     raise
-                places = plan.order[start:]
                 places = places[~np.isin(places, list(failures))]
                 yield SizedBatch(np.empty(0, np.int64), (), failures)
                 break
+            places = places[count:]
             yield SizedBatch(indices.numpy(), pixels, {})
 
 
@@ -107,23 +88,15 @@ def _failures(views, places):
 def description_batches(views, plan):
     """Images that are decoded once, cropped, turned, and resized to each size, batched by shape.
 
-    No step holds more than a few batches.
-
-    Args:
-        views: `Views` of them.
-        plan: `ShapeBatches`, whose order may leave images out.
-
-    Returns:
-        Dataset of `(places (b,), pixels)` in the order of the plan, where pixels is a tuple of
-        float32 `(b, height, width, 3)` in [0, 255], one for each size. An image that decodes to
-        another size than its header has is an error of its batch.
+    A dataset of `(places (b,), pixels)` in the order of a `ShapeBatches`, with pixels as of
+    `SizedBatch`. No step holds more than a few batches. An image that decodes to another size than
+    its header has is an error of its batch.
     """
-    boxes, shapes = views.decoded()
     all_paths, batch_sizes = tf.constant(views.paths), tf.constant(plan.sizes)
-    boxes = None if boxes is None else tf.constant(boxes)
-    shapes = tf.constant(shapes, tf.int32)
-    turns = None if views.turns is None else tf.constant(views.turns, tf.int32)
-    ratios = None if views.ratios is None else tf.constant(views.ratios, tf.int32)
+    boxes, shapes, turns, ratios = (
+        None if rows is None else tf.constant(rows, tf.int32)
+        for rows in (*views.decoded(), views.turns, views.ratios)
+    )
 
     def load(index, batch, targets):
         data = tf.io.read_file(all_paths[index])
@@ -138,21 +111,16 @@ def description_batches(views, plan):
         targets = tf.unstack(targets, plan.shapes.shape[1])
         return batch, index, tuple(resize(image, *tf.unstack(each)) for each in targets)
 
-    def drop_key(batch, index, pixels):
-        del batch
-        return index, pixels
-
-    in_order = tf.data.Dataset.from_tensor_slices(
-        (plan.order, plan.batch, plan.shapes.astype(np.int32))
-    )
-    loaded = in_order.map(load, num_parallel_calls=CORES, deterministic=True)
+    plans = plan.order, plan.batch, plan.shapes.astype(np.int32)
+    images = tf.data.Dataset.from_tensor_slices(plans)
+    images = images.map(load, num_parallel_calls=CORES, deterministic=True)
     # Images of one batch follow one another, so that only one window is open at a time.
-    batches = loaded.group_by_window(
+    batches = images.group_by_window(
         key_func=lambda batch, *_: batch,
-        reduce_func=lambda _, window: window.map(drop_key).batch(int(plan.sizes.max())),
+        reduce_func=lambda _, window: window.batch(int(plan.sizes.max())),
         window_size_func=lambda batch: batch_sizes[batch],
     )
-    return untuned(batches.prefetch(2))
+    return untuned(batches.map(lambda _, *images: images).prefetch(2))
 
 
 def untuned(dataset):

@@ -15,25 +15,16 @@ _BALANCED_STREAM, _TEMPERED_STREAM = 1, 4
 
 
 class _Sampler:
-    """P x K batches over images sorted by class: 8 bytes an image where they are not in order.
-
-    Args:
-        labels: Integer array `(images,)`, classes 0 to C - 1.
-        classes_per_batch: P.
-        images_per_class: K.
-        seed: Integer.
-
-    Raises:
-        UserError: If there are fewer than P classes.
-    """
+    """P x K batches over images sorted by class: 8 bytes an image where they are not in order."""
 
     def __init__(self, labels, classes_per_batch, images_per_class, seed):
         labels = np.asarray(labels)
         counts = np.bincount(labels)
-        if classes_per_batch > np.count_nonzero(counts):
+        n_classes = np.count_nonzero(counts)
+        if classes_per_batch > n_classes:
             raise UserError(
-                f"--classes_per_batch={classes_per_batch} is more than the "
-                f"{np.count_nonzero(counts)} classes there are for training"
+                f"--classes_per_batch={classes_per_batch} is more than the {n_classes} classes "
+                "there are for training"
             )
         self.batch_size = classes_per_batch * images_per_class
         self._classes_per_batch = classes_per_batch
@@ -110,23 +101,14 @@ class TemperedSampler(_Sampler):
     The images of a class are drawn without repetition; a class of fewer than K images
     repeats them as evenly as it can.
 
-    Memory: 8 bytes an image, 24 a class. Time: a pass over the classes a step, whatever the number
-    of images.
+    A step takes a pass over the classes, whatever the number of images.
 
-    Args:
-        labels: Integer array `(images,)`, classes 0 to C - 1; a class without images never comes.
-        classes_per_batch: P.
-        images_per_class: K.
-        alpha: The power, in [0, 1].
-        seed: Integer.
+    Args and errors are those of `ClassBalancedSampler`, but a class without images never comes, and
+    `alpha` must lie in [0, 1].
 
     Attributes:
         batch_size: P * K.
         steps_per_epoch: Steps that take as many images as there are, at least 1.
-
-    Raises:
-        UserError: If there are fewer than P classes.
-        ValueError: If `alpha` is out of range.
     """
 
     def __init__(self, labels, classes_per_batch, images_per_class, alpha, seed=0):
@@ -134,26 +116,21 @@ class TemperedSampler(_Sampler):
             raise ValueError(f"`alpha` must lie in [0, 1]. Received: {alpha=}")
         super().__init__(labels, classes_per_batch, images_per_class, seed)
         self.steps_per_epoch = max(len(labels) // self.batch_size, 1)
-        counts = self._counts
-        weights = np.where(counts > 0, np.maximum(counts, 1).astype(np.float64) ** alpha, 0)
+        weights = np.where(self._counts > 0, np.maximum(self._counts, 1.0) ** alpha, 0)
         self._chances = weights / weights.sum()
 
     def batch(self, step):
         """The images of a step, counted from 0: int64 `(P * K,)`, the K of a class together."""
         random = np.random.default_rng([self._seed, _TEMPERED_STREAM, int(step)])
-        classes = random.choice(
-            len(self._chances), self._classes_per_batch, replace=False, p=self._chances
-        )
+        n_classes, wanted = len(self._chances), self._classes_per_batch
+        classes = random.choice(n_classes, wanted, replace=False, p=self._chances)
         return np.concatenate([self._images_of_class(random, label) for label in classes])
 
 
 class TupleSampler:
-    """Walks through a table of tuples, one after another.
+    """Walks through a table of tuples of images, int `(n, images of a tuple)`.
 
-    Args:
-        tuples: int `(n, images of a tuple)`, images.
-        tuples_per_batch: Tuples a step.
-        first_step: Step of the run that starts the table.
+    It gives `tuples_per_batch` a step, from `first_step` of the run on.
     """
 
     def __init__(self, tuples, tuples_per_batch, first_step):

@@ -4,6 +4,7 @@ Boxes and turns as users give them are an `ImageList`; in whole pixels, with the
 resize, they are `Views`.
 """
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -54,26 +55,14 @@ class ImageList:
 
 
 class Views(NamedTuple):
-    """What is seen of each image.
+    """What is seen of each image: boxes and turns as of `ImageList`, in whole numbers, int64."""
 
-    Attributes:
-        paths: String array `(images,)`.
-        stored: int64 `(images, 2)`, heights and widths that the files' headers give; 0 x 0 for
-            those that can't be read.
-        boxes: int64 `(images, 4)`, `xmin, ymin, xmax, ymax` in pixels of the stored image, where
-            whole images have `0, 0, width, height`; None where all are whole.
-        turns: int64 `(images,)`, quarter turns counter-clockwise after the crop, 0..3; None where
-            none is turned.
-        shapes: int64 `(images, 2)`, heights and widths after crop and turn.
-        ratios: int64 `(images,)`, what sides are divided by in decoding (`images.decode_scaled`),
-            1 for those with a box; None where all are decoded as they are.
-    """
-
-    paths: np.ndarray
-    stored: np.ndarray
-    boxes: np.ndarray | None
-    turns: np.ndarray | None
-    shapes: np.ndarray
+    paths: np.ndarray  # strings (images,)
+    stored: np.ndarray  # (images, 2), heights and widths by the files' headers, 0 x 0 if unreadable
+    boxes: np.ndarray | None  # (images, 4), 0, 0, width, height for whole ones; None if all are
+    turns: np.ndarray | None  # (images,), 0..3; None where none is turned
+    shapes: np.ndarray  # (images, 2), heights and widths after crop and turn
+    # (images,), of `images.decode_scaled`, 1 with a box; None where all are decoded as they are
     ratios: np.ndarray | None = None
 
     def decoded(self):
@@ -85,14 +74,9 @@ class Views(NamedTuple):
         return boxes, scaled_side(self.shapes, ratios)
 
     def scaled(self, sizes):
-        """The same views, with JPEGs without a box decoded as small as these sizes allow.
-
-        Args:
-            sizes: Sizes that images are resized to (`describing.sizes`).
-        """
+        """The same views, with JPEGs without a box decoded as small as `describing.sizes` allow."""
         ratios = decoding_ratios(np.maximum(self.stored, 1), sizes)
-        ratios[~are_jpeg(self.paths)] = 1
-        ratios[~self.is_whole()] = 1
+        ratios[~(are_jpeg(self.paths) & self.is_whole())] = 1
         return self._replace(ratios=ratios)
 
     def is_whole(self):
@@ -114,54 +98,41 @@ def read_views(images, progress=True, skip_bad=False):
         Tuple of `Views`, and a dictionary of place to reason of images that can't be read.
 
     Raises:
-        UserError: If a box is empty or outside its image, or without `skip_bad` for an image that
-            can't be read.
+        UserError: See `plan_views`; or without `skip_bad` for an image that can't be read.
     """
     if not isinstance(images, ImageList):
         images = ImageList(np.asarray(images))
-    stored, failures = _stored_sizes(images.paths, progress, skip_bad)
-    return plan_views(images, stored), failures
-
-
-def _stored_sizes(paths, progress, skip_bad):
-    """Heights and widths, and failures; see `read_views`."""
-    bar = tqdm(paths, "headers", unit=" images", disable=not progress or len(paths) < 1000)
-    sizes, failures = np.zeros((len(paths), 2), np.int64), {}
-    for place, path in enumerate(bar):
+    hide = not progress or len(images) < 1000
+    stored, failures = np.zeros((len(images), 2), np.int64), {}
+    for place, path in enumerate(tqdm(images.paths, "headers", unit=" images", disable=hide)):
         try:
-            sizes[place] = stored_size(path)
+            stored[place] = stored_size(path)
         except UserError as error:
             if not skip_bad:
                 raise
             failures[place] = str(error)
-    return sizes, failures
+    return plan_views(images, stored), failures
 
 
 def plan_views(images, sizes):
-    """Rounds boxes and works out the shape of every view.
+    """`Views` of an `ImageList` whose images are stored with some `sizes`, int `(images, 2)`.
 
     The corners of a box are rounded to the nearest pixel, halves to even, and what lies beyond the
     image is black: so `PIL.Image.crop` has it, to which the reference code of the revisited Oxford
     and Paris sets (Radenović et al. 2018, `example_process_images.py`) gives the boxes as they are.
-
-    Args:
-        images: `ImageList`.
-        sizes: int `(images, 2)`, heights and widths as stored; 0 x 0 for unreadable images.
-
-    Returns:
-        `Views`.
 
     Raises:
         UserError: If a box is empty, or a tenth of it or more lies outside its image.
         ValueError: If boxes or turns are not one for each image.
     """
     _check_lengths(images)
-    stored = np.array(sizes, np.int64)
-    shapes = stored
+    stored = shapes = np.array(sizes, np.int64)
     boxes, turns = None, None
-    if images.boxes is not None and not np.isnan(images.boxes).any(axis=1).all():
-        boxes = _pixel_boxes(np.asarray(images.boxes, np.float64), shapes)
-        _check_boxes(images, boxes, shapes)
+    is_whole = images.boxes is None or np.isnan(images.boxes).any(axis=1, keepdims=True)
+    if not np.all(is_whole):
+        rounded = np.rint(np.where(is_whole, 0.0, images.boxes)).astype(np.int64)
+        boxes = np.where(is_whole, _whole_boxes(stored), rounded)
+        _check_boxes(images, boxes, stored)
         shapes = np.stack([boxes[:, 3] - boxes[:, 1], boxes[:, 2] - boxes[:, 0]], axis=1)
     if images.turns is not None and np.any(images.turns):
         turns = np.asarray(images.turns, np.int64) % 4
@@ -176,12 +147,6 @@ def _check_lengths(images):
                 f"`{name}` must have one row for each image. "
                 f"Received: {len(rows)} {name} for {len(images)} images"
             )
-
-
-def _pixel_boxes(boxes, sizes):
-    is_whole = np.isnan(boxes).any(axis=1)[:, None]
-    rounded = np.rint(np.where(is_whole, 0.0, boxes)).astype(np.int64)
-    return np.where(is_whole, _whole_boxes(sizes), rounded)
 
 
 def _whole_boxes(sizes):
@@ -210,12 +175,8 @@ def _check_boxes(images, boxes, sizes):
 def decoding_ratios(shapes, sizes):
     """The largest ratios at which images have twice the pixels that they are needed with.
 
-    Args:
-        shapes: int `(images, 2)`, heights and widths as stored.
-        sizes: The sizes that they are needed at (`describing.sizes`).
-
-    Returns:
-        int64 `(images,)`, of `images.RATIOS`.
+    Of stored heights and widths, int `(images, 2)`, and `describing.sizes`: int64 `(images,)`, of
+    `images.RATIOS`.
     """
     planned = [np.stack(size.planned_size(*shapes.T), axis=1).max(axis=1) for size in sizes]
     needed = _MARGIN * np.max(planned, axis=0)
@@ -227,12 +188,8 @@ def decoding_ratios(shapes, sizes):
 
 def are_jpeg(paths):
     """bool `(images,)`: which files begin as JPEG does; False for those that can't be read."""
-    return np.array([_begins_as_jpeg(path) for path in paths], bool)
-
-
-def _begins_as_jpeg(path):
-    try:
-        with Path(path).open("rb") as file:
-            return file.read(3) == b"\xff\xd8\xff"
-    except OSError:
-        return False
+    is_jpeg = np.zeros(len(paths), bool)
+    for place, path in enumerate(paths):
+        with contextlib.suppress(OSError), Path(path).open("rb") as file:
+            is_jpeg[place] = file.read(3) == b"\xff\xd8\xff"
+    return is_jpeg

@@ -1,13 +1,15 @@
 """From descriptors at single resolutions to the vectors that are compared."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
 from darac_tf.errors import UserError
 from darac_tf.layers import PCAWhitening, l2_normalize
+from darac_tf.rows import LazyRows
 
 COMBINATIONS = ("sum", "mean", "gmean")
-DEFAULT_EXPONENT = 3.0
 
 _NEGATIVE = (
     'the generalised mean ("gmean") needs descriptors without negative values, as of networks that '
@@ -15,23 +17,18 @@ _NEGATIVE = (
 )
 
 
-class Vectors:
+class Vectors(LazyRows):
     """Descriptors of several resolutions combined, and whitened if wanted, without a copy of all.
 
-    Reads like a float32 array `(images, dim)`: `shape`, `dtype`, `len`, and indexing by a slice or
-    an integer array along the first axis, which gives a new array of unit vectors. It is computed
-    by NumPy alone, so that many threads may read at once.
+    Reads like a float32 array of unit vectors `(images, dim)`, by slices and integer arrays. They
+    are computed by NumPy alone, so that many threads may read at once.
 
     Args:
         parts: Non-empty list of array-likes `(images, channels)`, one a resolution.
-        mode: See `combine_resolutions`.
-        exponent: See `combine_resolutions`.
+        mode, exponent: See `combine_resolutions`.
         whitening: `whitening.Whitening` to apply after, or None.
         rows: int `(images,)`, which rows of the parts are meant; None for all in their order.
     """
-
-    dtype = np.dtype(np.float32)
-    ndim = 2
 
     def __init__(self, parts, mode="sum", exponent=None, whitening=None, rows=None):
         self._parts = parts
@@ -44,9 +41,6 @@ class Vectors:
             channels = whitening.projection.shape[0]
         self.shape = (len(self._rows), channels)
 
-    def __len__(self):
-        return len(self._rows)
-
     def __getitem__(self, item):
         rows = self._rows[item]
         if not len(rows):
@@ -54,19 +48,13 @@ class Vectors:
         combined = combine_resolutions([part[rows] for part in self._parts], *self._combination)
         return combined if self._arrays is None else whiten(combined, *self._arrays)
 
-    def __array__(self, dtype=None, copy=None):
-        if copy is False:
-            raise ValueError("Vectors are computed when they are read. Received: copy=False")
-        return self[:].astype(dtype or self.dtype, copy=False)
-
     def in_memory(self):
         """These vectors as one array, where all that they are made of is in memory; else self."""
         return self[:] if all(type(part) is np.ndarray for part in self._parts) else self
 
     def of(self, rows):
         """The same vectors of some of the images, `(len(rows),)`."""
-        mode, exponent = self._combination
-        return Vectors(self._parts, mode, exponent, self._whitening, self._rows[rows])
+        return Vectors(self._parts, *self._combination, self._whitening, self._rows[rows])
 
     def whitened(self, whitening):
         """The same vectors with a whitening after them."""
@@ -79,8 +67,7 @@ def combine_resolutions(descriptors, mode="sum", exponent=None):
     With x_1..x_k the L2-normalised descriptors of an image, each component apart:
 
     - "sum": `L2(x_1 + ... + x_k)`.
-    - "mean": `L2((x_1 + ... + x_k) / k)`. The last L2 takes the factor 1 / k away, so it is the
-      sum, and is computed as such.
+    - "mean": the same, since the last L2 takes the factor 1 / k away.
     - "gmean": `L2((mean(x^p))^(1/p))` with p = `exponent`. It is the sum for p = 1, and nears the
       largest of the values as p grows. Powers of negative values are not defined, so they are
       refused.
@@ -107,36 +94,31 @@ def combine_resolutions(descriptors, mode="sum", exponent=None):
         return _unit(sum(units[1:], units[0]))
     if any((x < 0).any() for x in units):  # NaN is not for here to refuse
         raise UserError(_NEGATIVE)
-    # The largest is taken out: x^p alone leaves float32's range for p of 20 or so.
-    largest = np.maximum.reduce(units)
-    scale = np.where(largest == 0, np.float32(1), largest)
-    powers = sum((x / scale) ** p for x in units)
-    return _unit(largest * powers ** (1 / p))
+    return _unit(_generalised_sum(np, units, p))
 
 
 def combine_tensors(descriptors, mode="sum", exponent=None):
-    """`combine_resolutions` in TensorFlow, for graphs that are exported.
+    """As `combine_resolutions`, but of tensors `(batch, channels)`, for graphs that are exported.
 
-    Args:
-        descriptors: Non-empty list of tensors `(batch, channels)`, one a resolution.
-        mode: See `combine_resolutions`.
-        exponent: See `combine_resolutions`.
-
-    Returns:
-        float32 tensor `(batch, channels)`. Negative values for "gmean" fail when the graph runs.
+    Negative values for "gmean" fail when the graph runs.
     """
     p = _checked_exponent(descriptors, mode, exponent)
     units = [l2_normalize(vectors) for vectors in descriptors]
     if mode != "gmean":
         return l2_normalize(tf.add_n(units))
-    units = tf.stack(units)
-    is_allowed = tf.logical_not(tf.reduce_any(units < 0))
+    is_allowed = ~tf.reduce_any(tf.stack(units) < 0)
     with tf.control_dependencies([tf.debugging.Assert(is_allowed, [_NEGATIVE])]):
-        largest = tf.reduce_max(units, axis=0)
-    scale = tf.where(largest == 0, 1.0, largest)
-    powers = tf.reduce_sum((units / scale) ** p, axis=0)
-    # Its gradient is not asked for, so that 0^(1/p) does no harm.
-    return l2_normalize(largest * powers ** (1 / p))
+        # Its gradient is not asked for, so that 0^(1/p) does no harm.
+        return l2_normalize(_generalised_sum(tf, units, p))
+
+
+def _generalised_sum(library, units, p):
+    """`(x_1^p + ... + x_k^p)^(1/p)`, by NumPy or TensorFlow."""
+    # The largest is taken out: x^p alone leaves float32's range for p of 20 or so.
+    largest = functools.reduce(library.maximum, units)
+    scale = library.where(largest == 0, library.ones_like(largest), largest)
+    powers = sum((x / scale) ** p for x in units)
+    return largest * powers ** (1 / p)
 
 
 def _unit(x):
@@ -153,7 +135,7 @@ def _checked_exponent(descriptors, mode, exponent):
     if mode not in COMBINATIONS:
         raise ValueError(f"mode must be one of {COMBINATIONS}. Received: {mode!r}")
     if exponent is None:
-        return DEFAULT_EXPONENT
+        return 3.0
     if mode != "gmean":
         raise ValueError(f'exponent is for the mode "gmean" only. Received: {mode!r}, {exponent}')
     # Below 1, k^(1/p) leaves float32's range, and no source uses such p.
@@ -165,23 +147,14 @@ def _checked_exponent(descriptors, mode, exponent):
 def whiten(descriptors, mean, projection):
     """`L2(P (x - mean))` of each row, as the layer `PCAWhitening` computes it.
 
-    Args:
-        descriptors: float32 `(images, channels)`.
-        mean: float32 `(channels,)`.
-        projection: float32 `(dim, channels)` P.
-
-    Returns:
-        float32 `(images, dim)` of unit vectors.
+    All in float32: `(images, channels)`, `(channels,)` and P `(dim, channels)` to unit vectors
+    `(images, dim)`.
     """
     return _unit((descriptors - mean) @ projection.T)
 
 
 def whitening_arrays(whitening, channels):
-    """Mean and projection of a fitted whitening, of whatever kind, as float32.
-
-    Args:
-        whitening: `whitening.Whitening`.
-        channels: Length of the descriptors it is meant for.
+    """Mean and projection, float32, of a `whitening.Whitening` for descriptors of some channels.
 
     Raises:
         UserError: If it is for descriptors of another length.

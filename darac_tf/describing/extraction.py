@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,7 +11,7 @@ from tqdm import tqdm
 
 from darac_tf.data.images import PIXELS_VERSION
 from darac_tf.data.pipeline import MAX_BATCH, sized_batches
-from darac_tf.data.views import read_views
+from darac_tf.data.views import Views, read_views
 from darac_tf.describing.combination import Vectors
 from darac_tf.describing.sizes import as_size
 from darac_tf.engines import as_engine
@@ -26,13 +27,7 @@ _TRIM_IMAGES = 64
 
 
 class Skipped(NamedTuple):
-    """An image that was left out.
-
-    Attributes:
-        index: Its place in the list.
-        path: Its file.
-        reason: A line that names the file and says what is wrong with it.
-    """
+    """An image that was left out: its place in the list, its file, and a line that says why."""
 
     index: int
     path: str
@@ -59,16 +54,10 @@ class Features:
         return self.by_size[as_size(size)]
 
     def vectors(self, name, sizes=None, mode="sum", exponent=None):
-        """What is compared: the descriptors of one name, combined over sizes.
+        """What is compared: the descriptors `name` as `Vectors` `(images, channels)`.
 
-        Args:
-            name: The descriptor.
-            sizes: Some of the sizes; None for all.
-            mode: See `combine_resolutions`.
-            exponent: See `combine_resolutions`.
-
-        Returns:
-            `Vectors` `(images, channels)`; descriptors in memory are combined at once.
+        Those of some of the sizes (None for all) are combined, see `combine_resolutions`; at once
+        where they are in memory.
         """
         parts = [self[size][name] for size in sizes or self.by_size]
         vectors = Vectors(parts, mode, exponent).in_memory()
@@ -89,8 +78,7 @@ def extract_features(
     """Describes images at several sizes.
 
     Each image is decoded once for all sizes and keeps its aspect: its box is cut out, the crop is
-    turned, and then resized once for each size. Images of one shape go through the network
-    together.
+    turned, and then resized once for each size. Images of one shape are described together.
 
     Args:
         describe: Function of pixels `(batch, height, width, 3)` in [0, 255] to a dictionary of name
@@ -109,9 +97,9 @@ def extract_features(
         `Features`.
 
     Raises:
-        UserError: If there are no images, a box lies outside its image, without `skip_bad` for an
-            image that cannot be read, if none can be read, if a descriptor is not finite, or if the
-            cache is damaged or being written.
+        UserError: If there are no images, none can be read, or without `skip_bad` one can't be; if
+            a box lies outside its image, a descriptor is not finite, or the cache is damaged or
+            being written.
     """
     if not len(images):
         raise UserError("there are no images to describe: the list is empty")
@@ -133,27 +121,25 @@ def extract_features(
     return extraction.features(store)
 
 
+@dataclass
 class _Extraction:
-    """Describes images, and keeps which of them can't be read."""
+    """Describes images, and keeps which of them can't be read: `failures`, reasons by place."""
 
-    def __init__(self, describe, views, failures, batch_pixels, progress, skip_bad):
-        self._describe = describe
-        self._views = views
-        self._failures = failures
-        self._batch_pixels = batch_pixels
-        self._progress = progress
-        self._skip_bad = skip_bad
+    describe: Callable
+    views: Views
+    failures: dict
+    batch_pixels: int
+    progress: bool
+    skip_bad: bool
 
     @property
     def usable(self):
         """bool `(images,)`, False for images that can't be read as far as is known."""
-        usable = np.ones(len(self._views.paths), bool)
-        usable[list(self._failures)] = False
-        return usable
+        return ~np.isin(np.arange(len(self.views.paths)), list(self.failures))
 
     def features(self, store):
         """`Features` of all that was put into a store."""
-        paths, reasons, usable = self._views.paths, self._failures, self.usable
+        paths, reasons, usable = self.views.paths, self.failures, self.usable
         if not usable.any():
             raise UserError(f"none of the {len(paths)} images can be read; the first: {reasons[0]}")
         skipped = tuple(Skipped(i, str(paths[i]), reasons[i]) for i in sorted(reasons))
@@ -171,15 +157,15 @@ class _Extraction:
 
     def _batches(self, places, sizes):
         """Yields `SizedBatch` of images that can be read."""
-        held = self._batch_pixels * (1 if len(sizes) == 1 else _HELD_BATCHES)
-        text, hide = f"describe at {', '.join(map(str, sizes))}", not self._progress
+        held = self.batch_pixels * (1 if len(sizes) == 1 else _HELD_BATCHES)
+        text, hide = f"describe at {', '.join(map(str, sizes))}", not self.progress
         with tqdm(total=len(places), desc=text, unit="image", disable=hide, mininterval=1.0) as bar:
             done = 0
-            for batch in sized_batches(self._views, places, sizes, held):
+            for batch in sized_batches(self.views, places, sizes, held):
                 if batch.failures:
-                    if not self._skip_bad:
+                    if not self.skip_bad:
                         raise UserError(next(iter(batch.failures.values())))
-                    self._failures.update(batch.failures)
+                    self.failures.update(batch.failures)
                     continue
                 yield batch
                 before, done = done, done + len(batch.places)
@@ -190,16 +176,10 @@ class _Extraction:
     def _descriptors(self, places, pixels, size):
         """`{name: descriptors}` of images of one shape, as many at a time as pixels allow."""
         area = pixels.shape[1] * pixels.shape[2]
-        step = min(max(self._batch_pixels // area, 1), MAX_BATCH)
-        parts = []
-        for start in range(0, len(places), step):
-            some = slice(start, start + step)
-            described = self._describe(pixels[some])
-            parts.append({name: np.asarray(x, np.float32) for name, x in described.items()})
-            self._check(places[some], parts[-1], size)
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
-    def _check(self, places, described, size):
+        step = min(max(self.batch_pixels // area, 1), MAX_BATCH)
+        parts = [self.describe(pixels[i : i + step]) for i in range(0, len(places), step)]
+        joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        described = {name: np.asarray(x, np.float32) for name, x in joined.items()}
         for name, vectors in described.items():
             if vectors.ndim != 2 or len(vectors) != len(places):
                 raise ValueError(
@@ -208,11 +188,12 @@ class _Extraction:
                 )
             finite = np.isfinite(vectors).all(axis=1)
             if not finite.all():
-                path = self._views.paths[places[np.argmin(finite)]]
+                path = self.views.paths[places[np.argmin(finite)]]
                 raise UserError(
                     f"{path}: its descriptor {name!r} at {size} is not finite (NaN or infinity); "
                     "check the weights of the model"
                 )
+        return described
 
 
 class _InMemory:
@@ -235,6 +216,5 @@ class _InMemory:
             self._arrays[size].setdefault(name, np.zeros(shape, np.float32))[places] = vectors
         self._missing[places, self.sizes.index(size)] = False
 
-    def descriptors(self, usable):
-        del usable  # zeros are there already
+    def descriptors(self, _usable):  # zeros are there already
         return self._arrays

@@ -7,6 +7,7 @@ with the same content share a row.
 
 import contextlib
 import hashlib
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import numpy as np
 from darac_tf.data.content_keys import keys_of_images, view_keys
 from darac_tf.describing.feature_table import FeatureTable
 from darac_tf.memory import release
+from darac_tf.rows import LazyRows
 
 # Mapped pages that were read count as this process's memory until they are given back.
 _MAPPED_BYTES = 64 << 20
@@ -27,9 +29,6 @@ class FeatureCache:
         fingerprints: Dictionary of descriptor name to `fingerprint.model_fingerprint` of everything
             that makes it: backbone, preprocessing and pooling. The name does not count, so that a
             model may move.
-
-    Raises:
-        ValueError: If there are no fingerprints.
     """
 
     def __init__(self, folder, fingerprints):
@@ -41,17 +40,9 @@ class FeatureCache:
         self._fingerprints = dict(fingerprints)
 
     def open(self, sizes, pixels_version, views, usable, progress=True):
-        """Opens the tables of some sizes for some images.
+        """`OpenCache` of some sizes for `Views`, of which some are `usable`, bool `(images,)`.
 
-        Args:
-            sizes: Sequence of `sizes.LongSide` and `sizes.Factor`.
-            pixels_version: `data.images.PIXELS_VERSION`, or a text that tells other pixels.
-            views: `Views` of the images.
-            usable: bool `(images,)`, False for images that can't be read.
-            progress: Whether to show a progress bar.
-
-        Returns:
-            `OpenCache`.
+        `pixels_version` is `data.images.PIXELS_VERSION`, or a text that tells other pixels.
 
         Raises:
             UserError: If a table is damaged, or an image can't be read.
@@ -62,51 +53,40 @@ class FeatureCache:
         return OpenCache(tables, view_keys(keys, views))
 
     def tables(self, size, pixels_version):
-        """Opens the tables of one size.
-
-        Args:
-            size: `sizes.LongSide` or `sizes.Factor`.
-            pixels_version: As of `open`.
-
-        Returns:
-            Dictionary of descriptor name to `FeatureTable`; names of one fingerprint share it.
-
-        Raises:
-            UserError: If a table is damaged.
-        """
+        """`{descriptor name: FeatureTable}` of one size; names of one fingerprint share a table."""
         tables = {}
-        for fingerprint in self._fingerprints.values():
+        for fingerprint in set(self._fingerprints.values()):
             meta = {"model": fingerprint, "size": str(size), "pixels": pixels_version}
             identity = hashlib.blake2b(repr(sorted(meta.items())).encode(), digest_size=12)
-            folder = self.folder / identity.hexdigest()
-            if fingerprint not in tables:
-                tables[fingerprint] = FeatureTable(folder, meta)
+            tables[fingerprint] = FeatureTable(self.folder / identity.hexdigest(), meta)
         return {name: tables[own] for name, own in self._fingerprints.items()}
 
 
 class OpenCache:
     """What a cache has of a list of images, and where more of it goes.
 
-    The rows of the images are checked once, when it is opened: damaged ones are missing.
-
-    Args:
-        tables: Dictionary of size to dictionaries of name to `FeatureTable`.
-        keys: uint8 `(images, 24)`, which rows are those of the images.
+    The rows of the images are checked once, when it is opened: damaged ones are missing. Of tables
+    `{size: {name: FeatureTable}}` and the keys of the images, uint8 `(images, 24)`.
     """
 
     def __init__(self, tables, keys):
         self.sizes = list(tables)
         self._tables = tables
         self._keys = keys
-        for size in self.sizes:
-            for table in self._distinct(size).values():
-                table.check(table.find(keys))
+        # Where several names share a table, the first one counts.
+        self._names = {
+            size: {table: name for name, table in reversed(named.items())}
+            for size, named in tables.items()
+        }
+        self._all = list(itertools.chain.from_iterable(self._names.values()))
+        for table in self._all:
+            table.check(table.find(keys))
 
     def missing(self, usable):
         """bool `(images, sizes)`: sizes that a table lacks, of one usable image for each key."""
         lacking = np.zeros((len(self._keys), len(self.sizes)), bool)
         for column, size in enumerate(self.sizes):
-            for table in self._distinct(size).values():
+            for table in self._names[size]:
                 lacking[:, column] |= table.find(self._keys) < 0
         candidates = np.flatnonzero(lacking.any(axis=1) & usable)
         _, first = np.unique(self._keys[candidates], axis=0, return_index=True)
@@ -122,9 +102,8 @@ class OpenCache:
             UserError: If another process writes to one of the tables.
         """
         with contextlib.ExitStack() as stack:
-            for size in self.sizes:
-                for table in self._distinct(size).values():
-                    stack.enter_context(table.writing())
+            for table in self._all:
+                stack.enter_context(table.writing())
             yield
 
     def put(self, size, places, descriptors):
@@ -135,7 +114,7 @@ class OpenCache:
                 f"The cache has fingerprints of descriptors that are not made. Received: {absent}"
             )
         keys = self._keys[places]
-        for name, table in self._distinct(size).items():
+        for table, name in self._names[size].items():
             new = table.find(keys) < 0
             table.append(keys[new], descriptors[name][new])
 
@@ -149,26 +128,16 @@ class OpenCache:
             for size, tables in self._tables.items()
         }
 
-    def _distinct(self, size):
-        """The tables of a size by one name each, where several share one."""
-        names = {id(table): name for name, table in reversed(self._tables[size].items())}
-        return {name: self._tables[size][name] for name in names.values()}
 
-
-class CachedRows:
+class CachedRows(LazyRows):
     """Descriptors of images in the order of the images, read from a table as they are asked for.
 
-    Reads like a float32 array `(images, dim)`: `shape`, `dtype`, `len`, and indexing by a number, a
-    slice or an array along the first axis, which gives a new array. Memory does not grow with the
-    number of rows that were read.
+    It is indexed by numbers, slices and arrays. Memory does not grow with the rows that were read.
 
     Args:
         rows: Memory map `(rows, dim)`.
         index: int64 `(images,)`, the row of each image; -1 gives zeros.
     """
-
-    dtype = np.dtype(np.float32)
-    ndim = 2
 
     def __init__(self, rows, index):
         self._rows = rows
@@ -176,24 +145,13 @@ class CachedRows:
         self._mapped = 0
         self.shape = (len(index), rows.shape[1])
 
-    def __len__(self):
-        return len(self._index)
-
     def __getitem__(self, item):
         index = np.asarray(self._index[item])
         vectors = np.zeros((*index.shape, self.shape[1]), np.float32)
         known = index >= 0
         vectors[known] = self._rows[index[known]]
-        self._give_back(vectors.nbytes)
-        return vectors
-
-    def __array__(self, dtype=None, copy=None):
-        if copy is False:
-            raise ValueError("CachedRows are read from disk. Received: copy=False")
-        return self[:].astype(dtype or self.dtype, copy=False)
-
-    def _give_back(self, read):
-        self._mapped += read
+        self._mapped += vectors.nbytes
         if self._mapped > _MAPPED_BYTES:
             release(self._rows)
             self._mapped = 0
+        return vectors

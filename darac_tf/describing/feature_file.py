@@ -38,35 +38,34 @@ class FeatureFile:
     name: str = "features"
 
     def __post_init__(self):
-        fault = _fault(self)
-        if fault:
-            raise ValueError(f"arrays of a feature file must fit each other. Received: {fault}")
+        count, vectors = self.paths.size, self.vectors
+        is_table = vectors.ndim == 2 and len(vectors) == count and vectors.shape[1] > 0
+        is_right = {
+            "paths": self.paths.dtype.kind == "U" and self.paths.ndim == 1,
+            "vectors": is_table and vectors.dtype == np.float32 and np.isfinite(vectors).all(),
+            "valid": self.valid.dtype == bool and self.valid.shape == (count,),
+            "keys": self.keys.dtype == np.uint64 and self.keys.shape == (count, 2),
+            "provenance": isinstance(self.provenance, dict),
+        }
+        for name, right in is_right.items():
+            if not right:
+                raise ValueError(
+                    f"`{name}` must fit the {count} images of the file, and be finite. "
+                    f"Received: {getattr(self, name)!r:.200}"
+                )
 
     def save(self, path):
-        """Writes a `.npz` file without pickled objects, as a whole or not at all.
-
-        Raises:
-            UserError: If the file can't be written there.
-            ValueError: If the provenance holds NaN or infinity.
-            TypeError: If the provenance is not JSON.
-        """
+        """Writes a `.npz` file, see `archives.write_archive`."""
         write_archive(path, {name: getattr(self, name) for name in _NAMES}, self.provenance)
 
     def rows_of(self, paths):
-        """Where image files are found in `vectors`.
-
-        Args:
-            paths: `(n,)` paths.
-
-        Returns:
-            int64 `(n,)`.
+        """The rows of `vectors` that are those of image files: `(n,)` paths to int64 `(n,)`.
 
         Raises:
             UserError: If an image can't be read, or the file does not have it.
         """
         place = {key.tobytes(): row for row, key in enumerate(self.keys)}
-        wanted = keys_of_images(paths)
-        rows = np.array([place.get(key.tobytes(), -1) for key in wanted], np.int64)
+        rows = np.array([place.get(key.tobytes(), -1) for key in keys_of_images(paths)], np.int64)
         missing = np.flatnonzero(rows < 0)
         if len(missing):
             raise UserError(
@@ -91,22 +90,3 @@ def load_feature_file(path):
         raise UserError(f"can't read the features {path}: {error.strerror}; check it") from error
     except ValueError as error:
         raise UserError(f"{path} is no feature file, or is damaged: make it again") from error
-
-
-def _fault(file):
-    """What does not fit, or None."""
-    count = len(file.paths)
-    shapes = {
-        "paths": (file.paths.dtype.kind == "U", file.paths.shape, (count,)),
-        "vectors": (file.vectors.dtype == np.float32, file.vectors.shape[:1], (count,)),
-        "valid": (file.valid.dtype == bool, file.valid.shape, (count,)),
-        "keys": (file.keys.dtype == np.uint64, file.keys.shape, (count, 2)),
-    }
-    for name, (is_type, shape, wanted) in shapes.items():
-        if not is_type or shape != wanted:
-            return f"{name} of {getattr(file, name).dtype} {getattr(file, name).shape}"
-    if file.vectors.ndim != 2 or not file.vectors.shape[1]:
-        return f"vectors of shape {file.vectors.shape}"
-    if not np.isfinite(file.vectors).all():
-        return "vectors with NaN or infinity"
-    return None if isinstance(file.provenance, dict) else f"provenance {file.provenance!r:.100}"

@@ -1,16 +1,15 @@
 """Rows of float32 on disk that are found by a key and only ever added to.
 
-A table is a folder of three files. `rows.f32` holds the rows one after another. `keys.bin` holds a
-record of 32 bytes for each: the key, and a checksum of key and row. `meta.json` says what the rows
-are. A record is written after its row, so that a program that is killed leaves at most rows without
-a record at the end, which the next writer cuts off. The files are given to the disk once a second;
-what a machine that stops loses of that second fails its checksum, as any later damage does, and
-counts as not written.
+A table is a folder of three files: `rows.f32` with the rows one after another, `keys.bin` with a
+record of 32 bytes for each (the key, and a checksum of key and row), and `meta.json`, which says
+what the rows are. A record is written after its row, so that a program that is killed leaves at
+most rows without a record at the end, which the next writer cuts off. The files are given to the
+disk once a second; what a machine that stops loses of that second fails its checksum, as any later
+damage does, and counts as not written.
 
 Opening reads the keys, and compares the checksums of the last rows only, so that it takes no longer
-for many rows. Whoever wants rows has them checked first (`check`, `verify`).
-
-Any number of processes may read while one writes. A second writer is refused at once.
+for many rows. Whoever wants rows has them checked first (`check`, `verify`). Any number of
+processes may read while one writes; a second writer is refused at once.
 """
 
 import contextlib
@@ -71,10 +70,7 @@ class FeatureTable:
         return len(self._is_sound) - len(self)
 
     def find(self, keys):
-        """The rows of some keys.
-
-        Args:
-            keys: uint8 `(n, 24)`.
+        """The rows of some keys, uint8 `(n, 24)`.
 
         Returns:
             int64 `(n,)`, -1 where the table has no such key, or its row is known to be damaged.
@@ -103,11 +99,7 @@ class FeatureTable:
     def check(self, places):
         """Reads rows and compares their checksums; a damaged one is not found from now on.
 
-        Args:
-            places: int `(n,)`, what `find` gave; -1 is left out.
-
-        Returns:
-            Number of damaged rows among them.
+        `places`, int `(n,)`, is what `find` gave. Returns how many rows turned out to be damaged.
         """
         before, rows = self.damaged, self.rows()
         places = np.unique(places[places >= 0])
@@ -164,26 +156,22 @@ class FeatureTable:
         """Adds rows; when it returns, they survive the end of the program, however it ends.
 
         Args:
-            keys: uint8 `(n, 24)`. Keys that the table has when `writing` begins are left out by
-                the caller.
+            keys: uint8 `(n, 24)`, none of which the table had when `writing` began.
             rows: Finite float32 `(n, dim)`; the first call decides on `dim`.
-
-        Raises:
-            ValueError: Outside of `writing`, or if `dim` is another than before.
         """
         if not self._files:
             raise ValueError(
-                "`append` works within `writing()`. Received: a call outside of it, or "
-                "after a failure"
+                "`append` works in `writing()`. Received: a call outside of it, or after a failure"
             )
-        keys = _words(keys)
-        rows = np.ascontiguousarray(rows, np.float32)
+        keys, rows = _words(keys), np.ascontiguousarray(rows, np.float32)
         if self.dim is None:
-            self._write_meta(rows.shape[1])
+            self.dim = rows.shape[1]
+            text = json.dumps({**self._expected, "dim": self.dim}, indent=1) + "\n"
+            with atomic_path(self._path("meta.json")) as path:
+                path.write_text(text, encoding="utf-8")
         if rows.shape != (len(keys), self.dim):
-            raise ValueError(
-                f"`rows` must be of shape ({len(keys)}, {self.dim}). Received: {rows.shape}"
-            )
+            wanted = len(keys), self.dim
+            raise ValueError(f"`rows` must be of shape {wanted}. Received: {rows.shape}")
         records = np.column_stack([keys, _checksums(keys, rows)])
         # Where a write fails, the rest must not follow half a row.
         files, self._files = self._files, ()
@@ -204,12 +192,6 @@ class FeatureTable:
     def _path(self, name):
         return self.folder / name
 
-    def _write_meta(self, dim):
-        self.dim = dim
-        meta = {**self._expected, "dim": dim}
-        with atomic_path(self._path("meta.json")) as path:
-            path.write_text(json.dumps(meta, indent=1) + "\n", encoding="utf-8")
-
     def _load(self):
         """Reads the records that are not known yet."""
         if self.dim is None:
@@ -219,10 +201,9 @@ class FeatureTable:
             return
         known = len(self._records)
         complete = min(keys.stat().st_size // _RECORD_BYTES, rows.stat().st_size // (4 * self.dim))
-        words = np.fromfile(
-            keys, np.uint64, max(complete - known, 0) * _RECORD_WORDS, offset=known * _RECORD_BYTES
-        )
-        self._know([words.reshape(-1, _RECORD_WORDS)])
+        words = max(complete - known, 0) * _RECORD_WORDS
+        records = np.fromfile(keys, np.uint64, words, offset=known * _RECORD_BYTES)
+        self._know([records.reshape(-1, _RECORD_WORDS)])
         self._drop_lost(known)
 
     def _drop_lost(self, first):
@@ -239,36 +220,31 @@ class FeatureTable:
         """Takes in further records, a list of arrays."""
         self._records = np.concatenate([self._records, *records])
         new = len(self._records) - len(self._is_sound)
-        self._is_sound = np.concatenate([self._is_sound, np.ones(new, bool)])
+        self._is_sound = np.pad(self._is_sound, (0, new), constant_values=True)
         self._sorted = None
 
     def _read_dim(self):
-        path = self._path("meta.json")
+        path, keys = self._path("meta.json"), self._path("keys.bin")
+        remedy = f"delete {self.folder}, and it is made anew"
         if not path.exists():
-            if self._path("keys.bin").exists() and self._path("keys.bin").stat().st_size:
-                raise UserError(f"{path} is missing: delete {self.folder}, and it is made anew")
+            if keys.exists() and keys.stat().st_size:
+                raise UserError(f"{path} is missing: {remedy}")
             return None
         try:
             meta = json.loads(path.read_text(encoding="utf-8"))
             dim, version = int(meta["dim"]), int(meta["format"])
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(
-                f"{path} is damaged: delete {self.folder}, and it is made anew"
-            ) from error
+            raise UserError(f"{path} is damaged: {remedy}") from error
         if version < _FORMAT:
             _LOG.warning("%s is of an older version, and is made anew", self.folder)
             return None
         for name, value in self._expected.items():
             if meta.get(name) != value:
-                raise UserError(
-                    f"{path}: {name} is {meta.get(name)!r} and not {value!r}; delete "
-                    f"{self.folder}, and it is made anew"
-                )
+                raise UserError(f"{path}: {name} is {meta.get(name)!r} and not {value!r}; {remedy}")
         return dim
 
     def _cut(self):
-        widths = {"rows.f32": (self.dim or 0) * 4, "keys.bin": _RECORD_BYTES}
-        for name, width in widths.items():
+        for name, width in (("rows.f32", (self.dim or 0) * 4), ("keys.bin", _RECORD_BYTES)):
             path, size = self._path(name), len(self._records) * width
             if path.exists() and path.stat().st_size > size:
                 os.truncate(path, size)
@@ -282,10 +258,8 @@ def _words(keys):
 def _mixed(words):
     """One number for each row of uint64 `(n, k)`: the sum of its words, each times an odd number.
 
-    A change of a single word always changes it, of several all but never.
-
-    Source: multilinear hashing (Lemire, Kaser, "Strongly universal string hashing is fast", 2014,
-    arXiv 1202.4961), with the factors of splitmix64 (Steele, Lea, Flood, 2014).
+    A change of a single word always changes it, of several all but never: multilinear hashing
+    (Lemire, Kaser, 2014, arXiv 1202.4961), with the factors of splitmix64 (Steele et al., 2014).
     """
     factors = np.arange(1, words.shape[1] + 1, dtype=np.uint64) * np.uint64(0x9E3779B97F4A7C15)
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):

@@ -7,19 +7,13 @@ import numpy as np
 
 
 def model_fingerprint(*parts):
-    """Hashes models, layers and other parts that together make a descriptor.
+    """Hashes models, layers and other parts that together make a descriptor: 32 hexadecimal digits.
 
     Two models get the same fingerprint where the classes, settings and weights of their layers are
     the same. The names of layers do not count: Keras numbers them by what was built before.
 
     Args:
         *parts: Keras models or layers, `bytes` (such as those of a weights file) or strings.
-
-    Returns:
-        32 hexadecimal digits.
-
-    Raises:
-        ValueError: For no parts, or a part of another type.
     """
     if not parts:
         raise ValueError("`parts` must hold what makes the descriptor. Received: nothing")
@@ -34,25 +28,22 @@ def model_fingerprint(*parts):
 
 def _pieces(part):
     if isinstance(part, bytes):
-        return (b"bytes", part)
-    if isinstance(part, str):
-        return (b"text", part.encode())
-    if not hasattr(part, "get_config") or not hasattr(part, "weights"):
+        yield from (b"bytes", part)
+    elif isinstance(part, str):
+        yield from (b"text", part.encode())
+    elif hasattr(part, "get_config") and hasattr(part, "weights"):
+        yield type(part).__name__.encode()
+        config = without_layer_names(part.get_config())
+        yield json.dumps(config, sort_keys=True, default=_plain).encode()
+        for weight in part.weights:
+            values = np.ascontiguousarray(weight.numpy())
+            yield f"{values.dtype} {values.shape}".encode()
+            yield values.tobytes()
+    else:
         raise ValueError(
             "`parts` must be Keras models or layers, bytes or strings. "
             f"Received: {type(part).__name__}"
         )
-    return _model_pieces(part)
-
-
-def _model_pieces(model):
-    yield type(model).__name__.encode()
-    config = without_layer_names(model.get_config())
-    yield json.dumps(config, sort_keys=True, default=_plain).encode()
-    for weight in model.weights:
-        values = np.ascontiguousarray(weight.numpy())
-        yield f"{values.dtype} {values.shape}".encode()
-        yield values.tobytes()
 
 
 def without_layer_names(config):
@@ -76,9 +67,7 @@ class _Renamed:
     def _walk(self, value):
         if isinstance(value, dict):
             return {key: self._field(key, item) for key, item in value.items()}
-        if isinstance(value, list | tuple):
-            return [self._walk(item) for item in value]
-        return value
+        return [self._walk(v) for v in value] if isinstance(value, list | tuple) else value
 
     def _field(self, key, value):
         if key == "layers" and isinstance(value, list | tuple):

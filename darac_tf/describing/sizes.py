@@ -5,6 +5,7 @@ neighbours are a factor of sqrt(2) apart, to four decimals: the seven scales of 
 2017, arXiv 1612.06321). `0.25..1` are the first five of them.
 """
 
+import contextlib
 import math
 import numbers
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.data.images import resize, resize_long_side, scaled_size
+from darac_tf.data.images import maximum, resize, resize_long_side, scaled_size
 from darac_tf.errors import UserError
 
 # Factors are whole millionths, so that sizes are planned and computed in the same integers.
@@ -23,9 +24,6 @@ _LARGEST_FACTOR = 1000
 @dataclass(frozen=True)
 class LongSide:
     """Images are resized so that their longer side has `pixels` pixels; the aspect is kept.
-
-    Attributes:
-        pixels: Positive integer.
 
     Raises:
         ValueError: If `pixels` is not a positive integer.
@@ -41,13 +39,8 @@ class LongSide:
         return str(self.pixels)
 
     def planned_size(self, height, width):
-        """`(height, width)` after the resize; each side rounded to the nearest, at least 1.
-
-        Args:
-            height: Integer, int64 array or tensor.
-            width: As `height`.
-        """
-        return scaled_size(height, width, self.pixels, maximum=_maximum(height))
+        """`(height, width)` after the resize; as `Factor.planned_size`."""
+        return scaled_size(height, width, self.pixels)
 
     def resize(self, image):
         """Resizes `(height, width, 3)` to float32; works in graphs."""
@@ -58,8 +51,7 @@ class LongSide:
 class Factor:
     """Both sides of an image (of the crop, where it is cropped) are multiplied by `value`.
 
-    Attributes:
-        value: Above 0; rounded to millionths. Above 1 it enlarges.
+    It is rounded to millionths; above 1 it enlarges.
 
     Raises:
         ValueError: If `value` is not between a millionth and 1000.
@@ -81,16 +73,14 @@ class Factor:
     def planned_size(self, height, width):
         """`(height, width)` after the resize; each side rounded to the nearest, at least 1.
 
+        Both are integers, int64 arrays or int64 tensors.
+
         >>> Factor(0.5).planned_size(3, 100)
         (2, 50)
         >>> Factor(0.01).planned_size(3, 100)
         (1, 1)
-
-        Args:
-            height: Integer, int64 array or int64 tensor.
-            width: As `height`.
         """
-        maximum, millionths = _maximum(height), round(self.value * _UNIT)
+        millionths = round(self.value * _UNIT)
         return tuple(
             maximum((2 * side * millionths + _UNIT) // (2 * _UNIT), 1) for side in (height, width)
         )
@@ -100,12 +90,6 @@ class Factor:
         shape = tf.shape(image, out_type=tf.int64)
         height, width = self.planned_size(shape[0], shape[1])
         return resize(image, tf.cast(height, tf.int32), tf.cast(width, tf.int32))
-
-
-def _maximum(side):
-    if tf.is_tensor(side):
-        return tf.maximum
-    return np.maximum if isinstance(side, np.ndarray) else max
 
 
 def as_size(size):
@@ -120,17 +104,13 @@ def parse_sizes(text):
     '540,x0.25,x0.3536,x0.5,x0.7071,x1'
 
     Args:
-        text: Sizes as in the module's description, with commas between them.
-
-    Returns:
-        Tuple of `LongSide` and `Factor`. `str` of each gives its text back.
+        text: Sizes as in the module's description, with commas between them; `str` of a `LongSide`
+            or `Factor` gives its text back.
 
     Raises:
         UserError: If a part is none of the three kinds, or one size comes twice.
     """
-    sizes = []
-    for part in text.split(","):
-        sizes += _parse_part(part.strip(), text)
+    sizes = [size for part in text.split(",") for size in _parse_part(part.strip(), text)]
     for size in sizes:
         if sizes.count(size) > 1:
             raise UserError(f"sizes {text!r}: {size} is in it twice; leave one out")
@@ -149,13 +129,10 @@ def _parse_part(part, text):
 
 
 def _number(part, text):
-    try:
-        value = float(part)
-    except ValueError:
-        raise _not_a_size(part, text) from None
-    if not 1 / _UNIT <= value <= _LARGEST_FACTOR:
-        raise _not_a_size(part, text)
-    return value
+    """The number that a part of the text stands for, as a `Factor` may have it."""
+    with contextlib.suppress(ValueError):
+        return Factor(float(part)).value
+    raise _not_a_size(part, text)
 
 
 def _factor_range(first, last, text):
@@ -165,9 +142,7 @@ def _factor_range(first, last, text):
             f"sizes {text!r}: the ends of {first:g}..{last:g} must rise by a power of the square "
             "root of 2, as in 0.25..2"
         )
-    steps = round(steps)
-    ratio = last / first
-    return [Factor(round(first * ratio ** (step / steps), 4)) for step in range(steps + 1)]
+    return [Factor(round(value, 4)) for value in np.geomspace(first, last, round(steps) + 1)]
 
 
 def _not_a_size(part, text):

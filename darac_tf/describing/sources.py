@@ -10,12 +10,7 @@ from darac_tf.engines import DEFAULT_ENGINE, EngineSettings, make_engine
 from darac_tf.errors import UserError
 from darac_tf.models import POOLINGS, Preprocessing, build_backbone, load_descriptor
 from darac_tf.models.backbones import APPLICATIONS, load_keras_model
-from darac_tf.models.descriptor import (
-    POOLING_LAYER,
-    backbone_of,
-    is_descriptor,
-    make_pooling,
-)
+from darac_tf.models.descriptor import POOLING_LAYER, backbone_of, is_descriptor, make_pooling
 
 
 @dataclass(frozen=True)
@@ -65,10 +60,7 @@ def load_sources(specs, backbone_weights=None, seed=0, engine=DEFAULT_ENGINE):
         poolings_of.setdefault(backbone, {})[spec] = pooling
     if len(set(specs)) != len(specs):
         raise UserError("--descriptors names one descriptor twice")
-    return [
-        _load(backbone, poolings, backbone_weights, seed, engine)
-        for backbone, poolings in poolings_of.items()
-    ]
+    return [_load(*item, backbone_weights, seed, engine) for item in poolings_of.items()]
 
 
 def _parse(spec):

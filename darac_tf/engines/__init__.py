@@ -1,14 +1,62 @@
 """Engines: what runs the network of a description, and in which precision."""
 
-from darac_tf.engines.choice import DEFAULT_ENGINE, ENGINES, PRECISIONS, EngineSettings, make_engine
-from darac_tf.engines.tensorflow_engine import FunctionEngine, as_engine
+from dataclasses import dataclass
 
-__all__ = [
-    "DEFAULT_ENGINE",
-    "ENGINES",
-    "PRECISIONS",
-    "EngineSettings",
-    "FunctionEngine",
-    "as_engine",
-    "make_engine",
-]
+from darac_tf.engines.inference_copy import POLICIES
+from darac_tf.engines.openvino_engine import OpenVINOEngine
+from darac_tf.engines.tensorflow_engine import FunctionEngine, TensorFlowEngine, as_engine
+from darac_tf.errors import UserError
+
+__all__ = ["ENGINES", "PRECISIONS", "EngineSettings", "FunctionEngine", "as_engine", "make_engine"]
+
+_ENGINES = {"tensorflow": TensorFlowEngine, "openvino": OpenVINOEngine}
+ENGINES = tuple(_ENGINES)
+PRECISIONS = tuple(POLICIES)
+# Raise it whenever an engine gives other vectors than before: descriptors kept on disk are then
+# made anew.
+_VERSION = 1
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """What runs the network.
+
+    Attributes:
+        engine: One of `ENGINES`.
+        precision: One of `PRECISIONS`, of the convolutions; pooling and L2 stay in float32.
+
+    Raises:
+        UserError: If one of them is unknown.
+    """
+
+    engine: str = "tensorflow"
+    precision: str = "float32"
+
+    def __post_init__(self):
+        for flag, known in (("engine", ENGINES), ("precision", PRECISIONS)):
+            if (value := getattr(self, flag)) not in known:
+                raise UserError(f"--{flag}={value} is unknown; choose from {', '.join(known)}")
+
+    def fingerprint(self):
+        """A text that differs where vectors may."""
+        return f"engine {self.engine} {self.precision} {_VERSION}"
+
+
+DEFAULT_ENGINE = EngineSettings()
+
+
+def make_engine(settings, network, preprocessing, poolings):
+    """An engine for descriptors that share a backbone (see `FunctionEngine` for what it does).
+
+    Weights of the backbone are taken as they are now; later changes have no effect.
+
+    Args:
+        settings: `EngineSettings`.
+        network: The backbone, a Keras model of one input and one output.
+        preprocessing: Its `Preprocessing`.
+        poolings: Dictionary of name to built pooling layer.
+
+    Raises:
+        UserError: If the engine is not installed, or a layer of the backbone can't be copied.
+    """
+    return _ENGINES[settings.engine](network, preprocessing, poolings, settings.precision)

@@ -6,10 +6,9 @@ neither is fused on CPUs. The same in one operation each is.
 """
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from darac_tf.models.folding import copy_weights, fold_batch_norm
+from darac_tf.models.folding import copy_weights, flat, fold_batch_norm, norm_weights
 
 # Weights of a mixed policy are kept in float32 and rounded where they are used.
 POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}
@@ -57,7 +56,7 @@ def fused_copy(folded, precision="float32"):
     fused = keras.models.clone_model(folded, clone_function=copy, recursive=True)
     for layer, new in copies:
         if isinstance(new, FixedNorm):
-            new.set_weights(FixedNorm.weights_of(layer))
+            new.set_weights(norm_weights(layer))
         else:
             copy_weights(layer, new)
     return fused
@@ -73,19 +72,9 @@ def _copied(layer, policy):
 
 def _first_layers(model):
     """Identities of the layers up to the last one of the first convolutions."""
-    layers = list(_flat(model))
+    layers = list(flat(model))
     places = [place for place, layer in enumerate(layers) if isinstance(layer, _CONVOLUTIONS)]
-    count = len(places) // _EXACT_SHARE
-    return {id(layer) for layer in layers[: places[count]]} if places else set()
-
-
-def _flat(model):
-    """Layers of a model, those of models in it in their place."""
-    for layer in model.layers:
-        if isinstance(layer, keras.Model):
-            yield from _flat(layer)
-        else:
-            yield layer
+    return {id(x) for x in layers[: places[len(places) // _EXACT_SHARE]]} if places else set()
 
 
 def _is_fixed_norm(layer):
@@ -105,11 +94,9 @@ def _is_plain_sum(layer):
 
 
 class FixedNorm(keras.layers.Layer):
-    """A batch normalisation with fixed statistics, fused with a ReLU behind it.
+    """A batch normalisation with fixed `norm_weights`, fused with a ReLU behind it."""
 
-    Args:
-        epsilon: Added to the variance.
-    """
+    _NAMES = ("scale", "offset", "mean", "variance")
 
     def __init__(self, epsilon, **kwargs):
         super().__init__(**kwargs)
@@ -118,34 +105,18 @@ class FixedNorm(keras.layers.Layer):
     def build(self, input_shape):
         # The operation takes float32 beside 16-bit maps, so no autocast.
         shape = {"shape": (input_shape[-1],), "trainable": False, "autocast": False}
-        self.factor = self.add_weight(name="factor", initializer="ones", **shape)
-        self.shift = self.add_weight(name="shift", initializer="zeros", **shape)
-        self.mean = self.add_weight(name="mean", initializer="zeros", **shape)
-        self.variance = self.add_weight(name="variance", initializer="ones", **shape)
+        for name in self._NAMES:  # of the operation's arguments too
+            setattr(self, name, self.add_weight(name=name, **shape))
 
     def call(self, inputs, mask=None):
         del mask
-        normalized = tf.raw_ops.FusedBatchNormV3(
-            x=inputs,
-            scale=tf.convert_to_tensor(self.factor),
-            offset=tf.convert_to_tensor(self.shift),
-            mean=tf.convert_to_tensor(self.mean),
-            variance=tf.convert_to_tensor(self.variance),
-            epsilon=self.epsilon,
-            is_training=False,
-        )
-        return normalized.y
+        weights = {name: tf.convert_to_tensor(getattr(self, name)) for name in self._NAMES}
+        return tf.raw_ops.FusedBatchNormV3(
+            x=inputs, epsilon=self.epsilon, is_training=False, **weights
+        ).y
 
     def compute_output_shape(self, input_shape):
         return input_shape
-
-    @staticmethod
-    def weights_of(norm):
-        """The weights of this layer that do what a `BatchNormalization` does."""
-        mean, variance = np.asarray(norm.moving_mean), np.asarray(norm.moving_variance)
-        factor = np.asarray(norm.gamma) if norm.scale else np.ones_like(mean)
-        shift = np.asarray(norm.beta) if norm.center else np.zeros_like(mean)
-        return [factor, shift, mean, variance]
 
 
 class Sum(keras.layers.Layer):

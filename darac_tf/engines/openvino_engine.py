@@ -22,7 +22,12 @@ class OpenVINOEngine:
     """
 
     def __init__(self, network, preprocessing, poolings, precision="float32"):
-        openvino = _import_openvino()
+        try:
+            import openvino
+        except ImportError as error:
+            raise UserError(
+                "--engine=openvino needs a package that is not installed: pip install openvino"
+            ) from error
         model = self._prepared(convert_backbone(openvino, network, preprocessing))
         settings = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
         self._backbone = openvino.Core().compile_model(model, "CPU", settings)
@@ -45,22 +50,14 @@ class OpenVINOEngine:
 
 
 def convert_backbone(openvino, network, preprocessing):
-    """A backbone with its preprocessing as a model of OpenVINO.
+    """A backbone with its preprocessing as an `openvino.Model`, with `openvino` the package.
 
-    Args:
-        openvino: The package.
-        network: Keras model.
-        preprocessing: Its `Preprocessing`.
-
-    Returns:
-        `openvino.Model` of float32 pixels `(batch, height, width, 3)` to feature maps, float32.
+    It takes float32 pixels `(batch, height, width, 3)` and gives float32 feature maps.
     """
     pixels = keras.Input((None, None, 3), name="pixels")
     folded, _ = fold_batch_norm(keras.Model(pixels, network(preprocessing(pixels))))
-    weights = [
-        [variable.numpy() for variable in variables]
-        for variables in (folded.trainable_variables, folded.non_trainable_variables)
-    ]
+    variables = folded.trainable_variables, folded.non_trainable_variables
+    weights = [[variable.numpy() for variable in group] for group in variables]
 
     def feature_maps(inputs):
         # Made here, they become constants of the graph.
@@ -74,13 +71,3 @@ def convert_backbone(openvino, network, preprocessing):
         file = Path(folder) / "backbone.pb"
         file.write_bytes(graph.SerializeToString())
         return openvino.Core().read_model(file)
-
-
-def _import_openvino():
-    try:
-        import openvino
-    except ImportError as error:
-        raise UserError(
-            "--engine=openvino needs a package that is not installed: pip install openvino"
-        ) from error
-    return openvino

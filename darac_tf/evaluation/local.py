@@ -14,16 +14,10 @@ from darac_tf.describing.fingerprint import model_fingerprint
 from darac_tf.describing.sizes import Factor
 from darac_tf.errors import UserError
 from darac_tf.evaluation.sources import Described, described
-from darac_tf.local_features import (
-    ExtractionSettings,
-    FeatureStore,
-    LocalExtractor,
-    load_delf,
-    rank_by_inliers,
-    rerank_by_inliers,
-    write_features,
-)
-from darac_tf.local_features.model import PCA_FILE
+from darac_tf.local_features.extraction import ExtractionSettings, LocalExtractor
+from darac_tf.local_features.matching import rank_by_inliers, rerank_by_inliers
+from darac_tf.local_features.model import PCA_FILE, load_delf
+from darac_tf.local_features.store import FeatureStore, write_features
 from darac_tf.ranking.rank import Rankings
 from darac_tf.whitening import Whitening, check_not_test_set, load_whitening
 

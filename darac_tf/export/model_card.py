@@ -41,17 +41,9 @@ class CardFacts:
 def write_model_card(folder, model, settings, facts, dimension, folding, verification):
     """Writes the card beside a SavedModel, as the last of its files: it lists the others' hashes.
 
-    Args:
-        folder: The SavedModel's folder.
-        model: The descriptor.
-        settings: `ExportSettings`.
-        facts: `CardFacts`.
-        dimension: Length of the exported descriptors.
-        folding: `Folding`.
-        verification: `Verification`, or None.
-
-    Raises:
-        UserError: If the report or the run's settings can't be read.
+    What it says is from the descriptor, `ExportSettings`, `CardFacts`, the length of the exported
+    descriptors, `Folding`, and `Verification` or None. A report or settings of a run that can't be
+    read are a `UserError`.
     """
     scores = NOT_MEASURED
     if facts.report:

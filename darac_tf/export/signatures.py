@@ -10,21 +10,15 @@ from darac_tf.export.network import Describer, in_steps, window_capacity
 # Pixels of resized images that are held at a time, 12 bytes each; one image is always taken.
 HELD_PIXELS = 16_000_000
 
-_UNREADABLE = (
-    "images that cannot be decoded as JPEG, PNG, GIF, BMP or WebP without animation; their places "
-    "in the request, from 0:"
-)
+_WHERE = "their places in the request, from 0:"
+_KINDS = "JPEG, PNG, GIF, BMP or WebP without animation"
+_UNREADABLE = f"images that cannot be decoded as {_KINDS}; {_WHERE}"
 
 
 class ImageDescriber(tf.Module):
-    """Describes images as an export does, whose functions `signatures` gives.
+    """Describes images as an export does, whose functions `signatures` gives; see `Describer`.
 
-    Args:
-        model: Descriptor (`models.build_descriptor`).
-        settings: `ExportSettings`.
-
-    Raises:
-        UserError: As `Describer`, and if the whitening was fitted at other resolutions.
+    A whitening that was fitted at other resolutions is a `UserError`.
     """
 
     def __init__(self, model, settings):
@@ -54,12 +48,9 @@ class ImageDescriber(tf.Module):
         """`(batch,)` strings to `descriptor` `(batch, dimension)`; fails for a bad image."""
         headers = read_headers(image_bytes, self._max_pixels)
         is_image, is_small = self._judge(headers)
-        limit = (
-            f"images of more than {self._max_pixels} pixels (--max_pixels of the export); their "
-            "places in the request, from 0:"
-        )
-        checks = [_all_of(is_image, _UNREADABLE), _all_of(is_small | ~is_image, limit)]
-        with tf.control_dependencies(checks):
+        limit = f"images of more than {self._max_pixels} pixels (--max_pixels of the export)"
+        checks = [(is_image, _UNREADABLE), (is_small | ~is_image, f"{limit}; {_WHERE}")]
+        with tf.control_dependencies([_all_of(*check) for check in checks]):
             rows = tf.range(tf.size(image_bytes))
         vectors, _ = self._describe_rows(image_bytes, headers, rows, must_decode=True)
         return {"descriptor": vectors}

@@ -57,17 +57,7 @@ def images_to_verify(source, limit):
 
 
 def verify_export(folder, model, settings, paths, threshold):
-    """Describes images with a SavedModel from disk and with its source, and compares.
-
-    Args:
-        folder: The SavedModel.
-        model: The descriptor it was exported from.
-        settings: `ExportSettings` it was exported with.
-        paths: Images.
-        threshold: Smallest cosine that is accepted.
-
-    Returns:
-        `Verification`.
+    """`Verification` of a SavedModel on disk against the descriptor and `ExportSettings` behind it.
 
     Raises:
         UserError: If a cosine is below the threshold or not a number, only one of the two can read
@@ -77,10 +67,9 @@ def verify_export(folder, model, settings, paths, threshold):
     found, valid = describe_with_export(folder, paths)
     if (usable != valid).any():
         path = paths[int(np.argmax(usable != valid))]
-        raise UserError(
-            f"--verify: only one of the exported model and eval.py can read {path}: leave it out "
-            "of --verify, or raise --max_pixels"
-        )
+        advice = "leave it out of --verify, or raise --max_pixels"
+        which = "only one of the exported model and eval.py"
+        raise UserError(f"--verify: {which} can read {path}: {advice}")
     found, expected = (x[valid].astype(np.float64) for x in (found, expected))
     cosines = np.sum(found * expected, axis=1)
     # A NaN is the smallest of all.

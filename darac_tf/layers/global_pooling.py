@@ -42,12 +42,9 @@ class GeM(_GlobalPooling):
     """Generalised mean `(mean(max(x, epsilon)^p))^(1/p)` over height and width, in float32.
 
     Args:
-        p: Initial exponent: 1 is the average, infinity the maximum. Learned unless `learn_p=False`.
+        p: Initial exponent, above 0: 1 is the average, infinity the maximum. Learned by default.
         learn_p: Whether training changes `p`.
-        epsilon: Floor of the activations, which keeps powers and their gradients finite.
-
-    Raises:
-        ValueError: If `p` or `epsilon` is not positive.
+        epsilon: Floor of the activations, above 0, which keeps powers and their gradients finite.
 
     Source: Radenovic, Tolias, Chum, "Fine-tuning CNN image retrieval with no human annotation",
     2018.
@@ -64,12 +61,9 @@ class GeM(_GlobalPooling):
         self.epsilon = epsilon
 
     def build(self, input_shape):
+        initial = keras.initializers.Constant(self.initial_p)
         self.p = self.add_weight(
-            name="p",
-            shape=(),
-            initializer=keras.initializers.Constant(self.initial_p),
-            trainable=self.learn_p,
-            autocast=False,
+            name="p", shape=(), initializer=initial, trainable=self.learn_p, autocast=False
         )
 
     def call(self, inputs):
@@ -78,8 +72,5 @@ class GeM(_GlobalPooling):
         return tf.reduce_mean(powers, axis=[1, 2]) ** (1.0 / p)
 
     def get_config(self):
-        return super().get_config() | {
-            "p": self.initial_p,
-            "learn_p": self.learn_p,
-            "epsilon": self.epsilon,
-        }
+        own = {"p": self.initial_p, "learn_p": self.learn_p, "epsilon": self.epsilon}
+        return super().get_config() | own

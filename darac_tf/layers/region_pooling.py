@@ -1,7 +1,7 @@
 """Region grids inside the graph, and the maximum and average of every region of a grid.
 
-The grids are those of `layers.regions`, in TensorFlow ops and from the map's dynamic height and
-width: one trace serves every image size.
+Grids come from the map's dynamic height and width: one trace serves every image size. Places are
+computed in float64: float32 moves regions by a cell on 50 of the 4096 map sizes up to 64 x 64.
 
 A level of a grid is a product of row windows and column windows, so that pooling works one axis at
 a time: maxima over the rows, then over the columns. The map is read about four times in all, where
@@ -12,9 +12,20 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from darac_tf.layers.regions import FIXED_LEVELS, PYRAMID_CELLS
-
 _WANTED_OVERLAP = 0.4
+_FIXED_LEVELS = 3
+PYRAMID_CELLS = (1, 2, 4)
+# Regions of each level, for grids with the same number on every map.
+LEVELS_OF_GRID = {
+    "fixed": (*(level * (level + 1) for level in range(1, _FIXED_LEVELS + 1)), 1),
+    "pyramid": tuple(cells**2 for cells in PYRAMID_CELLS),
+}
+# "long_axis": the index runs along the long axis, from the left of a landscape and from the top of
+# a portrait, and then along the short one. The grid of a portrait is that of a landscape turned by
+# 90 degrees clockwise, to the cell: each part of a turned picture keeps its region and its weight.
+# It is turned and not mirrored, since pictures are. A square map counts as landscape.
+# "rows": by rows, then columns, of every map, as in models from before there was a choice.
+REGION_ORDERS = ("long_axis", "rows")
 
 
 class Windows(NamedTuple):
@@ -41,15 +52,22 @@ class Level(NamedTuple):
 
 
 def rmac_grid(height, width, levels=3):
-    """R-MAC's adaptive grid (`regions.rmac_regions`).
+    """The adaptive grid of R-MAC: 14 regions on a square map, 20 on 4:3 and 16:9.
+
+    Level `l` lays square regions of side `floor(2 * min(height, width) / (l + 1))` in `l` rows and
+    `l` columns, with extra ones along the longer side so that neighbours overlap by about 40 %.
+    Levels whose side is 0 (on maps of few cells) are empty.
 
     Args:
-        height: Scalar int tensor, rows of the map.
-        width: Scalar int tensor, columns of the map.
-        levels: Number of scales.
+        height: Rows of the map, int or scalar int tensor, at least 1.
+        width: Columns of the map, likewise.
+        levels: Number of scales, at least 1.
 
     Returns:
-        List of `Level`. Those too small for the map are empty.
+        List of `Level`.
+
+    Source: Tolias, Sicre, Jegou, "Particular object retrieval with integral max-pooling of CNN
+    activations", 2016, and the authors' public code, which the grid follows to the cell.
     """
     extra = _extra_steps(height, width)
     extra_rows = tf.where(height > width, extra, 0)
@@ -65,10 +83,19 @@ def rmac_grid(height, width, levels=3):
 
 
 def fixed_grid(height, width, order="long_axis"):
-    """DARAC's grid of 20 regions and the whole map (`regions.fixed_regions`)."""
+    """The grid of DARAC: 20 regions and the whole map, in number the same for every map shape.
+
+    Level `l` (1 to 3) has `l + 1` regions along the longer side and `l` along the shorter one
+    (2 + 6 + 12), with R-MAC's sides and offsets. The whole map comes last. A side is never below 1
+    cell, so that maps of any size have all 21.
+
+    Args and result: as in `rmac_grid`; `order` is one of `REGION_ORDERS`.
+
+    Source: a reconstruction; DARAC (arXiv 1909.09420) gives 21 regions, not where they lie.
+    """
     extra_rows = tf.cast(height > width, tf.int32)
     grid = []
-    for level in range(1, FIXED_LEVELS + 1):
+    for level in range(1, _FIXED_LEVELS + 1):
         side = tf.maximum(2 * tf.minimum(height, width) // (level + 1), 1)
         rows = _even_windows(height, side, level + extra_rows)
         grid.append(Level(rows, _even_windows(width, side, level + 1 - extra_rows)))
@@ -77,13 +104,28 @@ def fixed_grid(height, width, order="long_axis"):
 
 
 def pyramid_grid(height, width, order="long_axis"):
-    """The 1 x 1 + 2 x 2 + 4 x 4 pyramid (`regions.pyramid_regions`)."""
+    """The spatial pyramid 1 x 1 + 2 x 2 + 4 x 4: 21 regions that tile the map at each level.
+
+    Cell `i` of `n` spans `floor(i * length / n)` to `ceil((i + 1) * length / n)`. Args and result:
+    as in `fixed_grid`.
+    """
     grid = [Level(_tiles(height, cells), _tiles(width, cells)) for cells in PYRAMID_CELLS]
     return _along_long_axis(grid, height, width) if order == "long_axis" else grid
 
 
+def boxes(grid):
+    """The regions of a grid, in its order: int32 `(regions, 4)` of `(x, y, width, height)`."""
+    found = []
+    for rows, columns, order in grid:
+        y, x = tf.meshgrid(rows.start, columns.start, indexing="ij")
+        bottom, right = tf.meshgrid(rows.stop, columns.stop, indexing="ij")
+        level = tf.reshape(tf.stack([x, y, right - x, bottom - y], -1), [-1, 4])
+        found.append(level if order is None else tf.gather(level, order))
+    return tf.concat(found, 0)
+
+
 def _along_long_axis(grid, height, width):
-    """A grid whose portrait is the landscape turned clockwise (`regions.REGION_ORDERS`)."""
+    """A grid whose portrait is the landscape turned clockwise (`REGION_ORDERS`)."""
     is_portrait = height > width
     turned = []
     for rows, columns, _ in grid:

@@ -14,8 +14,12 @@ import tensorflow as tf
 from darac_tf.errors import check_choice
 from darac_tf.layers import region_pooling
 from darac_tf.layers.normalization import l2_normalize
-from darac_tf.layers.region_pooling import regional_max, regional_mean
-from darac_tf.layers.regions import LEVELS_OF_GRID, REGION_ORDERS
+from darac_tf.layers.region_pooling import (
+    LEVELS_OF_GRID,
+    REGION_ORDERS,
+    regional_max,
+    regional_mean,
+)
 
 REGIONS_OF_GRID = {grid: sum(levels) for grid, levels in LEVELS_OF_GRID.items()}
 # Which vectors have one weight together: each its own, those of one level and statistic (maximum or
@@ -25,14 +29,11 @@ _LOG = logging.getLogger(__name__)
 
 
 class _RegionalPooling(keras.layers.Layer):
-    """`(batch, height, width, channels)` to unit vectors `(batch, channels)`, float32."""
+    """`(batch, height, width, channels)` to unit vectors `(batch, channels)`, float32.
 
-    def _grid(self, height, width):
-        raise NotImplementedError
-
-    def _regional_vectors(self, inputs):
-        """`(batch, vectors, channels)` in the compute dtype."""
-        raise NotImplementedError
+    Subclasses have `_grid(height, width)`, and `_regional_vectors(inputs)`: `(batch, vectors,
+    channels)` in the compute dtype.
+    """
 
     def regional_vectors(self, inputs):
         """L2-normalised regional vectors `(batch, vectors, channels)`, float32.
@@ -73,7 +74,7 @@ class RMAC(_RegionalPooling):
     Args:
         levels: Number of scales of the grid.
 
-    Source: Tolias, Sicre, Jegou, 2016 (see `regions.rmac_regions`).
+    Source: Tolias, Sicre, Jegou, 2016 (see `region_pooling.rmac_grid`).
     """
 
     def __init__(self, levels=3, **kwargs):
@@ -118,23 +119,14 @@ class WhitenedRMAC(RMAC):
 
     def build(self, input_shape):
         channels = input_shape[-1]
+        dim = self.dim or channels
         self.kernel = self.add_weight(
-            name="kernel",
-            shape=(channels, self.dim or channels),
-            initializer="identity",
-            autocast=False,
+            name="kernel", shape=(channels, dim), initializer="identity", autocast=False
         )
-        self.bias = self.add_weight(
-            name="bias", shape=(self.dim or channels,), initializer="zeros", autocast=False
-        )
+        self.bias = self.add_weight(name="bias", shape=(dim,), initializer="zeros", autocast=False)
 
     def set_whitening(self, mean, projection):
-        """Starts the fully connected layer as `projection (x - mean)`.
-
-        Args:
-            mean: `(channels,)`.
-            projection: `(dim, channels)`.
-        """
+        """Starts it as `projection (x - mean)`, of `(dim, channels)` and `(channels,)`."""
         self.kernel.assign(projection.T)
         self.bias.assign(-projection @ mean)
 
@@ -156,9 +148,9 @@ class RAMAC(_RegionalPooling):
     The order of the vectors is the 21 maxima, then the 21 averages, in the order of the grid.
 
     Args:
-        grid: `"fixed"` (20 regions and the whole map, `regions.fixed_regions`) or `"pyramid"`
-            (`regions.pyramid_regions`).
-        region_order: `"long_axis"` or `"rows"` (`regions.REGION_ORDERS`). A model that was stored
+        grid: `"fixed"` (20 regions and the whole map, `region_pooling.fixed_grid`) or `"pyramid"`
+            (`region_pooling.pyramid_grid`).
+        region_order: `"long_axis"` or `"rows"` (`REGION_ORDERS`). A model that was stored
             before there was a choice loads as `"rows"`, with a warning, and describes as it did.
 
     Raises:

@@ -10,34 +10,6 @@ ICCV 2017 (arXiv 1612.06321).
     queries = [store[place] for place in task.queries]
     rows, inliers = rerank_by_inliers(rows, queries, store)   # of any descriptor's first 100
     rows, inliers = rank_by_inliers(queries, store)           # or of all
+
+They stand in `model`, `extraction`, `store` and `matching`.
 """
-
-from darac_tf.local_features.extraction import (
-    ExtractionSettings,
-    LocalExtractor,
-    fit_local_pca,
-)
-from darac_tf.local_features.matching import (
-    MatchSettings,
-    match,
-    rank_by_inliers,
-    rerank_by_inliers,
-)
-from darac_tf.local_features.model import build_delf, load_delf, save_delf
-from darac_tf.local_features.store import FeatureStore, LocalFeatures, write_features
-
-__all__ = [
-    "ExtractionSettings",
-    "FeatureStore",
-    "LocalExtractor",
-    "LocalFeatures",
-    "MatchSettings",
-    "build_delf",
-    "fit_local_pca",
-    "load_delf",
-    "match",
-    "rank_by_inliers",
-    "rerank_by_inliers",
-    "save_delf",
-    "write_features",
-]

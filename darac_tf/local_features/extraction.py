@@ -10,14 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
-from darac_tf.data.images import (
-    crop,
-    decode_image,
-    decoding_failure,
-    resize,
-    scaled_size,
-    turn,
-)
+from darac_tf.data.images import crop, decode_image, decoding_failure, resize, scaled_size, turn
 from darac_tf.data.views import read_views
 from darac_tf.describing.sizes import Factor, parse_sizes
 from darac_tf.errors import UserError
@@ -65,44 +58,39 @@ class LocalExtractor:
         skip_bad: Whether images that cannot be read have no features, see `skipped`.
 
     Raises:
-        UserError: If a box lies outside its image, without `skip_bad` for an image that cannot be
-            read, or if the reduction was learned on features of another size.
+        UserError: If a box lies outside its image, an image cannot be read (without `skip_bad`), or
+            the reduction was learned on features of another size.
     """
 
     def __init__(self, model, images, reduction=None, settings=None, progress=True, skip_bad=False):
-        self._model = model
-        self._settings = settings or ExtractionSettings()
-        self._skip_bad = skip_bad
-        self._progress = progress
+        self._model, self._settings = model, settings or ExtractionSettings()
+        self._skip_bad, self._progress = skip_bad, progress
         self._views, self.skipped = read_views(images, progress, skip_bad)
-        self._paths = self._views.paths
         self._channels = model.output_shape[0][-1]
+        if reduction is not None and reduction.mean.size != self._channels:
+            raise UserError(
+                f"the PCA was learned on features of {reduction.mean.size} channels, and the "
+                f"model gives {self._channels}: learn it again with this model"
+            )
         self._reduce, self.dim = None, self._channels
         if reduction is not None:
-            if reduction.mean.size != self._channels:
-                raise UserError(
-                    f"the PCA was learned on features of {reduction.mean.size} channels, and the "
-                    f"model gives {self._channels}: learn it again with this model"
-                )
             self._reduce = PCAWhitening.from_arrays(reduction.mean, reduction.projection)
             self.dim = len(reduction.projection)
         signature = [tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([2], tf.int32)]
         self._of_scale = tf.function(self._best_of_scale, input_signature=signature)
 
     def __len__(self):
-        return len(self._paths)
+        return len(self._views.paths)
 
     def __iter__(self):
         """Yields `LocalFeatures` of each image, in their order.
 
-        Raises:
-            UserError: For an image that cannot be read, without `skip_bad`, or attention that is
-                not finite.
+        UserError for attention that is not finite; without `skip_bad` also for an unreadable image.
         """
         bar = tqdm(range(len(self)), "local features", unit="image", disable=not self._progress)
         for index in bar:
             yield self._of_image(index)
-            if index % _TRIM_IMAGES == _TRIM_IMAGES - 1:
+            if (index + 1) % _TRIM_IMAGES == 0:
                 trim_heap()
 
     @property
@@ -111,7 +99,7 @@ class LocalExtractor:
         return self._of_scale.experimental_get_tracing_count()
 
     def _of_image(self, index):
-        view = None if index in self.skipped else self._view(index)
+        view = self._view(index)
         if view is None:
             return no_features(self.dim)
         settings, (height, width) = self._settings, view.shape[:2]
@@ -119,21 +107,24 @@ class LocalExtractor:
         found = [self._of_scale(view, scale.planned_size(*bounded)) for scale in settings.scales]
         vectors, attention, places = (np.concatenate(parts) for parts in zip(*found, strict=True))
         if not np.isfinite(attention).all():
-            raise UserError(f"{self._paths[index]}: its attention is not finite; check the model")
+            raise UserError(
+                f"{self._views.paths[index]}: its attention is not finite; check the model"
+            )
         best = np.argsort(-attention, kind="stable")[: settings.max_features]
         best = best[attention[best] > settings.min_attention]
         descriptors = vectors[best] if self._reduce is None else self._reduce(vectors[best]).numpy()
-        locations = self._stored_locations(index, places[best] * [width, height], height, width)
-        return LocalFeatures(
-            descriptors, locations.astype(np.float32), attention[best], float(max(height, width))
-        )
+        places = self._in_stored(index, places[best] * [width, height], height, width)
+        return LocalFeatures(descriptors, places, attention[best], float(max(height, width)))
 
     def _view(self, index):
         """The part of an image that is looked at, or None where it can't be read."""
+        if index in self.skipped:
+            return None
+        path = self._views.paths[index]
         try:
-            image = decode_image(tf.io.read_file(str(self._paths[index])))
+            image = decode_image(tf.io.read_file(str(path)))
         except tf.errors.OpError as error:
-            reason = decoding_failure(self._paths[index], self._views.stored[index])
+            reason = decoding_failure(path, self._views.stored[index])
             if not self._skip_bad or reason is None:
                 raise UserError(reason or str(error)) from error
             self.skipped[index] = reason
@@ -154,14 +145,14 @@ class LocalExtractor:
         grid = tf.cast(tf.stack([shape[2], shape[1]]), tf.float32)
         return vectors, best, (tf.cast(places, tf.float32) + 0.5) / grid
 
-    def _stored_locations(self, index, locations, height, width):
-        """From pixels of the view to those of the stored image."""
-        quarters = 0 if self._views.turns is None else int(self._views.turns[index])
-        for _ in range(quarters):
+    def _in_stored(self, index, places, height, width):
+        """From pixels of the view to those of the stored image, float32."""
+        boxes, turns = self._views.boxes, self._views.turns
+        for _ in range(0 if turns is None else turns[index]):
             # What is at the top now was at the right before the turn.
-            locations = np.stack([height - locations[:, 1], locations[:, 0]], axis=1)
+            places = np.stack([height - places[:, 1], places[:, 0]], axis=1)
             height, width = width, height
-        return locations if self._views.boxes is None else locations + self._views.boxes[index, :2]
+        return (places if boxes is None else places + boxes[index, :2]).astype(np.float32)
 
 
 def fit_local_pca(features, dim=DIM, per_image=100, seed=0, provenance=None, image_keys=None):
@@ -187,10 +178,9 @@ def fit_local_pca(features, dim=DIM, per_image=100, seed=0, provenance=None, ima
     for image in features:
         chosen = rng.permutation(len(image))[:per_image]
         drawn.append(np.asarray(image.descriptors)[np.sort(chosen)])
-    if not sum(map(len, drawn)):
+    counts = [len(rows) for rows in drawn]
+    if not any(counts):
         raise UserError("the PCA of local features needs images, and none has a feature")
-    keys = None
-    if image_keys is not None:
-        keys = np.repeat(image_keys, [len(rows) for rows in drawn], axis=0)
+    keys = None if image_keys is None else np.repeat(image_keys, counts, axis=0)
     facts = {**(provenance or {}), "per_image": per_image}
     return fit_pca_whitening(np.concatenate(drawn), dim, facts, power=0.0, image_keys=keys)

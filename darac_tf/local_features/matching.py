@@ -15,7 +15,6 @@ from darac_tf.threads import in_order
 
 # Three matches always fit an affine map.
 _LEAST_MATCHES = 4
-NOT_MATCHED = -1
 
 
 @dataclass(frozen=True)
@@ -72,9 +71,6 @@ def match(first, second, settings=None):
 
     Returns:
         `Matches`.
-
-    Raises:
-        ValueError: If the descriptors have different dimensions.
     """
     settings = settings or MatchSettings()
     pairs = mutual_neighbours(first.descriptors, second.descriptors, settings.max_distance)
@@ -97,18 +93,10 @@ def match(first, second, settings=None):
 
 
 def mutual_neighbours(first, second, max_distance):
-    """Pairs of descriptors that are each other's nearest.
+    """Pairs of `(n, dim)` and `(m, dim)` floats that are each other's nearest.
 
-    Args:
-        first: `(n, dim)` floats.
-        second: `(m, dim)` floats.
-        max_distance: Largest Euclidean distance of a pair.
-
-    Returns:
-        int64 `(pairs, 2)`, rows of the first and the second, in the order of the first.
-
-    Raises:
-        ValueError: If the dimensions differ.
+    Their Euclidean distance is at most `max_distance`. int64 `(pairs, 2)`, rows of the first and
+    the second, in the order of the first.
     """
     if first.shape[1] != second.shape[1]:
         raise ValueError(
@@ -117,9 +105,7 @@ def mutual_neighbours(first, second, max_distance):
     if not len(first) or not len(second):
         return np.zeros((0, 2), np.int64)
     matcher = cv2.BFMatcher(cv2.NORM_L2, crossCheck=True)
-    found = matcher.match(
-        np.ascontiguousarray(first, np.float32), np.ascontiguousarray(second, np.float32)
-    )
+    found = matcher.match(*(np.ascontiguousarray(rows, np.float32) for rows in (first, second)))
     pairs = [(m.queryIdx, m.trainIdx) for m in found if m.distance <= max_distance]
     return np.array(sorted(pairs), np.int64).reshape(-1, 2)
 
@@ -144,50 +130,37 @@ def rerank_by_inliers(
         Tuple of `(Q, K)` int64 database rows, best first, and `(Q, K)` int64 inliers of each,
         -1 where it was not matched.
 
-    Raises:
-        ValueError: If `depth` is below 1, or the shapes don't fit.
-
     Source: Noh et al., ICCV 2017, section 4.4.
     """
-    rows = np.array(rows, np.int64)
-    _check(rows, query_features, database_features, depth)
-    inliers = np.full(rows.shape, NOT_MATCHED, np.int64)
-    listed = np.zeros(rows.shape, bool)
-    listed[:, :depth] = rows[:, :depth] >= 0
-    places = np.argwhere(listed)
+    rows, n_images = np.array(rows, np.int64), len(database_features)
+    if depth is not None and depth < 1:
+        raise ValueError(f"depth must be at least 1. Received: {depth}")
+    if rows.ndim != 2 or len(rows) != len(query_features) or rows.max(initial=-1) >= n_images:
+        raise ValueError(
+            f"rows must be ({len(query_features)}, K) below {n_images}. Received: {rows.shape} "
+            f"up to {rows.max(initial=-1)}"
+        )
+    inliers = np.full(rows.shape, -1, np.int64)
+    places = np.argwhere(rows[:, :depth] >= 0)
 
     def count(place):
         query, rank = place
-        database = database_features[rows[query, rank]]
-        return match(query_features[query], database, settings).inliers
+        return match(query_features[query], database_features[rows[query, rank]], settings).inliers
 
-    with (
-        closing(in_order(count, places)) as counts,
-        tqdm(total=len(places), desc="match", unit="pair", disable=not progress) as bar,
-    ):
-        for (query, rank), found in zip(places, counts, strict=True):
-            inliers[query, rank] = found
-            bar.update()
+    with closing(in_order(count, places)) as counts:
+        bar = tqdm(counts, "match", len(places), unit="pair", disable=not progress)
+        inliers[tuple(places.T)] = list(bar)
     # What was not matched has -1 and comes last in its order: so it stays in its place.
     order = np.argsort(-inliers, axis=1, kind="stable")
     return np.take_along_axis(rows, order, axis=1), np.take_along_axis(inliers, order, axis=1)
 
 
 def rank_by_inliers(query_features, database_features, exclude=None, settings=None, progress=True):
-    """Ranks the whole database for each query; equal images are in the order of the database.
+    """As `rerank_by_inliers`, but of all the database: K = N, or N - 1 with `exclude`.
 
     Args:
-        query_features: Sequence of Q `LocalFeatures`.
-        database_features: Sequence of N `LocalFeatures`.
+        query_features, database_features, settings, progress: As there.
         exclude: int `(Q,)`, the database row that is left out for each query, or None.
-        settings: `MatchSettings`.
-        progress: Whether to show a progress bar.
-
-    Returns:
-        As `rerank_by_inliers`, with K = N, or N - 1 with `exclude`.
-
-    Raises:
-        ValueError: If `exclude` is not one row of the database for each query.
     """
     n_queries, count = len(query_features), len(database_features)
     rows = np.tile(np.arange(count), (n_queries, 1))
@@ -199,14 +172,3 @@ def rank_by_inliers(query_features, database_features, exclude=None, settings=No
             )
         rows = rows[rows != exclude[:, None]].reshape(n_queries, count - 1)
     return rerank_by_inliers(rows, query_features, database_features, None, settings, progress)
-
-
-def _check(rows, query_features, database_features, depth):
-    if depth is not None and depth < 1:
-        raise ValueError(f"depth must be at least 1. Received: {depth}")
-    if rows.ndim != 2 or len(rows) != len(query_features):
-        raise ValueError(f"rows must be ({len(query_features)}, K). Received: {rows.shape}")
-    if rows.size and rows.max() >= len(database_features):
-        raise ValueError(
-            f"rows must be below the {len(database_features)} images. Received: {rows.max()}"
-        )

@@ -1,7 +1,6 @@
 """The DELF network: an inner layer of a backbone, and attention over its cells, in one Keras model.
 
-Noh, Araujo, Sim, Weyand and Han, Large-scale image retrieval with attentive deep local features,
-ICCV 2017 (arXiv 1612.06321), section 4.2.
+Noh et al., ICCV 2017, section 4.2.
 """
 
 from pathlib import Path
@@ -18,8 +17,6 @@ DELF_MODEL = "delf.keras"
 PCA_FILE = "pca.npz"
 _FEATURES, _ATTENTION = "local_features", "attention"
 STRIDE = 16
-# Shapes at two sizes that every usual stride divides: padding drops out of their difference.
-_SIDES = (512, 1024)
 
 
 @keras.saving.register_keras_serializable(package="darac_tf")
@@ -33,18 +30,13 @@ class AttentionScores(keras.layers.Layer):
         hidden_units: Filters of the first convolution.
         seed: Of the initial weights; None for Keras' own.
 
-    Raises:
-        ValueError: If `hidden_units` is below 1.
-
     Source: Noh et al., ICCV 2017, section 4.2.1.
     """
 
     def __init__(self, hidden_units=512, seed=None, **kwargs):
         super().__init__(**kwargs)
         if hidden_units < 1:
-            raise ValueError(
-                f"`hidden_units` must be at least 1. Received: hidden_units={hidden_units}"
-            )
+            raise ValueError(f"`hidden_units` must be positive. Received: {hidden_units=}")
         self.hidden_units = hidden_units
         self.seed = seed
 
@@ -76,12 +68,7 @@ class AttentionPooling(keras.layers.Layer):
     Feature maps `(batch, height, width, channels)` to float32 `(batch, channels)`. A linear
     classifier on top of it is what teaches the attention.
 
-    Args:
-        hidden_units: See `AttentionScores`.
-        seed: See `AttentionScores`.
-
-    Raises:
-        ValueError: If `hidden_units` is below 1.
+    Arguments as `AttentionScores`.
 
     Source: Noh et al., ICCV 2017, section 4.2.1, with features of unit length.
     """
@@ -105,12 +92,7 @@ class AttentionPooling(keras.layers.Layer):
 
 
 def build_delf(inner, preprocessing, scores):
-    """Puts the parts together.
-
-    Args:
-        inner: Network up to an inner layer, of `inner_model`.
-        preprocessing: The `Preprocessing` of its backbone.
-        scores: `AttentionScores`.
+    """Puts together an `inner_model`, the `Preprocessing` of its backbone, `AttentionScores`.
 
     Returns:
         Keras model of RGB pixels in [0, 255] `(batch, height, width, 3)` to float32 unit vectors
@@ -135,10 +117,7 @@ def save_delf(model, path):
 
 
 def load_delf(path):
-    """Reads what `save_delf` wrote.
-
-    Args:
-        path: The file, or a folder with a `delf.keras` in it.
+    """Reads what `save_delf` wrote to `path`, or to `delf.keras` in that folder.
 
     Raises:
         UserError: If there is none, or it holds another kind of model.
@@ -181,39 +160,22 @@ def inner_layer(backbone, stride=STRIDE):
 
 
 def inner_model(backbone, layer=None):
-    """The backbone up to one of its layers; weights are shared with it.
+    """A backbone up to the layer of a name, None for its `inner_layer`; weights are shared.
 
-    Args:
-        backbone: See `inner_layer`.
-        layer: Name of the layer; None takes `inner_layer`.
-
-    Returns:
-        Keras model of a backbone's input to `(batch, rows, columns, channels)`.
-
-    Raises:
-        UserError: If it has no such layer, or the layer does not give feature maps.
+    Keras model of a backbone's input to `(batch, rows, columns, channels)`; errors as there and as
+    `up_to`.
     """
     return up_to(backbone, layer or inner_layer(backbone), backbone.name)
 
 
 def strides_of(backbone, names):
-    """Pixels between neighbouring cells of layers, from how their maps grow with the image.
-
-    Args:
-        backbone: See `inner_layer`.
-        names: Names of layers.
-
-    Returns:
-        Dictionary of name to the stride, 0 for maps that don't grow.
-    """
-    maps = [backbone.get_layer(name).output for name in names]
-    model = keras.Model(backbone.inputs[0], maps)
-    small, large = (
-        model.compute_output_spec(keras.KerasTensor((1, side, side, 3))) for side in _SIDES
-    )
+    """Pixels between neighbouring cells of layers, by name; 0 for maps that don't grow."""
+    model = keras.Model(backbone.inputs[0], [backbone.get_layer(name).output for name in names])
+    # Every usual stride divides both sides: padding drops out of the difference.
+    sides = 512, 1024
+    small, large = (model.compute_output_spec(keras.KerasTensor((1, s, s, 3))) for s in sides)
     growths = [b.shape[1] - a.shape[1] for a, b in zip(small, large, strict=True)]
-    pixels = _SIDES[1] - _SIDES[0]
-    return {n: pixels / growth if growth else 0 for n, growth in zip(names, growths, strict=True)}
+    return {n: 512 / growth if growth else 0 for n, growth in zip(names, growths, strict=True)}
 
 
 def _passages(graph):

@@ -43,10 +43,7 @@ def no_features(dim):
 
 
 class FeatureStore:
-    """Reads what `write_features` wrote; `store[i]` is the `LocalFeatures` of image i.
-
-    Attributes:
-        facts: Dictionary given to `write_features`.
+    """Reads what `write_features` wrote: `store[i]`, the `LocalFeatures` of image i, and `facts`.
 
     Raises:
         UserError: If the folder is missing, incomplete or damaged.
@@ -58,12 +55,9 @@ class FeatureStore:
             raise UserError(f"{folder}: no local features in it; give a folder that has them")
         try:
             self.facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
-            self._rows = {
-                name: np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False)
-                for name in _ROWS
-            }
-            self._offsets = np.load(folder / _OFFSETS, allow_pickle=False)
-            self._sides = np.load(folder / _SIDES, allow_pickle=False)
+            # `np.load` refuses pickled objects.
+            self._rows = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _ROWS}
+            self._offsets, self._sides = np.load(folder / _OFFSETS), np.load(folder / _SIDES)
         except (OSError, ValueError, EOFError) as error:
             raise UserError(f"{folder}: its local features are damaged; make them again") from error
         counts = {len(rows) for rows in self._rows.values()}
@@ -91,24 +85,20 @@ def write_features(folder, features, dim, facts=None):
         facts: Dictionary of JSON values to keep with them.
 
     Returns:
-        `FeatureStore`.
-
-    Raises:
-        UserError: If the folder can't be written or holds something.
-        ValueError: If descriptors are not `(n, dim)`.
+        `FeatureStore`. UserError if the folder can't be written or holds something.
     """
     shapes = {"descriptors": (dim,), "locations": (2,), "attention": ()}
     offsets, sides = [0], []
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         with contextlib.ExitStack() as stack:
-            files = {
+            append = {
                 name: stack.enter_context(_growing(temporary / f"{name}.npy", dtype, shapes[name]))
                 for name, dtype in _ROWS.items()
             }
             for image in features:
-                for name, append in files.items():
-                    append(getattr(image, name))
+                for name in append:
+                    append[name](getattr(image, name))
                 offsets.append(offsets[-1] + len(image))
                 sides.append(image.long_side)
         np.save(temporary / _OFFSETS, np.array(offsets, np.int64))
@@ -122,12 +112,11 @@ def write_features(folder, features, dim, facts=None):
 def _growing(path, dtype, shape):
     """Yields a function that appends rows to a `.npy` file; the header is completed at the end."""
     count = 0
+    fields = np.lib.format.header_data_from_array_1_0(np.empty((0, *shape), dtype))
 
-    def header():
-        fields = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False}
+    def write_header():
         # NumPy leaves room in it for the first axis to grow.
         np.lib.format.write_array_header_1_0(file, {**fields, "shape": (count, *shape)})
-        return file.tell()
 
     def append(rows):
         nonlocal count
@@ -138,8 +127,7 @@ def _growing(path, dtype, shape):
         count += len(rows)
 
     with path.open("wb") as file:
-        begin = header()
+        write_header()
         yield append
         file.seek(0)
-        if header() != begin:
-            raise ValueError(f"the header of a .npy file has grown. Received: {count} rows")
+        write_header()

@@ -6,35 +6,24 @@ import keras
 import tensorflow as tf
 
 from darac_tf.layers import l2_normalize
-from darac_tf.losses.pairs import check_above_zero, square_root
+from darac_tf.losses.pairs import PairLoss, check_above_zero, square_root
 
 
-class ClassWeightLoss(keras.layers.Layer):
+class _ClassWeightLoss(keras.layers.Layer):
     """Base of losses that compare embeddings with a learned vector for each class.
 
     A Keras layer holds the weights: `trainable_variables` go to the optimiser next to the model's,
     `tf.train.Checkpoint(loss=loss)` saves them. They are float32, whatever the precision policy.
 
-    Args:
-        num_classes: Classes of the training set, at least 2. Labels are 0 to `num_classes - 1`.
-        dim: Dimension of the embeddings.
-        seed: int, of the initial weights (Glorot uniform).
-
-    Attributes:
-        kernel: Keras variable, `(num_classes, dim)`.
-
-    Raises:
-        ValueError: If `num_classes` or `dim` is too small.
+    Subclasses have `_logits(labels, embeddings)`, float32 `(batch, num_classes)` for int64 labels.
+    Labels are 0 to `num_classes - 1`; `kernel` is `(num_classes, dim)`, at first Glorot uniform.
     """
 
     def __init__(self, num_classes, dim, seed=0):
         super().__init__(dtype="float32")
-        if num_classes < 2:
-            raise ValueError(
-                f"`num_classes` must be at least 2. Received: num_classes={num_classes}"
-            )
-        if dim < 1:
-            raise ValueError(f"`dim` must be at least 1. Received: dim={dim}")
+        for name, value, least in (("num_classes", num_classes, 2), ("dim", dim, 1)):
+            if value < least:
+                raise ValueError(f"`{name}` must be at least {least}. Received: {name}={value}")
         self.num_classes = int(num_classes)
         self.dim = int(dim)
         self.seed = int(seed)
@@ -68,12 +57,7 @@ class ClassWeightLoss(keras.layers.Layer):
     def call(self, labels, embeddings):
         labels = self._checked(labels)
         logits = self._logits(labels, embeddings)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        return tf.reduce_mean(losses)
-
-    def _logits(self, labels, embeddings):
-        """float32 `(batch, num_classes)`, for int64 labels `(batch,)`."""
-        raise NotImplementedError
+        return tf.reduce_mean(tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits))
 
     def _checked(self, labels):
         labels = tf.cast(tf.reshape(labels, [-1]), tf.int64)
@@ -85,12 +69,11 @@ class ClassWeightLoss(keras.layers.Layer):
         with tf.control_dependencies([] if check is None else [check]):
             return tf.identity(labels)
 
-    def get_config(self):
-        return {"num_classes": self.num_classes, "dim": self.dim, "seed": self.seed}
+    get_config = PairLoss.get_config
 
 
 @keras.saving.register_keras_serializable(package="darac_tf")
-class SoftmaxLoss(ClassWeightLoss):
+class SoftmaxLoss(_ClassWeightLoss):
     """Cross-entropy of a linear classifier on the L2-normalised embedding.
 
     `logits = scale * (x / ||x||) . kernel^T + bias`, with a learned kernel and bias. Descriptors
@@ -103,12 +86,6 @@ class SoftmaxLoss(ClassWeightLoss):
         dim: Dimension of the embeddings.
         scale: Above 0.
         seed: int, of the initial kernel; the bias starts at 0.
-
-    Attributes:
-        bias: Keras variable, `(num_classes,)`.
-
-    Raises:
-        ValueError: If an argument is none of the above.
 
     Source: classification on normalised features as in Wang et al. (NormFace, arXiv 1704.06369),
     here with a plain kernel and bias, and a fixed scale of our choice.
@@ -125,12 +102,12 @@ class SoftmaxLoss(ClassWeightLoss):
         kernel = tf.convert_to_tensor(self.kernel)
         return self.scale * tf.matmul(unit, kernel, transpose_b=True) + self.bias
 
-    def get_config(self):
-        return super().get_config() | {"scale": self.scale}
 
+class _MarginSoftmaxLoss(_ClassWeightLoss):
+    """Cross-entropy of `scale * cos(embedding, class vector)`, the right class made harder.
 
-class MarginSoftmaxLoss(ClassWeightLoss):
-    """Cross-entropy of `scale * cos(embedding, class vector)`, the right class made harder."""
+    `_target(unit, of_class)` replaces the cosine of unit embeddings and their class vectors.
+    """
 
     def __init__(self, num_classes, dim, margin, scale, seed):
         check_above_zero("margin", margin)
@@ -147,29 +124,16 @@ class MarginSoftmaxLoss(ClassWeightLoss):
         is_target = tf.one_hot(labels, self.num_classes, True, False, dtype=tf.bool)
         return self.scale * tf.where(is_target, target[:, tf.newaxis], cosines)
 
-    def _target(self, unit, of_class):
-        """What replaces the cosine of unit embeddings and their class vectors, `(batch,)`."""
-        raise NotImplementedError
-
-    def get_config(self):
-        return super().get_config() | {"margin": self.margin, "scale": self.scale}
-
 
 @keras.saving.register_keras_serializable(package="darac_tf")
-class CosFaceLoss(MarginSoftmaxLoss):
+class CosFaceLoss(_MarginSoftmaxLoss):
     """Softmax cross-entropy with `scale * (cos(t) - margin)` for the right class.
 
     t is the angle between embedding and class vector; other classes have `scale * cos(t)`.
 
     Args:
-        num_classes: Classes of the training set, at least 2.
-        dim: Dimension of the embeddings.
+        num_classes, dim, scale, seed: As in `SoftmaxLoss`.
         margin: Above 0, as a cosine.
-        scale: Above 0.
-        seed: int, of the initial class vectors.
-
-    Raises:
-        ValueError: If an argument is none of the above.
 
     Source: Wang et al., CosFace (arXiv 1801.09414), equation 4, with its margin and scale.
     """
@@ -182,7 +146,7 @@ class CosFaceLoss(MarginSoftmaxLoss):
 
 
 @keras.saving.register_keras_serializable(package="darac_tf")
-class ArcFaceLoss(MarginSoftmaxLoss):
+class ArcFaceLoss(_MarginSoftmaxLoss):
     """Softmax cross-entropy with `scale * cos(t + margin)` for the right class.
 
     t is the angle between embedding and class vector; other classes have `scale * cos(t)`. Where
@@ -192,14 +156,8 @@ class ArcFaceLoss(MarginSoftmaxLoss):
     also at t = 0 and t = pi.
 
     Args:
-        num_classes: Classes of the training set, at least 2.
-        dim: Dimension of the embeddings.
+        num_classes, dim, scale, seed: As in `SoftmaxLoss`.
         margin: Between 0 and pi / 2, radians.
-        scale: Above 0.
-        seed: int, of the initial class vectors.
-
-    Raises:
-        ValueError: If an argument is none of the above.
 
     Source: Deng et al., ArcFace (arXiv 1801.07698), equation 3, with its margin and scale. For
     landmarks, DELG (arXiv 2001.05027) has a margin of 0.1 and a learned scale, at first 45.25.

@@ -25,9 +25,6 @@ class ContrastiveLoss(PairLoss):
         margin: Above 0, as a distance of unit vectors, which is 2 at most.
         tuple_size: None, or rows of a tuple, at least 2.
 
-    Raises:
-        ValueError: If an argument is none of the above.
-
     Source: Hadsell et al. 2006, in the form of GeM (Radenovic et al., arXiv 1711.02512), which
     trains on tuples.
     """

@@ -29,9 +29,6 @@ class MultiSimilarityLoss(PairLoss):
         threshold: lambda, a cosine.
         epsilon: Tolerance of the mining, above 0, as a cosine.
 
-    Raises:
-        ValueError: If `alpha`, `beta` or `epsilon` is not above 0, or `threshold` not in [-1, 1].
-
     Source: Wang et al. (arXiv 1904.06627). The paper sets lambda to 1; its authors' code, and the
     default here, to 0.5.
     """
@@ -56,12 +53,8 @@ class MultiSimilarityLoss(PairLoss):
 
     def _mined(self, similarities, positives, negatives):
         """The pairs that count, of the bool masks `(batch, batch)`."""
-        hardest_positive = tf.reduce_min(
-            tf.where(positives, similarities, _FAR), axis=1, keepdims=True
-        )
-        hardest_negative = tf.reduce_max(
-            tf.where(negatives, similarities, -_FAR), axis=1, keepdims=True
-        )
+        hardest_positive = tf.reduce_min(tf.where(positives, similarities, _FAR), 1, keepdims=True)
+        hardest_negative = tf.reduce_max(tf.where(negatives, similarities, -_FAR), 1, keepdims=True)
         return (
             positives & (similarities < hardest_negative + self.epsilon),
             negatives & (similarities > hardest_positive - self.epsilon),

@@ -5,12 +5,7 @@ import tensorflow as tf
 
 from darac_tf.errors import check_choice
 from darac_tf.losses import ranks
-from darac_tf.losses.pairs import (
-    BEYOND_ANY_DISTANCE,
-    PairLoss,
-    check_above_zero,
-    pairwise_distances,
-)
+from darac_tf.losses.pairs import FAR, PairLoss, check_above_zero, pairwise_distances
 
 RANKS = ("soft", "gaussian", "minmax")
 STATISTICS = ("batch", "anchor")
@@ -52,9 +47,6 @@ class NRALoss(PairLoss):
             largest distance.
         temperature: For `"soft"`: width of its steps, as a distance above 0.
 
-    Raises:
-        ValueError: If an argument is none of the above.
-
     Source: DARAC (arXiv 1909.09420), NRA loss (arXiv 1909.09427). Rank approximations, transfers
     and their constants are reconstructions, chosen by measurement (docs/reconstruction.md).
     """
@@ -72,8 +64,8 @@ class NRALoss(PairLoss):
         check_choice("rank", rank, RANKS)
         check_choice("statistics", statistics, STATISTICS)
         check_choice("transfer", transfer, TRANSFERS)
-        if power is not None and not 0 < power < float("inf"):
-            raise ValueError(f"`power` must be above 0, or None. Received: power={power}")
+        if power is not None:
+            check_above_zero("power", power)
         if r0 is not None and not 0 < r0 < 1:
             raise ValueError(f"`r0` must lie between 0 and 1, or be None. Received: r0={r0}")
         check_above_zero("temperature", temperature)
@@ -91,7 +83,7 @@ class NRALoss(PairLoss):
         # All approximated ranks grow with the anchor's distances: farthest is largest rank. The
         # distances are the better order, since ranks near 0 and 1 round to the same number.
         hardest_positive = _argmax(tf.where(positives, distances, -1.0))
-        hardest_negative = _argmax(-tf.where(negatives, distances, BEYOND_ANY_DISTANCE))
+        hardest_negative = _argmax(-tf.where(negatives, distances, FAR))
         log_positive = self._similarity(distances, hardest_positive, r0).log_similar
         log_negative = self._similarity(distances, hardest_negative, r0).log_dissimilar
         terms = tf.where(tf.reduce_any(positives, axis=1), log_positive, 0.0)

@@ -8,14 +8,15 @@ from darac_tf.layers import l2_normalize
 
 # Squares below this count as zero: far below float32's rounding of unit vectors.
 _TINY_SQUARE = 1e-24
-# Of unit vectors, squared too.
-BEYOND_ANY_DISTANCE = 5.0
+# Beyond any distance of unit vectors, squared too.
+FAR = 5.0
 
 
 class PairLoss:
     """Base of losses that need nothing but labels and embeddings.
 
-    Subclasses keep each argument of their constructor in an attribute of the same name.
+    Subclasses keep each argument of their constructor in an attribute of the same name, and have
+    `_of_pairs(embeddings, positives, negatives)`, the loss by the `pair_masks` of the labels.
 
     None is a `keras.losses.Loss`, which turns labels into float32 and merges classes above 2^24;
     `Model.compile` takes them all the same.
@@ -32,10 +33,6 @@ class PairLoss:
             float32 scalar, at least 0.
         """
         return self._of_pairs(embeddings, *pair_masks(labels))
-
-    def _of_pairs(self, embeddings, positives, negatives):
-        """The loss of embeddings with the `pair_masks` of their labels."""
-        raise NotImplementedError
 
     @property
     def trainable_variables(self):
@@ -86,14 +83,9 @@ def cosines(embeddings):
 
 
 def pair_masks(labels):
-    """Which pairs of a batch show the same class, and which show different ones.
+    """Which pairs of a batch show the same class, and which different ones: bool `(batch, batch)`.
 
-    Args:
-        labels: Integer classes, `(batch,)` or `(batch, 1)`.
-
-    Returns:
-        Two bool masks `(batch, batch)`: positive pairs, without each image's pair with itself, and
-        negative pairs.
+    The first has no image's pair with itself. Labels are integers, `(batch,)` or `(batch, 1)`.
     """
     labels = tf.reshape(labels, [-1])
     same = labels[:, tf.newaxis] == labels[tf.newaxis, :]
@@ -107,10 +99,6 @@ def masked_mean(values, mask):
 
 
 def check_above_zero(name, value):
-    """Checks a constant of a loss.
-
-    Raises:
-        ValueError: If `value` is not a finite number above 0.
-    """
+    """Raises ValueError if a constant of a loss is not a finite number above 0."""
     if not 0 < value < float("inf"):
         raise ValueError(f"`{name}` must be above 0. Received: {name}={value}")

@@ -21,9 +21,6 @@ class SmoothAPLoss(PairLoss):
     Args:
         temperature: Width of the steps, above 0, as a cosine.
 
-    Raises:
-        ValueError: If `temperature` is not above 0.
-
     Source: Brown et al., Smooth-AP (arXiv 2007.12163).
     """
 

@@ -4,13 +4,7 @@ import keras
 import tensorflow as tf
 
 from darac_tf.errors import check_choice
-from darac_tf.losses.pairs import (
-    BEYOND_ANY_DISTANCE,
-    PairLoss,
-    check_above_zero,
-    masked_mean,
-    pairwise_distances,
-)
+from darac_tf.losses.pairs import FAR, PairLoss, check_above_zero, masked_mean, pairwise_distances
 
 MININGS = ("batch_hard", "semi_hard")
 
@@ -35,9 +29,6 @@ class TripletLoss(PairLoss):
         margin: Above 0, as a distance of unit vectors, which is 2 at most, or 4 squared.
         squared: Whether d is squared, as in DIR (Gordo et al., arXiv 1610.07940), with a margin of
             0.1. The triplets stay the same.
-
-    Raises:
-        ValueError: If an argument is none of the above.
     """
 
     def __init__(self, mining="batch_hard", margin=0.2, squared=False):
@@ -57,7 +48,7 @@ class TripletLoss(PairLoss):
 def _batch_hard(distances, positives, negatives):
     """Distances of positive and negative, and which of them are triplets, each `(batch,)`."""
     positive = tf.reduce_max(tf.where(positives, distances, -1.0), axis=1)
-    negative = tf.reduce_min(tf.where(negatives, distances, BEYOND_ANY_DISTANCE), axis=1)
+    negative = tf.reduce_min(tf.where(negatives, distances, FAR), axis=1)
     has_both = tf.reduce_any(positives, axis=1) & tf.reduce_any(negatives, axis=1)
     return positive, negative, has_both
 
@@ -66,7 +57,7 @@ def _semi_hard(distances, positives, negatives):
     """As `_batch_hard`, each `(batch, batch)`: anchors by positives."""
     to_negative = distances[:, tf.newaxis, :]
     is_farther = negatives[:, tf.newaxis, :] & (to_negative > distances[:, :, tf.newaxis])
-    nearest = tf.reduce_min(tf.where(is_farther, to_negative, BEYOND_ANY_DISTANCE), axis=2)
+    nearest = tf.reduce_min(tf.where(is_farther, to_negative, FAR), axis=2)
     farthest = tf.reduce_max(tf.where(negatives, distances, -1.0), axis=1, keepdims=True)
     negative = tf.where(tf.reduce_any(is_farther, axis=2), nearest, farthest)
     return distances, negative, positives & tf.reduce_any(negatives, axis=1, keepdims=True)

@@ -1,6 +1,8 @@
 """Convolutional networks that turn images into feature maps."""
 
 import re
+from functools import partial
+from inspect import isfunction
 from pathlib import Path
 
 import keras
@@ -8,11 +10,7 @@ import keras
 from darac_tf.errors import UserError
 from darac_tf.models.preprocessing import mode_of_application
 
-APPLICATIONS = tuple(
-    name
-    for name in sorted(vars(keras.applications))
-    if isinstance(getattr(keras.applications, name), type(lambda: None))
-)
+APPLICATIONS = tuple(sorted(n for n, f in vars(keras.applications).items() if isfunction(f)))
 
 
 def build_backbone(name="ResNet50V2", weights=None, layer=None):
@@ -63,34 +61,28 @@ def load_keras_model(path):
 
 
 def _application(name, weights):
-    make = getattr(keras.applications, name)
-    settings = {"include_top": False, "input_shape": (None, None, 3)}
+    network = getattr(keras.applications, name)
+    make = partial(network, include_top=False, input_shape=(None, None, 3))
     if weights == "imagenet":
         try:
-            return make(weights="imagenet", **settings)
+            return make(weights="imagenet")
         except Exception as error:
             raise UserError(_download_advice(name, error)) from error
-    return _with_weights(make(weights=None, **settings), name, weights, is_fresh=True)
+    return _with_weights(make(weights=None), name, weights, is_fresh=True)
 
 
 def up_to(backbone, layer, name):
-    """A backbone up to one of its layers; weights are shared with it.
-
-    Args:
-        backbone: Keras model.
-        layer: Name of the layer; None for all of it.
-        name: What messages call the backbone.
+    """A backbone up to the layer of a name, None for all of it; weights are shared.
 
     Raises:
-        UserError: If it has no such layer, or the layer gives no feature maps.
+        UserError: If it has no such layer, or the layer gives no feature maps; calls it `name`.
     """
     if layer is None:
         return backbone
     known = [each.name for each in backbone.layers]
     if layer not in known:
-        raise UserError(
-            f"--layer: {name} has no layer {layer!r}; its last ones are {', '.join(known[-8:])}"
-        )
+        last = ", ".join(known[-8:])
+        raise UserError(f"--layer: {name} has no layer {layer!r}; its last ones are {last}")
     inner = keras.Model(backbone.inputs[0], backbone.get_layer(layer).output, name=backbone.name)
     _check_feature_maps(inner, f"{name} up to {layer}")
     return inner

@@ -25,11 +25,7 @@ CONFIG_FILE = "config.json"
 
 
 def make_pooling(name, **options):
-    """The pooling layer called `name` (a key of `POOLINGS`).
-
-    Raises:
-        UserError: If there is none of that name.
-    """
+    """The pooling layer called `name`; UserError if that is no key of `POOLINGS`."""
     if name not in POOLINGS:
         raise UserError(f"pooling {name!r} is unknown; choose from {', '.join(POOLINGS)}")
     return POOLINGS[name](name=POOLING_LAYER, **options)
@@ -41,10 +37,8 @@ def build_descriptor(
     """A descriptor: `(batch, height, width, 3)` pixels to `(batch, channels)` unit vectors.
 
     Args:
-        backbone: See `build_backbone`.
-        weights: See `build_backbone`.
+        backbone, weights, layer: See `build_backbone`.
         pooling: A key of `POOLINGS`.
-        layer: See `build_backbone`.
         **pooling_options: Arguments of the pooling layer.
 
     Returns:
@@ -97,16 +91,10 @@ def is_descriptor(model):
 
 
 def share_backbone(network, preprocessing, poolings):
-    """One pass of the backbone, several descriptors of it.
+    """One pass of a backbone, several descriptors of it.
 
-    Args:
-        network: The backbone.
-        preprocessing: Its `Preprocessing`.
-        poolings: Dictionary of name to pooling layer.
-
-    Returns:
-        Function of pixels `(batch, height, width, 3)` to a dictionary of name to unit vectors
-        `(batch, channels)`.
+    With `poolings` a dictionary of name to pooling layer, this is a function of pixels `(batch,
+    height, width, 3)` to a dictionary of name to unit vectors `(batch, channels)`.
     """
 
     def describe(pixels):

@@ -5,6 +5,7 @@ convolution the scale goes into its kernel and the shift into its bias, and noth
 One in front of a convolution, with a ReLU between, as most are in ResNetV2, stays.
 """
 
+from collections import Counter
 from typing import NamedTuple
 
 import keras
@@ -35,7 +36,7 @@ def fold_batch_norm(model):
     Raises:
         UserError: If a layer cannot be copied from its settings.
     """
-    norms = _layers_of_type(model, keras.layers.BatchNormalization)
+    norms = [x for x in flat(model) if isinstance(x, keras.layers.BatchNormalization)]
     norm_of = {id(conv): norm for conv, norm in _foldable(model)}
     removed = {id(norm) for norm in norm_of.values()}
     copies = []
@@ -44,9 +45,8 @@ def fold_batch_norm(model):
         # Operations that are no layers hold nothing; removed layers only stand for themselves.
         if id(layer) in removed or not isinstance(layer, keras.Layer):
             return layer
-        config = layer.get_config()
-        has_norm = id(layer) in norm_of
-        new = type(layer).from_config(config | ({"use_bias": True} if has_norm else {}))
+        bias = {"use_bias": True} if id(layer) in norm_of else {}
+        new = type(layer).from_config(layer.get_config() | bias)
         copies.append((layer, new))
         return new
 
@@ -63,8 +63,7 @@ def fold_batch_norm(model):
             "complete get_config"
         ) from error
     for layer, new in copies:
-        norm = norm_of.get(id(layer))
-        if norm:
+        if norm := norm_of.get(id(layer)):
             new.set_weights(_folded_weights(layer, norm))
         else:
             copy_weights(layer, new)
@@ -78,14 +77,21 @@ def copy_weights(layer, copy):
         copy.finalize_state()  # it computes with values that are derived from its weights
 
 
-def _layers_of_type(model, kind):
-    found = []
+def norm_weights(norm):
+    """Factor, shift, mean and variance of a `BatchNormalization`, `(channels,)` each."""
+    mean, variance = np.asarray(norm.moving_mean), np.asarray(norm.moving_variance)
+    factor = np.asarray(norm.gamma) if norm.scale else np.ones_like(mean)
+    shift = np.asarray(norm.beta) if norm.center else np.zeros_like(mean)
+    return [factor, shift, mean, variance]
+
+
+def flat(model):
+    """Layers of a model, those of models in it in their place."""
     for layer in model.layers:
         if isinstance(layer, keras.Model):
-            found += _layers_of_type(layer, kind)
-        elif isinstance(layer, kind):
-            found.append(layer)
-    return found
+            yield from flat(layer)
+        else:
+            yield layer
 
 
 def _foldable(model):
@@ -95,50 +101,38 @@ def _foldable(model):
         if isinstance(inner, keras.Model):
             pairs += _foldable(inner)
     if not isinstance(model, keras.models.Sequential) and hasattr(model, "_nodes_by_depth"):
-        pairs += [pair for layer in model.layers if (pair := _pair_ending_in(model, layer))]
+        # The calls of layers that a functional model is made of.
+        nodes = [node for nodes in model._nodes_by_depth.values() for node in nodes]
+        taken = [tensor for node in nodes for tensor in node.input_tensors] + model.outputs
+        calls = Counter(id(node.operation) for node in nodes)
+        uses = Counter(id(tensor._keras_history.operation) for tensor in taken)
+        pairs += [pair for node in nodes if (pair := _pair_ending_in(node, calls, uses))]
     return pairs
 
 
-def _pair_ending_in(model, norm):
-    if type(norm) is not keras.layers.BatchNormalization:
+def _pair_ending_in(node, calls, uses):
+    """The pair of a call of a normalisation; `calls` and `uses` of outputs count by identity."""
+    norm = node.operation
+    if type(norm) is not keras.layers.BatchNormalization or norm.axis not in (-1, 3):
         return None
-    nodes = _nodes_of(model, norm)
-    if len(nodes) != 1 or nodes[0].arguments.kwargs.get("training") or norm.axis not in (-1, 3):
+    if calls[id(norm)] != 1 or node.arguments.kwargs.get("training"):
         return None
-    conv = nodes[0].input_tensors[0]._keras_history.operation
+    conv = node.input_tensors[0]._keras_history.operation
     if type(conv) not in (keras.layers.Conv2D, keras.layers.DepthwiseConv2D):
         return None
     is_plain = (
         conv.activation is keras.activations.linear
         and conv.data_format == "channels_last"
-        and len(_nodes_of(model, conv)) == 1
+        and calls[id(conv)] == uses[id(conv)] == 1
         and len(conv._inbound_nodes) == len(norm._inbound_nodes)
     )
-    return (conv, norm) if is_plain and _consumers(model, conv) == 1 else None
-
-
-def _nodes_of(model, layer):
-    return [node for node in _nodes(model) if node.operation is layer]
-
-
-def _nodes(model):
-    """The calls of layers that a functional model is made of."""
-    return [node for nodes in model._nodes_by_depth.values() for node in nodes]
-
-
-def _consumers(model, layer):
-    """How often the output of a layer is taken, by others or as an output of the model."""
-    taken = [tensor for node in _nodes(model) for tensor in node.input_tensors]
-    taken += model.outputs
-    return sum(tensor._keras_history.operation is layer for tensor in taken)
+    return (conv, norm) if is_plain else None
 
 
 def _folded_weights(conv, norm):
     """Kernel and bias, worked out in float64."""
     kernel, *bias = (np.asarray(w, np.float64) for w in conv.get_weights())
-    mean, variance = (np.asarray(w, np.float64) for w in (norm.moving_mean, norm.moving_variance))
-    gamma = np.asarray(norm.gamma, np.float64) if norm.scale else np.ones_like(mean)
-    beta = np.asarray(norm.beta, np.float64) if norm.center else np.zeros_like(mean)
+    gamma, beta, mean, variance = (np.asarray(w, np.float64) for w in norm_weights(norm))
     scale = gamma / np.sqrt(variance + norm.epsilon)
     # A depthwise kernel is (rows, columns, channels, outputs of each).
     is_depthwise = type(conv) is keras.layers.DepthwiseConv2D

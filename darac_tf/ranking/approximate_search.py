@@ -34,14 +34,11 @@ def approximate_search(queries, database, top_k, index="HNSW32"):
     Raises:
         UserError: If faiss is not installed, it does not know the index, the database is too small
             for it or empty, or descriptors hold NaN or infinity or differ in their dimension.
-        ValueError: If an argument has the wrong shape or range.
     """
     faiss = load_faiss()
     if np.ndim(queries) != 2 or len(database.shape) != 2 or top_k < 1:
-        raise ValueError(
-            "queries and database must be (rows, dim) and top_k at least 1. "
-            f"Received: {np.shape(queries)}, {database.shape} and {top_k}"
-        )
+        received = f"{np.shape(queries)}, {database.shape} and {top_k}"
+        raise ValueError(f"queries, database (rows, dim) and top_k are wrong. Received: {received}")
     check_dimensions(queries, database)
     if not len(database):
         raise UserError("the database holds no image to rank: add images")
@@ -66,27 +63,19 @@ def recall_against_exact(approx_rows, exact_rows):
         exact_rows: `(Q, k)` rows that differ within a query, from `search`.
 
     Returns:
-        float.
-
-    Raises:
-        ValueError: If the shapes differ or are empty.
+        float. ValueError if the shapes differ or are empty.
     """
     approx_rows, exact_rows = np.asarray(approx_rows), np.asarray(exact_rows)
     if approx_rows.shape != exact_rows.shape or exact_rows.ndim != 2 or not exact_rows.size:
         raise ValueError(
             f"Both need the same shape (Q, k). Received: {approx_rows.shape}, {exact_rows.shape}"
         )
-    both = zip(approx_rows, exact_rows, strict=True)
-    found = sum(np.isin(exact, approx).sum() for approx, exact in both)
-    return float(found / exact_rows.size)
+    found = [np.isin(*both).mean() for both in zip(exact_rows, approx_rows, strict=True)]
+    return float(np.mean(found))
 
 
 def load_faiss():
-    """The module `faiss`.
-
-    Raises:
-        UserError: If it is not installed.
-    """
+    """The module `faiss`; UserError if it is not installed."""
     try:
         import faiss
     except ImportError as error:
@@ -95,16 +84,7 @@ def load_faiss():
 
 
 def build_index(faiss, database, text):
-    """An index of all rows of a database.
-
-    Args:
-        faiss: Of `load_faiss`.
-        database: `(N, D)` float descriptors, array or memmap.
-        text: For `faiss.index_factory`.
-
-    Raises:
-        UserError: If faiss does not know the kind, or the rows are too few or not finite.
-    """
+    """An index of all rows of a database, of the kind `text`; arguments and errors as above."""
     n_rows, dim = database.shape
     try:
         built = faiss.index_factory(dim, text, faiss.METRIC_INNER_PRODUCT)

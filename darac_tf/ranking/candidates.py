@@ -44,10 +44,7 @@ def find_candidates(queries, database, k, block_rows, exclude=None):
     Returns:
         List with, for each query, its candidate rows (int64, at least k of them), or None where
         more rows were near the k-th than are kept. None instead of the list where lengths leave the
-        range of float32, or D that of the proof.
-
-    Raises:
-        UserError: If a row holds NaN or infinity.
+        range of float32, or D that of the proof. UserError if a row holds NaN or infinity.
     """
     dim = queries.shape[1]
     if (dim + 8) * _UNIT_ROUNDOFF >= 0.5:
@@ -80,19 +77,14 @@ def find_candidates(queries, database, k, block_rows, exclude=None):
 
 
 def _as_float32(rows):
+    """The rows, and upper bounds of their norms before; NaN or infinite where a value is."""
     with np.errstate(all="ignore"):
         rows = np.asarray(rows, np.float32)
-    return rows, _norm_bounds(rows)
-
-
-def _norm_bounds(rows):
-    """Upper bounds of the norms before rounding to float32; NaN or infinite where a value is."""
-    with np.errstate(all="ignore"):
         # One product a row: this also finds NaN, at less than the cost of `isfinite`.
         squares = np.vecdot(rows, rows).astype(np.float64)
     # 1 / sqrt(1 - γ_D) < 1 + γ_D; the second term covers squares and casts that underflow.
     gamma = _gamma(rows.shape[1] + 4)
-    return np.sqrt(squares) * (1 + gamma) + np.sqrt(rows.shape[1]) * 2.0**-60
+    return rows, np.sqrt(squares) * (1 + gamma) + np.sqrt(rows.shape[1]) * 2.0**-60
 
 
 def _error_bound(dim, query_norms, longest):
@@ -122,9 +114,8 @@ class _Kept:
         """Takes scores `(Q, n)` of n rows, and the bounds B `(Q,)` of all rows up to these."""
         self._margin = margin
         # Flat, because `nonzero` of a matrix takes several times as long.
-        query, column = np.divmod(
-            np.flatnonzero(scores >= self._floor()[:, None]), max(1, scores.shape[1])
-        )
+        flat = np.flatnonzero(scores >= self._floor()[:, None])
+        query, column = np.divmod(flat, max(1, scores.shape[1]))
         counts = np.bincount(query, minlength=len(self._filled))
         full = np.flatnonzero(self._filled + counts > self._scores.shape[1])
         for each in full:
@@ -141,7 +132,7 @@ class _Kept:
         self._filled += counts
 
     def finish(self):
-        """List of the candidate rows of each query, or None for those with too many."""
+        """As `find_candidates`."""
         for query in np.flatnonzero(~self._outgrown):
             self._cut(query)
         return [

@@ -49,12 +49,11 @@ def search(queries, database, top_k=None, block_rows=4096, exclude=None):
     Raises:
         UserError: If descriptors hold NaN or infinity, are too long for scores in float32, differ
             in their dimension, or the database has no row to rank.
-        ValueError: If an argument has the wrong shape or range.
     """
     n_rows = database.shape[0]
     n_ranked = n_rows - (exclude is not None)
-    _check_arguments(queries, database, top_k, block_rows, n_ranked)
-    exclude = None if exclude is None else _checked_rows(exclude, len(queries), n_rows)
+    exclude = None if exclude is None else np.asarray(exclude)
+    _check_arguments(queries, database, top_k, block_rows, exclude)
     queries = finite_rows(queries, "query descriptors")
     k = n_ranked if top_k is None else min(top_k, n_ranked)
     rows = np.empty((len(queries), k), np.int64)
@@ -144,21 +143,15 @@ def _exact_scores(queries, rows, query_norms, row_norm):
     of a row in them, so that copies of one descriptor may differ in the last bit. It decides here
     only where every order gives the same float32:
 
-    Both sums have a relative error below `γ_D Σ|x_i y_i| <= γ_D |x||y|` (Higham, Accuracy and
-    Stability of Numerical Algorithms, section 3.1; γ_D = D u / (1 - D u), u = 2^-53; any order,
-    with fused operations or without), plus D times the smallest normal number for products that
-    underflow. They so differ by e = 2 (γ_D |x||y| + D 2^-1022) at most, and rounding is monotone:
-    where the product - e and the product + e round to one float32, so does the fixed sum. The few
-    other pairs are summed again in the fixed order.
+    Both sums have a relative error below `γ_D Σ|x_i y_i| <= γ_D |x||y|` (Higham, as in
+    `find_candidates`; γ_D = D u / (1 - D u), u = 2^-53; any order, with fused operations or
+    without), plus D times the smallest normal number for products that underflow. They so differ by
+    e = 2 (γ_D |x||y| + D 2^-1022) at most, and rounding is monotone: where the product - e and the
+    product + e round to one float32, so does the fixed sum. The few other pairs are summed again in
+    the fixed order.
 
-    Args:
-        queries: `(Q, D)` finite float64.
-        rows: `(n, D)` finite float64.
-        query_norms: `(Q,)` upper bounds of the queries' L2 norms.
-        row_norm: Upper bound of the rows' L2 norms.
-
-    Raises:
-        UserError: If descriptors are so long that a score may exceed float32.
+    Rows are finite float64 and norms upper bounds of theirs: `(Q,)`, and one number. UserError if
+    descriptors are so long that a score may exceed float32.
     """
     limit = query_norms * row_norm
     if np.any(limit > np.finfo(np.float32).max / 2):
@@ -206,29 +199,22 @@ def _flip_positive(bits):
     return np.where(bits > _MAGNITUDE, bits, bits ^ _MAGNITUDE)
 
 
-def _check_arguments(queries, database, top_k, block_rows, n_ranked):
-    if np.ndim(queries) != 2 or len(database.shape) != 2:
+def _check_arguments(queries, database, top_k, block_rows, exclude):
+    shape, n_rows = np.shape(queries), database.shape[0]
+    if len(shape) != 2 or len(database.shape) != 2:
         raise ValueError(
-            "queries and database must be (rows, dim). "
-            f"Received: {np.shape(queries)} and {database.shape}"
+            f"queries and database must be (rows, dim). Received: {shape} and {database.shape}"
         )
     check_dimensions(queries, database)
-    if n_ranked < 1:
+    if n_rows <= (exclude is not None):
         raise UserError("the database holds no image to rank besides the query: add images")
-    if database.shape[0] > 1 << 32:
-        raise ValueError(f"The database may have 2^32 rows. Received: {database.shape[0]}")
+    if n_rows > 1 << 32:
+        raise ValueError(f"The database may have 2^32 rows. Received: {n_rows}")
     if (top_k is not None and top_k < 1) or block_rows < 1:
         raise ValueError(
             f"top_k and block_rows must be at least 1. Received: {top_k} and {block_rows}"
         )
-
-
-def _checked_rows(exclude, n_queries, n_rows):
-    exclude = np.asarray(exclude)
-    if exclude.shape != (n_queries,):
+    if exclude is not None and exclude.shape != shape[:1]:
         raise ValueError(f"exclude needs one row a query. Received: shape {exclude.shape}")
-    if n_queries and (exclude.min() < 0 or exclude.max() >= n_rows):
-        raise ValueError(
-            f"exclude must hold rows in [0, {n_rows}). Received: {exclude.min()}..{exclude.max()}"
-        )
-    return exclude
+    if exclude is not None and not ((exclude >= 0) & (exclude < n_rows)).all():
+        raise ValueError(f"exclude must hold rows in [0, {n_rows}). Received: {exclude}")

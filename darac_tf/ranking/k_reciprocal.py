@@ -46,21 +46,20 @@ def k_reciprocal(queries, database, rows, scores, shortlist=1000, k1=20, k2=6, w
 
     Returns:
         Tuple of `(Q, K)` int64 database rows, best first, and `(Q, K)` float32 scores; equal
-        ones keep the order they were found in.
-
-    Raises:
-        UserError: If descriptors hold NaN or infinity.
-        ValueError: If an argument has the wrong shape or range.
+        ones keep the order they were found in. UserError for queries with NaN or infinity.
     """
+    if min(shortlist, k1, k2) < 1 or not 0 <= weight <= 1:
+        raise ValueError(
+            "shortlist, k1, k2 must be at least 1, weight in [0, 1]. "
+            f"Received: {shortlist}, {k1}, {k2}, {weight}"
+        )
     queries, rows = finite_rows(queries, "query descriptors"), np.asarray(rows, np.int64)
     scores = np.asarray(scores)
-    _check(queries, rows, scores, (shortlist, k1, k2), weight)
     new_rows, new_scores = rows.copy(), scores.astype(np.float32)
     for query, (own_rows, own_scores) in enumerate(zip(rows, scores, strict=True)):
         found = np.count_nonzero((own_rows >= 0) & (own_scores > -np.inf))
         if found:
-            distances = _distances(own_scores[:found])
-            distances /= _nonzero(distances[:shortlist].max())
+            distances = _scaled(_distances(own_scores[:found]), shortlist)
             near = np.asarray(database[own_rows[: min(found, shortlist)]], np.float64)
             jaccard = np.ones(found)
             jaccard[: len(near)] = _jaccard_to_first(np.vstack([queries[query], near]), k1, k2)
@@ -76,9 +75,10 @@ def _distances(similarities):
     return np.maximum(2 - 2 * similarities.astype(np.float64), 0)
 
 
-def _nonzero(largest):
-    """What to divide by: where all distances are zero, they stay so."""
-    return np.where(largest == 0, 1, largest)
+def _scaled(distances, first=None):
+    """Divides by the largest of the first; where these are all zero, nothing changes."""
+    largest = distances[..., :first].max(axis=-1, keepdims=True)
+    return distances / np.where(largest == 0, 1, largest)
 
 
 def _jaccard_to_first(members, k1, k2):
@@ -103,8 +103,7 @@ def _encode(members, neighbours, k1):
     """V before the local query expansion, `(P, P)`."""
     distances = _distances((members @ members.T).astype(np.float32))
     np.fill_diagonal(distances, 0)
-    distances /= _nonzero(distances.max(axis=1, keepdims=True))
-    weights = np.where(_expanded_sets(neighbours, k1), np.exp(-distances), 0)
+    weights = np.where(_expanded_sets(neighbours, k1), np.exp(-_scaled(distances)), 0)
     return weights / weights.sum(axis=1, keepdims=True)
 
 
@@ -124,15 +123,3 @@ def _mutual(neighbours):
     ones, starts = np.ones(count * k, np.int32), np.arange(0, count * k + 1, k)
     listed = csr_array((ones, neighbours.ravel(), starts), shape=(count, count))
     return listed.multiply(listed.T).tocsr()
-
-
-def _check(queries, rows, scores, counts, weight):
-    if rows.ndim != 2 or rows.shape != scores.shape or len(rows) != len(queries):
-        raise ValueError(
-            f"rows and scores must be ({len(queries)}, K). Received: {rows.shape} and "
-            f"{scores.shape}"
-        )
-    if min(counts) < 1:
-        raise ValueError(f"shortlist, k1 and k2 must be at least 1. Received: {counts}")
-    if not 0 <= weight <= 1:
-        raise ValueError(f"weight must lie in [0, 1]. Received: {weight}")

@@ -29,7 +29,6 @@ def average_expansion(queries, database, rows):
 
     Raises:
         UserError: If a descriptor that is used holds NaN or infinity, or dimensions differ.
-        ValueError: If `rows` has the wrong shape or range.
     """
     return _expansion(queries, database, np.asarray(rows), np.ones(np.shape(rows)))
 
@@ -46,18 +45,9 @@ def alpha_expansion(queries, database, rows, scores, alpha=3.0):
     array([[0.8944272, 0.4472136]], dtype=float32)
 
     Args:
-        queries: `(Q, D)` unit vectors.
-        database: `(N, D)` unit vectors, array, memmap or what reads like one.
-        rows: `(Q, n)` database rows, best first, from `search`; -1 stands for none.
-        scores: `(Q, n)` their similarities.
+        queries, database, rows: As in `average_expansion`, like the result and errors.
+        scores: `(Q, n)` similarities of the rows.
         alpha: Power, at least 0.
-
-    Returns:
-        As `average_expansion`.
-
-    Raises:
-        UserError: As `average_expansion`.
-        ValueError: If an argument has the wrong shape or range.
     """
     if not alpha >= 0:
         raise ValueError(f"alpha must be at least 0. Received: alpha={alpha}")
@@ -88,13 +78,9 @@ def augment_database(database, n, block_rows=1024):
 
     Raises:
         UserError: If a descriptor holds NaN or infinity.
-        ValueError: If an argument has the wrong shape or range.
     """
-    if len(database.shape) != 2 or n < 1 or block_rows < 1:
-        raise ValueError(
-            "database must be (rows, dim), n and block_rows at least 1. "
-            f"Received: n={n}, block_rows={block_rows} and {database.shape}"
-        )
+    if n < 1 or block_rows < 1:
+        raise ValueError(f"n and block_rows must be at least 1. Received: {n=}, {block_rows=}")
     out = np.empty(database.shape, np.float32)
     n = min(n, len(out) - 1)
     for start in range(0, len(out), block_rows):
@@ -110,15 +96,13 @@ def augment_database(database, n, block_rows=1024):
 def _expansion(queries, database, rows, weights):
     queries = finite_rows(queries, "query descriptors")
     check_dimensions(queries, database)
-    if rows.ndim != 2 or len(rows) != len(queries) or rows.shape != weights.shape:
-        raise ValueError(
-            f"rows and scores must be ({len(queries)}, n). Received: {rows.shape} "
-            f"and {weights.shape}"
-        )
-    if rows.size and (rows.min() < -1 or rows.max() >= database.shape[0]):
-        raise ValueError(
-            f"rows must lie in [-1, {database.shape[0]}). Received: {rows.min()}..{rows.max()}"
-        )
+    n_queries, n_rows = len(queries), database.shape[0]
+    if rows.ndim != 2 or len(rows) != n_queries or rows.shape != weights.shape:
+        shapes = f"{rows.shape} and {weights.shape}"
+        raise ValueError(f"rows and scores must be ({n_queries}, n). Received: {shapes}")
+    if rows.size and (rows.min() < -1 or rows.max() >= n_rows):
+        found = f"{rows.min()}..{rows.max()}"
+        raise ValueError(f"rows must lie in [-1, {n_rows}). Received: {found}")
     return unit_rows(_weighted_sum(queries, database, rows, np.where(rows < 0, 0.0, weights)))
 
 

@@ -79,23 +79,17 @@ class Rankings:
     notes: tuple[str, ...] = ()
 
     def with_last(self, is_last, top_k=None):
-        """Moves some images behind the others, with score -inf, and cuts the rankings.
+        """Moves images, bool `(N,)`, behind the others with score -inf; keeps `top_k` ranks.
 
-        Args:
-            is_last: bool `(N,)`, the database images to move; they come in the order of the
-                database, before the padding.
-            top_k: Ranks to keep; None for all.
+        They come in the order of the database, before the padding.
         """
         n_ranks, is_moved = self.rows.shape[1], (self.rows >= 0) & is_last[self.rows]
         place = np.where(is_moved, n_ranks + self.rows, np.arange(n_ranks))
         place[self.rows < 0] = n_ranks + len(is_last)
         order = np.argsort(place, axis=1, kind="stable")[:, :top_k]
         scores = np.where(is_moved, np.float32(-np.inf), self.scores)
-        return replace(
-            self,
-            rows=np.take_along_axis(self.rows, order, axis=1),
-            scores=np.take_along_axis(scores, order, axis=1),
-        )
+        rows, scores = (np.take_along_axis(x, order, axis=1) for x in (self.rows, scores))
+        return replace(self, rows=rows, scores=scores)
 
 
 def rank(vectors, task, settings, usable):
@@ -122,9 +116,14 @@ def rank(vectors, task, settings, usable):
     if settings.expansion != "none":
         queries = _expanded(queries, database, task.exclude, settings)
     is_bad = ~usable[: task.n_database]
-    find = _approximate if settings.faiss_index else _exact
     # Images that are to come last may be among the first of the search.
-    found = find(queries, database, task.exclude, settings, np.count_nonzero(is_bad))
+    more = np.count_nonzero(is_bad)
+    if settings.faiss_index:
+        k = (settings.top_k or _APPROXIMATE_RANKS) + more
+        found = _approximate(queries, database, task.exclude, settings.faiss_index, k)
+    else:
+        k = None if settings.top_k is None else settings.top_k + more
+        found = Rankings(*search(queries, database, k, exclude=task.exclude))
     if is_bad.any():
         found = found.with_last(is_bad, settings.top_k)
     if settings.rerank == "k_reciprocal":
@@ -142,26 +141,19 @@ def _expanded(queries, database, exclude, settings):
     return alpha_expansion(queries, database, rows, scores, settings.expansion_alpha)
 
 
-def _exact(queries, database, exclude, settings, more):
-    top_k = None if settings.top_k is None else settings.top_k + more
-    return Rankings(*search(queries, database, top_k, exclude=exclude))
-
-
-def _approximate(queries, database, exclude, settings, more):
+def _approximate(queries, database, exclude, index, k):
     """The approximate search, and how much of the exact one it finds."""
-    k = (settings.top_k or _APPROXIMATE_RANKS) + more
-    wanted = k + (exclude is not None)
-    rows, scores = approximate_search(queries, database, wanted, settings.faiss_index)
-    if exclude is not None:
-        rows, scores = _without(rows, scores, exclude)
+    rows, scores = approximate_search(queries, database, k + (exclude is not None), index)
     # The exact search of a few queries tells the recall without costing what the index saves.
     asked = np.unique(np.linspace(0, len(queries) - 1, _RECALL_QUERIES).astype(int))
-    exact, _ = search(
-        queries[asked], database, k, exclude=None if exclude is None else exclude[asked]
-    )
+    own = None
+    if exclude is not None:
+        rows, scores = _without(rows, scores, exclude)
+        own = exclude[asked]
+    exact, _ = search(queries[asked], database, k, exclude=own)
     recall = recall_against_exact(rows[asked, : exact.shape[1]], exact)
     note = (
-        f"faiss {settings.faiss_index} finds {100 * recall:.2f} % of the exact first {k} ranks "
+        f"faiss {index} finds {100 * recall:.2f} % of the exact first {k} ranks "
         f"of {len(asked)} queries."
     )
     return Rankings(rows, scores, (note,))

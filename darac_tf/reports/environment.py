@@ -1,5 +1,6 @@
 """What a measurement depends on besides its settings: versions, revision and hardware."""
 
+import contextlib
 import os
 import platform
 import subprocess
@@ -84,10 +85,8 @@ def cpu_name(cpuinfo="/proc/cpuinfo"):
 
 def _version(names):
     for name in names:
-        try:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             return metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
     return None
 
 

@@ -1,6 +1,5 @@
 """Plots of an evaluation: precision against recall, and the average precision of each query."""
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -25,23 +24,6 @@ _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 _DASHES = ("-", "--", ":", "-.")
 
 
-@dataclass(frozen=True)
-class Curve:
-    """The rankings of one row of the table, as far as precision and recall depend on them.
-
-    Attributes:
-        label: What the legend calls it.
-        verdicts: For each query an array `(K,)`: True for a positive, False for a negative, None
-            for an item that the protocol skips (junk), best first. Rankings may be truncated.
-        n_positives: int `(Q,)`, positives of each query, found or not. A query with none is left
-            out.
-    """
-
-    label: str
-    verdicts: list[np.ndarray]
-    n_positives: np.ndarray
-
-
 def precision_recall(ranking_relevance, n_positives):
     """Precision and recall at each hit of one ranking.
 
@@ -56,7 +38,7 @@ def precision_recall(ranking_relevance, n_positives):
     ([1.0, 0.6667], [0.5, 1.0])
 
     Args:
-        ranking_relevance: `(K,)` of True, False and None (junk), best first.
+        ranking_relevance: `(K,)` of True, False and None (junk), best first. It may be truncated.
         n_positives: Positives of the query, found or not, at least 1.
 
     Returns:
@@ -96,21 +78,18 @@ def interpolated_precision(precision, recall, levels=RECALL_LEVELS):
     return np.append(best_from, 0.0)[np.searchsorted(recall, levels, side="left")]
 
 
-def query_curves(curve, levels=RECALL_LEVELS):
-    """`interpolated_precision` of each query of a `Curve` that has a positive.
+def query_curves(rankings, levels=RECALL_LEVELS):
+    """`interpolated_precision` of each query that has a positive.
+
+    Args:
+        rankings: Iterable of the arguments of `precision_recall` for each query.
+        levels: `(L,)` recalls in [0, 1].
 
     Returns:
         float64 `(queries with a positive, L)`.
-
-    Raises:
-        ValueError: If verdicts and n_positives differ in length, or `precision_recall` refuses.
     """
-    pairs = zip(curve.verdicts, curve.n_positives, strict=True)
-    rows = [
-        interpolated_precision(*precision_recall(verdicts, count), levels)
-        for verdicts, count in pairs
-        if count > 0
-    ]
+    found = (precision_recall(*ranking) for ranking in rankings if ranking[1] > 0)
+    rows = [interpolated_precision(*points, levels) for points in found]
     return np.array(rows).reshape(len(rows), len(levels))
 
 
@@ -122,7 +101,7 @@ def draw_precision_recall(path, title, curves):
     Args:
         path: File to write, ending in .png or .svg.
         title: One short line.
-        curves: Non-empty list of `Curve`.
+        curves: Non-empty list of the label of a row and its `query_curves`.
 
     Raises:
         UserError: If no query of a row has a positive, or the file can't be written.
@@ -132,10 +111,9 @@ def draw_precision_recall(path, title, curves):
         raise ValueError("A plot needs at least one curve. Received: none")
     figure, axes = _figure(6.4, 4.8, title)
     lines = []
-    for number, curve in enumerate(curves):
-        rows = query_curves(curve)
+    for number, (label, rows) in enumerate(curves):
         if not len(rows):
-            raise UserError(f"{curve.label}: no query has a positive, so there is no curve to draw")
+            raise UserError(f"{label}: no query has a positive, so there is no curve to draw")
         if len(curves) == 1:
             axes.plot(RECALL_LEVELS, rows[:_MOST_THIN_LINES].T, color="#999999", lw=0.4, alpha=0.6)
         # A colour once through, then the same colours with other dashes.
@@ -143,7 +121,7 @@ def draw_precision_recall(path, title, curves):
         lines += axes.plot(RECALL_LEVELS, rows.mean(axis=0), dashes, color=color, linewidth=1.8)
     axes.set(xlim=(0, 1), ylim=(0, 1.01), xlabel="recall", ylabel="precision (interpolated)")
     axes.grid(True, linewidth=0.4, alpha=0.5)
-    _legend(axes, lines, [curve.label for curve in curves])
+    _legend(axes, lines, [label for label, _ in curves])
     _save(figure, path)
 
 

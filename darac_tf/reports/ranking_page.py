@@ -150,9 +150,8 @@ def _facts(rows, chosen, max_ranks, thumbnails):
     """Sentences on what the page shows."""
     which = ", spread evenly from the lowest AP to the highest" if len(chosen) < len(rows) else ""
     cut = max(len(row.ranks) for row in chosen) > max_ranks
-    yield f"Shown: {len(chosen)} of {len(rows)} queries{which}" + (
-        f", the first {max_ranks} ranks of each." if cut else "."
-    )
+    ranks = f", the first {max_ranks} ranks of each" if cut else ""
+    yield f"Shown: {len(chosen)} of {len(rows)} queries{which}{ranks}."
     yield f"{thumbnails.count} thumbnails, {thumbnails.n_bytes / 1e6:.1f} MB."
     if thumbnails.root:
         yield f"Images are in {thumbnails.root}."

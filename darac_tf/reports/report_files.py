@@ -3,10 +3,8 @@
 import re
 from pathlib import Path
 
-import numpy as np
-
 from darac_tf.reports.pictures import draw_rankings
-from darac_tf.reports.plots import Curve, draw_precision_recall, draw_query_ap
+from darac_tf.reports.plots import draw_precision_recall, draw_query_ap, query_curves
 from darac_tf.reports.query_rows import pick_queries, query_rows
 from darac_tf.reports.ranking_page import write_ranking_page
 from darac_tf.reports.report import write_report
@@ -72,13 +70,12 @@ def _draw_curves(folder, curves, title):
 
 
 def _curve(measured):
-    task, rankings = measured.task, measured.rankings.rows
-    verdicts = [
-        np.array(task.verdicts(query, ranking[ranking >= 0]), object)
-        for query, ranking in enumerate(rankings)
-    ]
-    counts = np.array([task.n_positives(query) for query in range(len(rankings))])
-    return Curve(_label(measured.result), verdicts, counts)
+    task, rankings = measured.task, enumerate(measured.rankings.rows)
+    judged = (
+        (task.verdicts(query, ranking[ranking >= 0]), task.n_positives(query))
+        for query, ranking in rankings
+    )
+    return _label(measured.result), query_curves(judged)
 
 
 def _label(result):

@@ -67,13 +67,9 @@ def _run(arguments):
 
 
 def _index_flags(values):
-    flags.DEFINE_string(
-        "model", None, "Exported model, EXPORT/VERSION; default: that of the index.", values
-    )
+    flags.DEFINE_string("model", None, "EXPORT/VERSION; default: that of the index.", values)
     flags.DEFINE_integer("batch_images", 32, "Most images described at once.", 1, None, values)
-    flags.DEFINE_bool(
-        "verify", False, "Compare all checksums, and describe damaged images again.", values
-    )
+    flags.DEFINE_bool("verify", False, "Compare checksums; describe damaged images again.", values)
     _faiss_flag(values)
 
 
@@ -111,9 +107,7 @@ def _warn(faults):
 def _query_flags(values):
     flags.DEFINE_string("model", None, "The index's model, where it has moved.", values)
     flags.DEFINE_integer("top_k", 20, "Images to find for each.", 1, None, values)
-    flags.DEFINE_list(
-        "box", None, "xmin,ymin,xmax,ymax in pixels: search with this part.", flag_values=values
-    )
+    flags.DEFINE_list("box", None, "xmin,ymin,xmax,ymax in pixels of a part to take.", values)
     flags.DEFINE_string("out", None, "HTML page to write.", values)
     flags.DEFINE_bool("json", False, "Print JSON.", values)
     _faiss_flag(values)
@@ -183,11 +177,9 @@ def _faiss_flag(values):
 
 
 def _faiss_kind(values, index):
-    if values.faiss_index == "none":
-        return None
-    if values.faiss_index != "auto":
-        return values.faiss_index
-    return faiss_index.automatic_kind(len(index.live()[1]))
+    if values.faiss_index == "auto":
+        return faiss_index.automatic_kind(len(index.live()[1]))
+    return None if values.faiss_index == "none" else values.faiss_index
 
 
 def _faiss_index(values, index):

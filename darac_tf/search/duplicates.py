@@ -1,5 +1,6 @@
 """Pairs of images in an index whose descriptors are nearly the same."""
 
+import itertools
 import os
 
 import numpy as np
@@ -37,14 +38,14 @@ def near_duplicates(index, threshold):
         left, right = np.nonzero(scores >= np.float32(threshold - 1e-6))
         return starts[0] + left, starts[1] + right, scores[left, right]
 
-    starts = range(0, len(live), _BLOCK_ROWS)
-    blocks = ((start, other) for start in starts for other in starts if other >= start)
+    blocks = itertools.combinations_with_replacement(range(0, len(live), _BLOCK_ROWS), 2)
     for lefts, rights, scores in in_order(compare, blocks):
         for left, right, score in zip(lefts, rights, scores, strict=True):
             if left < right:
-                yield from _pairs(index, keys[left], keys[right], min(float(score), 1.0))
+                paths = (index.files.paths(keys[place].tobytes()) for place in (left, right))
+                yield from _named(min(float(score), 1.0), itertools.product(*paths))
     for key in index.files.shared_keys():
-        yield from _copies(index, key)
+        yield from _named(1.0, itertools.combinations(index.files.paths(key), 2))
 
 
 def _block(vectors, start):
@@ -53,15 +54,6 @@ def _block(vectors, start):
     return block
 
 
-def _pairs(index, key, other, similarity):
-    others = index.files.paths(other.tobytes())
-    for path in index.files.paths(key.tobytes()):
-        for other_path in others:
-            yield similarity, os.fsdecode(path), os.fsdecode(other_path)
-
-
-def _copies(index, key):
-    paths = list(map(os.fsdecode, index.files.paths(key)))
-    for place, path in enumerate(paths):
-        for other in paths[place + 1 :]:
-            yield 1.0, path, other
+def _named(similarity, pairs):
+    for pair in pairs:
+        yield similarity, *map(os.fsdecode, pair)

@@ -52,10 +52,7 @@ class ExportedModel:
             raise UserError(f"{folder} takes an empty file for an image: export it again")
 
     def __call__(self, data):
-        """Describes images.
-
-        Args:
-            data: Non-empty list of bytes, the content of an image file each.
+        """Describes images, a non-empty list of the contents of their files.
 
         Returns:
             Tuple of float32 `(images, dimension)` and bool `(images,)`: whether it is an image

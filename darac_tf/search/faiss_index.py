@@ -1,12 +1,12 @@
 """A faiss index of an index's vectors, for collections where an exact search takes too long.
 
-It lies in a subfolder `faiss-...`, named after its vectors and its kind, and covers the vectors of
-the moment it was made. Images that were indexed later are compared one by one; once they are a
-tenth, it is made anew. What it finds is scored exactly, so that it may miss images and does nothing
-else wrong.
+It lies in a subfolder named after its vectors and its kind, and covers the vectors of the moment it
+was made. Later ones are compared one by one; once they are a tenth, it is made anew. What it finds
+is scored exactly, so that it may miss images and does nothing else wrong.
 """
 
 import hashlib
+import importlib.util
 import shutil
 from dataclasses import dataclass
 
@@ -42,13 +42,8 @@ class FaissIndex:
 
 def automatic_kind(n_images):
     """The kind for a number of images, or None for an exact search: few images, or no faiss."""
-    if n_images <= AUTOMATIC_IMAGES:
-        return None
-    try:
-        import faiss  # noqa: F401
-    except ImportError:
-        return None
-    return AUTOMATIC_KIND
+    wanted = n_images > AUTOMATIC_IMAGES and importlib.util.find_spec("faiss")
+    return AUTOMATIC_KIND if wanted else None
 
 
 def load_faiss_index(index, kind):
@@ -66,7 +61,7 @@ def load_faiss_index(index, kind):
     try:
         rows = np.load(folder / _ROWS, mmap_mode="r", allow_pickle=False)
         graph = faiss.read_index(str(folder / _GRAPH), getattr(faiss, "IO_FLAG_MMAP_IFC", 0))
-        sound = graph.ntotal == len(rows) and graph.d == index.dimension
+        sound = graph.ntotal == len(rows) and graph.d == index.settings["dimension"]
     except (OSError, ValueError, RuntimeError):
         sound = False
     if not sound:

@@ -100,10 +100,7 @@ class FileTable:
         return [key for (key,) in self._rows(f"SELECT key FROM files {having}")]
 
     def put(self, path, size, mtime_ns, key, fault=None):
-        """Adds or replaces a file; tells whether it was known with another key.
-
-        `key` is None where it could not be described.
-        """
+        """Adds or replaces a file (no key: not described); tells if it was known with another."""
         known = self._rows("SELECT key FROM files WHERE path = ?", (path,))
         entry = (path, size, mtime_ns, key, fault)
         self._db.execute("INSERT OR REPLACE INTO files VALUES (?, ?, ?, ?, ?)", entry)

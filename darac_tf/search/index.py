@@ -35,7 +35,7 @@ _COPY_ROWS = 1024
 _LEFTOVER = re.compile(r"\.[0-9a-f]{8}\..+|vectors-[0-9]+")
 
 
-class Index:
+class Index(contextlib.AbstractContextManager):
     """An index that is open; `with` closes it.
 
     Args:
@@ -63,21 +63,13 @@ class Index:
         self.files = FileTable(self.folder / _FILES, writable)
         self.lost = []
 
-    def __enter__(self):
-        return self
-
     def __exit__(self, *_):
         self.files.close()
-
-    @property
-    def dimension(self):
-        return self.settings["dimension"]
 
     def live(self, check=False):
         """The vectors that files need, in the order in which they lie on disk.
 
-        Args:
-            check: Whether to compare their checksums and leave out damaged ones.
+        With `check`, their checksums are compared, and damaged ones are left out.
 
         Returns:
             Tuple of keys, uint8 `(n, 24)`, and their rows in `table.rows()`, int64 `(n,)`.
@@ -95,7 +87,7 @@ class Index:
         """Some rows as what reads like a float32 array `(n, dimension)`, from disk."""
         on_disk = self.table.rows()
         if not on_disk.shape[1]:
-            on_disk = np.empty((0, self.dimension), np.float32)
+            on_disk = np.empty((0, self.settings["dimension"]), np.float32)
         if np.array_equal(rows, np.arange(len(on_disk))):
             return on_disk
         return CachedRows(on_disk, np.asarray(rows, np.int64))

@@ -1,6 +1,6 @@
 """The client: images in, vectors out, whatever the protocol."""
 
-import collections
+import contextlib
 import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +10,7 @@ import numpy as np
 
 from darac_tf.errors import UserError
 from darac_tf.serving.transport import DEFAULT_MESSAGE_BYTES, Access, Retries, ServerError
+from darac_tf.threads import look_ahead
 
 PROTOCOLS = ("grpc", "rest")
 
@@ -26,7 +27,7 @@ class Answer(NamedTuple):
     valid: np.ndarray
 
 
-class Client:
+class Client(contextlib.AbstractContextManager):
     """Describes images by a server; a context manager that ends the connection.
 
     Args:
@@ -60,9 +61,6 @@ class Client:
         self._in_flight = in_flight
         self._threads = ThreadPoolExecutor(in_flight, "describe")
 
-    def __enter__(self):
-        return self
-
     def __exit__(self, *_):
         self.close()
 
@@ -87,11 +85,10 @@ class Client:
         """
         sizes = [len(image) for image in images]
         for index, size in enumerate(sizes):
-            if size > self._message_bytes:
-                raise ServerError(
-                    f"image {index} has {size} bytes, and a request holds {self._message_bytes}: "
-                    "leave it out, or raise --message_bytes here and on the server"
-                )
+            if size > (most := self._message_bytes):
+                too_large = f"image {index} has {size} bytes, and a request holds {most}"
+                advice = "leave it out, or raise --message_bytes here and on the server"
+                raise ServerError(f"{too_large}: {advice}")
         parts = split_images(sizes, *self._limits)
         answers = list(self.describe_each(images[start:stop] for start, stop in parts))
         if not answers:
@@ -111,17 +108,7 @@ class Client:
         Raises:
             ServerError: As `describe`.
         """
-        waiting = collections.deque()
-        try:
-            for batch in batches:
-                if len(waiting) == self._in_flight:
-                    yield waiting.popleft().result()
-                waiting.append(self._threads.submit(self._request, batch))
-            while waiting:
-                yield waiting.popleft().result()
-        finally:
-            for future in waiting:
-                future.cancel()
+        return look_ahead(self._threads, self._request, batches, self._in_flight - 1)
 
     def versions(self):
         """The model's versions on the server: dictionary of number to state.
@@ -250,18 +237,14 @@ def split_images(sizes, batch_size, batch_bytes):
 def _checked(outputs, count, signature):
     """The `Answer` that the outputs of a request for so many images are."""
     if "descriptor" not in outputs:
-        raise ServerError(
-            f"the signature {signature!r} gives {sorted(outputs)} and no 'descriptor': serve a "
-            "model of export_savedmodel.py"
-        )
+        given = f"the signature {signature!r} gives {sorted(outputs)} and no 'descriptor'"
+        raise ServerError(f"{given}: serve a model of export_savedmodel.py")
     vectors = np.asarray(outputs["descriptor"])
     valid = np.asarray(outputs.get("valid", np.ones(count, bool)))
     fits = vectors.ndim == 2 and len(vectors) == count and valid.shape == (count,)
     if not fits or vectors.dtype.kind != "f" or valid.dtype != bool:
-        raise ServerError(
-            f"the server's answer to {count} images is not one vector for each: descriptor "
-            f"{vectors.dtype} {vectors.shape}, valid {valid.dtype} {valid.shape}"
-        )
+        kinds = f"descriptor {vectors.dtype} {vectors.shape}, valid {valid.dtype} {valid.shape}"
+        raise ServerError(f"the answer to {count} images is not one vector for each: {kinds}")
     vectors = np.ascontiguousarray(vectors, np.float32)
     if not np.isfinite(vectors).all():
         raise ServerError("the server's vectors hold NaN or infinity: check the served model")

@@ -18,11 +18,7 @@ _BLOCK_ROWS = 4096
 
 
 def blocks(descriptors):
-    """Yields `(rows, D)` float64 blocks of `descriptors`, `(n, D)` array or memmap.
-
-    Raises:
-        UserError: If a value is NaN or infinite; names the row.
-    """
+    """Yields `(rows, D)` float64 blocks of `(n, D)` descriptors; refuses NaN and names its row."""
     for start in range(0, descriptors.shape[0], _BLOCK_ROWS):
         yield finite_rows(descriptors[start : start + _BLOCK_ROWS], "whitening descriptors", start)
 
@@ -51,16 +47,11 @@ def symmetric_eigen(matrix):
 
 
 def noise_floor(eigenvalues, mean_square, dtype):
-    """The largest eigenvalue that rounding alone can make.
+    """The largest of falling eigenvalues of a covariance that rounding alone can make.
 
     Two sources: `eigh` in float64, relative to the largest eigenvalue; and the rounding of the
-    descriptors to their own dtype. The latter tells apart a collapsed model, whose descriptors
-    differ in the last bit only.
-
-    Args:
-        eigenvalues: Falling eigenvalues of a covariance.
-        mean_square: `(D,)` mean square of each dimension of the descriptors.
-        dtype: dtype of the descriptors.
+    descriptors, of this `(D,)` mean square, to their own dtype. The latter tells apart a collapsed
+    model, whose descriptors differ in the last bit only.
     """
     of_eigh = mean_square.size * np.finfo(np.float64).eps * eigenvalues[0]
     relative = np.finfo(dtype).eps if np.issubdtype(dtype, np.floating) else 0.0
@@ -93,18 +84,7 @@ def parse_shrinkage(text):
 
 
 def check_fit(descriptors, dim, shrinkage, image_keys):
-    """Refuses what no whitening can be fitted with.
-
-    Args:
-        descriptors: Should be `(n, D)`.
-        dim: Directions to keep, should be in [1, D] or None.
-        shrinkage: Should be "auto" or in [0, 1].
-        image_keys: Should be uint64 `(n, 2)` or None.
-
-    Raises:
-        UserError: If `dim` exceeds D.
-        ValueError: If an argument has the wrong shape or range.
-    """
+    """Refuses arguments of `fit_pca_whitening` that no whitening can be fitted with."""
     if len(descriptors.shape) != 2:
         raise ValueError(f"descriptors must be (n, D). Received: {descriptors.shape}")
     n_samples, full_dim = descriptors.shape
@@ -125,18 +105,10 @@ def check_fit(descriptors, dim, shrinkage, image_keys):
 
 
 def shrink(eigenvalues, shrinkage, dim):
-    """Eigenvalues of `C_s` from those of C.
+    """Eigenvalues of `C_s` from those of C, of which there are `dim`; those left out are zero.
 
     >>> shrink(np.array([4.0, 2.0]), 0.5, dim=3)
     array([3., 2.])
-
-    Args:
-        eigenvalues: Eigenvalues of C, where those left out are zero.
-        shrinkage: s in [0, 1].
-        dim: D, the number of all eigenvalues.
-
-    Returns:
-        float64 array of the shape of `eigenvalues`.
     """
     return (1 - shrinkage) * eigenvalues + shrinkage * eigenvalues.sum() / dim
 
@@ -147,15 +119,8 @@ def ledoit_wolf(eigenvalues, rows, n_samples, dim):
     `s = min(b, d) / d` with `b = (sum_i ||x_i||^4 / n - ||C||^2) / n`, the sampling error of C,
     and `d = ||C||^2 - trace(C)^2 / D`, its distance to the target; x are the centred samples.
 
-    Args:
-        eigenvalues: Eigenvalues of `C = sum_i x_i x_i^T / n` (divisor n), where those left out
-            are zero.
-        rows: Iterable of `(rows, D)` blocks of x.
-        n_samples: n.
-        dim: D.
-
-    Returns:
-        Float in [0, 1]; 0 where C is a multiple of the identity already.
+    The eigenvalues are those of `C = sum_i x_i x_i^T / n` (divisor n), where those left out are
+    zero; `rows` are blocks of x. The result is 0 where C is a multiple of the identity already.
     """
     fourth = sum(np.square(np.square(block).sum(axis=1)).sum() for block in rows)
     square = float(np.square(eigenvalues).sum())

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from darac_tf.archives import DamagedArchiveError, read_archive, write_archive
-from darac_tf.data.content_keys import as_set, file_sizes, fingerprint, keys_of_images
+from darac_tf.data.content_keys import file_sizes, fingerprint, keys_of_images
 from darac_tf.errors import UserError
 
 FLAG = "--allow_whiten_on_test"
@@ -38,13 +38,9 @@ class Whitening:
     def save(self, path):
         """Writes a `.npz` file without pickled objects, as a whole or not at all.
 
-        Args:
-            path: File to write.
-
         Raises:
             UserError: If the file can't be written there.
-            ValueError: If the provenance holds NaN or infinity.
-            TypeError: If the provenance is not JSON.
+            ValueError, TypeError: If the provenance holds NaN or infinity, or is not JSON.
         """
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         if self.image_keys is not None:
@@ -55,19 +51,13 @@ class Whitening:
 def fitted(mean, projection, eigenvalues, image_keys, provenance):
     """A `Whitening` whose provenance names its set of images, where that is known."""
     if image_keys is not None:
-        image_keys = as_set(image_keys)
+        image_keys = np.unique(image_keys, axis=0)
         provenance = {**provenance, "images_fingerprint": fingerprint(image_keys)}
     return Whitening(mean, projection, eigenvalues, provenance, image_keys)
 
 
 def load_whitening(path):
-    """Reads what `Whitening.save` wrote; pickled objects are refused, not run.
-
-    Args:
-        path: The `.npz` file.
-
-    Returns:
-        `Whitening`.
+    """The `Whitening` that `Whitening.save` wrote to `path`; pickled objects are refused, not run.
 
     Raises:
         UserError: If the file is missing, damaged or something else.
@@ -83,39 +73,30 @@ def load_whitening(path):
         ) from error
     except DamagedArchiveError as error:
         raise UserError(f"{path} is not a whitening file, or is damaged: learn it again") from error
-    image_keys = arrays.pop("image_keys")
-    _check_contents(path, **arrays, provenance=provenance)
-    _check_images(path, image_keys, provenance)
-    return Whitening(**arrays, provenance=provenance, image_keys=image_keys)
-
-
-def _check_contents(path, mean, projection, eigenvalues, provenance):
+    mean, projection, eigenvalues = (arrays[name] for name in _ARRAYS)
     fits = (
-        mean.ndim == 1
-        and projection.ndim == 2
+        mean.ndim == eigenvalues.ndim == 1
         and projection.shape == (eigenvalues.size, mean.size)
-        and eigenvalues.ndim == 1
         and isinstance(provenance, dict)
     )
-    if not fits or not all(np.isfinite(a).all() for a in (mean, projection, eigenvalues)):
+    if not fits or not all(np.isfinite(arrays[name]).all() for name in _ARRAYS):
         raise UserError(
             f"{path} does not hold a usable whitening: mean {mean.shape}, projection "
             f"{projection.shape}, eigenvalues {eigenvalues.shape}; learn it again"
         )
-
-
-def _check_images(path, image_keys, provenance):
-    """Refuses a list of images that is not the one the provenance names."""
-    expected = provenance.get("images_fingerprint")
-    fits = image_keys is None or (
-        image_keys.dtype == np.uint64 and image_keys.ndim == 2 and image_keys.shape[1] == 2
-    )
-    if fits and expected is not None:
-        fits = image_keys is not None and fingerprint(image_keys) == expected
-    if not fits:
+    if not _keys_fit(arrays["image_keys"], provenance.get("images_fingerprint")):
         raise UserError(
             f"{path} does not hold the list of images that it was fitted on: learn it again"
         )
+    return Whitening(**arrays, provenance=provenance)
+
+
+def _keys_fit(image_keys, expected):
+    """Whether keys are those of a fingerprint; both may be None."""
+    if image_keys is None:
+        return expected is None
+    is_keys = image_keys.dtype == np.uint64 and image_keys.ndim == 2 and image_keys.shape[1] == 2
+    return is_keys and expected in (None, fingerprint(image_keys))
 
 
 def check_not_test_set(fitted_on, test_paths, allow=False):

@@ -3,18 +3,8 @@
 import numpy as np
 
 from darac_tf.errors import UserError
-from darac_tf.whitening.covariance import (
-    AUTO,
-    blocks,
-    check_fit,
-    ledoit_wolf,
-    moments,
-    noise_floor,
-    scatter,
-    shrink,
-    symmetric_eigen,
-    with_fixed_signs,
-)
+from darac_tf.whitening import covariance
+from darac_tf.whitening.covariance import blocks, scatter, symmetric_eigen
 from darac_tf.whitening.files import fitted
 
 _BLOCK_PAIRS = 4096
@@ -65,38 +55,32 @@ def fit_learned_whitening(
     2016, and "Fine-tuning CNN image retrieval with no human annotation", PAMI 2018.
     """
     first, second = np.asarray(first), np.asarray(second)
-    check_fit(descriptors, dim, shrinkage, image_keys)
+    covariance.check_fit(descriptors, dim, shrinkage, image_keys)
     n_samples, full_dim = descriptors.shape
     _check_pairs(first, second, n_samples)
-    _, mean_square = moments(descriptors)  # refuses NaN with its row
-    root, rank, amount = _inverse_root(descriptors, first, second, mean_square, shrinkage)
+    _, mean_square = covariance.moments(descriptors)  # refuses NaN with its row
+    root, facts = _inverse_root(descriptors, first, second, mean_square, shrinkage)
     mean = _mean_of_rows(descriptors, first)
     total = scatter((block - mean for block in blocks(descriptors)), full_dim) / n_samples
     inner = root.T @ total @ root
     eigenvalues, vectors = symmetric_eigen((inner + inner.T) / 2)
-    facts = {
-        "kind": "learned",
-        "samples": n_samples,
-        "pairs": len(first),
-        "rank": rank,
-        "shrinkage": amount,
-        "shrinkage_by": "Ledoit-Wolf" if shrinkage == AUTO else "given",
-    }
-    projection = with_fixed_signs(root @ vectors[:, :dim]).T
+    facts = {"kind": "learned", "samples": n_samples, "pairs": len(first), **facts}
+    projection = covariance.with_fixed_signs(root @ vectors[:, :dim]).T
     provenance = {**(provenance or {}), **facts}
     return fitted(mean, projection, eigenvalues[:dim], image_keys, provenance)
 
 
 def _inverse_root(descriptors, first, second, mean_square, shrinkage):
-    """`(D, D)` R with `R^T C_S R = I`, the rank of C_S before shrinkage, and the shrinkage."""
+    """`(D, D)` R with `R^T C_S R = I`; C_S's rank before shrinkage, and the shrinkage, as facts."""
     n_pairs, dim = len(first), mean_square.size
     total = scatter(_differences(descriptors, first, second), dim)
     values, vectors = symmetric_eigen(total / n_pairs)
-    floor = noise_floor(values, mean_square, descriptors.dtype)
+    floor = covariance.noise_floor(values, mean_square, descriptors.dtype)
     rank = int(np.sum(values > floor))
-    if shrinkage == AUTO:
-        apart = _differences(descriptors, first, second)
-        shrinkage = ledoit_wolf(values, apart, n_pairs, dim)
+    by = "given"
+    if shrinkage == covariance.AUTO:
+        apart, by = _differences(descriptors, first, second), "Ledoit-Wolf"
+        shrinkage = covariance.ledoit_wolf(values, apart, n_pairs, dim)
     lifted = shrinkage * values.sum() / dim > floor
     if rank == 0:
         raise UserError(
@@ -108,15 +92,16 @@ def _inverse_root(descriptors, first, second, mean_square, shrinkage):
             f"can't learn a whitening from {n_pairs} matching pairs: their differences span {rank} "
             f"of {dim} dimensions; use more pairs, or pass a larger --whiten_shrinkage"
         )
-    return vectors / np.sqrt(shrink(values, shrinkage, dim)), rank, float(shrinkage)
+    root = vectors / np.sqrt(covariance.shrink(values, shrinkage, dim))
+    return root, {"rank": rank, "shrinkage": float(shrinkage), "shrinkage_by": by}
 
 
 def _mean_of_rows(descriptors, rows):
     """Mean over `rows`, each as often as it occurs, without a copy of them all."""
     counts = np.bincount(rows, minlength=descriptors.shape[0])
-    total, start = np.zeros(descriptors.shape[1]), 0
+    total, start = 0.0, 0
     for block in blocks(descriptors):
-        total += counts[start : start + len(block)] @ block
+        total = total + counts[start : start + len(block)] @ block
         start += len(block)
     return total / len(rows)
 
@@ -136,13 +121,10 @@ def _check_pairs(first, second, n_samples):
         )
     rows = np.concatenate([first, second])
     if not np.issubdtype(rows.dtype, np.integer) or rows.min() < 0 or rows.max() >= n_samples:
-        raise ValueError(
-            f"Pairs must hold integer rows in [0, {n_samples}). "
-            f"Received: {rows.dtype} {rows.min()}..{rows.max()}"
-        )
-    if (first == second).any():
-        pair = int(np.argmax(first == second))
-        raise ValueError(f"A pair must be of two images. Received: row {first[pair]} twice")
+        found = f"{rows.dtype} {rows.min()}..{rows.max()}"
+        raise ValueError(f"Pairs must hold integer rows in [0, {n_samples}). Received: {found}")
+    if (same := first[first == second]).size:
+        raise ValueError(f"A pair must be of two images. Received: row {same[0]} twice")
 
 
 def matching_pairs(labels, max_pairs=None, seed=0):
@@ -164,7 +146,6 @@ def matching_pairs(labels, max_pairs=None, seed=0):
 
     Raises:
         UserError: If no two images share a label.
-        ValueError: If `labels` is not one-dimensional or `max_pairs` is below 1.
 
     >>> matching_pairs(["a", "b", "a"])
     (array([2]), array([0]))

@@ -3,18 +3,8 @@
 import numpy as np
 
 from darac_tf.errors import UserError
-from darac_tf.whitening.covariance import (
-    AUTO,
-    blocks,
-    check_fit,
-    ledoit_wolf,
-    moments,
-    noise_floor,
-    scatter,
-    shrink,
-    symmetric_eigen,
-    with_fixed_signs,
-)
+from darac_tf.whitening import covariance
+from darac_tf.whitening.covariance import blocks, scatter, symmetric_eigen
 from darac_tf.whitening.files import fitted
 
 
@@ -55,35 +45,46 @@ def fit_pca_whitening(
             whitening would blow up.
         ValueError: If `descriptors` is not a matrix, or another argument is out of its range.
     """
-    check_fit(descriptors, dim, shrinkage, image_keys)
+    covariance.check_fit(descriptors, dim, shrinkage, image_keys)
     if not 0 <= power <= 1:
         raise ValueError(f"power must be in [0, 1]. Received: {power}")
     n_samples, full_dim = descriptors.shape
     if n_samples < 2:
         raise UserError(f"whitening needs at least two images, but got {n_samples}: add images")
-    dim = full_dim if dim is None else dim
-    mean, mean_square = moments(descriptors)
+    dim = dim or full_dim
+    mean, mean_square = covariance.moments(descriptors)
     values, vectors = _principal_axes(descriptors, mean, by_gram=n_samples < full_dim)
-    floor = noise_floor(values, mean_square, descriptors.dtype)
+    floor = covariance.noise_floor(values, mean_square, descriptors.dtype)
     rank = int(np.sum(values > floor))
     amount = shrinkage
-    if shrinkage == AUTO:
+    if shrinkage == covariance.AUTO:
         centred = (block - mean for block in blocks(descriptors))
-        amount = ledoit_wolf(values * (n_samples - 1) / n_samples, centred, n_samples, full_dim)
+        by_n = values * (n_samples - 1) / n_samples
+        amount = covariance.ledoit_wolf(by_n, centred, n_samples, full_dim)
     lifted = amount * values.sum() / full_dim > floor
-    _check_rank(dim, rank, full_dim if lifted else rank, n_samples)
+    if rank == 0:
+        raise UserError(
+            f"can't learn a whitening: the descriptors of all {n_samples} images are equal; "
+            "check the model's weights or use other images"
+        )
+    if dim > (full_dim if lifted else rank):
+        raise UserError(
+            f"can't whiten to {dim} dimensions: the descriptors of the {n_samples} images have "
+            f"rank {rank}; pass --whiten_dim={rank} or less, use more images, or pass a "
+            "larger --whiten_shrinkage"
+        )
     if dim > rank and n_samples < full_dim:
         values, vectors = _principal_axes(descriptors, mean, by_gram=False)
-    eigenvalues = shrink(values, amount, full_dim)[:dim]
+    eigenvalues = covariance.shrink(values, amount, full_dim)[:dim]
     facts = {
         "kind": "pca",
         "samples": n_samples,
         "rank": rank,
         "shrinkage": float(amount),
-        "shrinkage_by": "Ledoit-Wolf" if shrinkage == AUTO else "given",
+        "shrinkage_by": "Ledoit-Wolf" if shrinkage == covariance.AUTO else "given",
         "power": float(power),
     }
-    projection = (with_fixed_signs(vectors[:, :dim]) * eigenvalues**-power).T
+    projection = (covariance.with_fixed_signs(vectors[:, :dim]) * eigenvalues**-power).T
     return fitted(mean, projection, eigenvalues, image_keys, {**(provenance or {}), **facts})
 
 
@@ -101,17 +102,3 @@ def _principal_axes(descriptors, mean, by_gram):
     vectors = centred.T @ vectors
     norms = np.maximum(np.linalg.norm(vectors, axis=0), np.finfo(np.float64).tiny)
     return values, vectors / norms
-
-
-def _check_rank(dim, rank, usable, n_samples):
-    if rank == 0:
-        raise UserError(
-            f"can't learn a whitening: the descriptors of all {n_samples} images are equal; "
-            "check the model's weights or use other images"
-        )
-    if dim > usable:
-        raise UserError(
-            f"can't whiten to {dim} dimensions: the descriptors of the {n_samples} images have "
-            f"rank {rank}; pass --whiten_dim={rank} or less, use more images, or pass a "
-            "larger --whiten_shrinkage"
-        )

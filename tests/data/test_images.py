@@ -48,7 +48,7 @@ def test_grey_and_alpha_become_rgb():
 )
 def test_scaled_size(size, long_side, expected):
     assert images.scaled_size(*size, long_side) == expected
-    arrays = images.scaled_size(*np.array([size]).T, long_side, maximum=np.maximum)
+    arrays = images.scaled_size(*np.array([size]).T, long_side)
     assert tuple(int(x[0]) for x in arrays) == expected
     shape = images.resize_long_side(np.zeros((*size, 3), np.uint8), long_side).shape
     assert tuple(shape) == (*expected, 3)

@@ -16,7 +16,7 @@ from darac_tf.evaluation.evaluator import Settings, evaluate
 from darac_tf.evaluation.local import InlierReranker, LocalSource, load_local
 from darac_tf.evaluation.options import measure
 from darac_tf.evaluation.task import labelled_task
-from darac_tf.local_features import LocalExtractor, fit_local_pca
+from darac_tf.local_features.extraction import LocalExtractor, fit_local_pca
 from darac_tf.training import TrainConfig
 from darac_tf.training.local_features import train_local_features
 from tests.evaluation.test_options import DEFAULTS

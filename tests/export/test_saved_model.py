@@ -27,6 +27,13 @@ for folder in folders:
 MIXED = parse_sizes("32,x0.5")
 
 
+def serve_elsewhere(folders, paths, out):
+    """Descriptors of each export from one fresh process, outside the project's folder."""
+    command = [sys.executable, "-c", SERVE, str(out), ",".join(paths), *map(str, folders)]
+    subprocess.run(command, cwd=out, check=True, capture_output=True)
+    return [np.load(out / f"{number}.npy") for number in range(len(folders))]
+
+
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
@@ -39,13 +46,11 @@ def paths(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def served(model, exported, whitened, paths, tmp_path_factory):
-    """Descriptors of three exports from a fresh process, outside the project's folder."""
+    """Descriptors of three exports."""
     out = tmp_path_factory.mktemp("served")
     dimension = export_saved_model(model, out / "mean", MIXED, combination="gmean", exponent=3.0)
     folders = [exported, whitened, out / "mean"]
-    command = [sys.executable, "-c", SERVE, str(out), ",".join(paths), *map(str, folders)]
-    subprocess.run(command, cwd=out, check=True, capture_output=True)
-    plain, white, mean = (np.load(out / f"{number}.npy") for number in range(3))
+    plain, white, mean = serve_elsewhere(folders, paths, out)
     assert mean.shape == (6, dimension)
     return {"plain": plain, "whitened": white, "mean": mean}
 

@@ -6,32 +6,22 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from darac_tf.layers import region_pooling, regions
+from darac_tf.layers import region_pooling
+from tests.layers import region_oracle
 
 GRIDS = {
-    "rmac": (region_pooling.rmac_grid, regions.rmac_regions),
-    "fixed": (region_pooling.fixed_grid, regions.fixed_regions),
-    "pyramid": (region_pooling.pyramid_grid, regions.pyramid_regions),
+    "rmac": (region_pooling.rmac_grid, region_oracle.rmac_regions),
+    "fixed": (region_pooling.fixed_grid, region_oracle.fixed_regions),
+    "pyramid": (region_pooling.pyramid_grid, region_oracle.pyramid_regions),
     "fixed by rows": (
         functools.partial(region_pooling.fixed_grid, order="rows"),
-        functools.partial(regions.fixed_regions, order="rows"),
+        functools.partial(region_oracle.fixed_regions, order="rows"),
     ),
     "pyramid by rows": (
         functools.partial(region_pooling.pyramid_grid, order="rows"),
-        functools.partial(regions.pyramid_regions, order="rows"),
+        functools.partial(region_oracle.pyramid_regions, order="rows"),
     ),
 }
-
-
-def _rows(grid):
-    """`(regions, 4)` rows of a grid, in the order of `darac_tf.layers.regions`."""
-    found = []
-    for rows, columns, order in grid:
-        y, x = tf.meshgrid(rows.start, columns.start, indexing="ij")
-        bottom, right = tf.meshgrid(rows.stop, columns.stop, indexing="ij")
-        level = tf.reshape(tf.stack([x, y, right - x, bottom - y], -1), [-1, 4])
-        found.append(level if order is None else tf.gather(level, order))
-    return tf.concat(found, 0)
 
 
 @pytest.mark.parametrize("name", GRIDS)
@@ -42,7 +32,7 @@ def test_graph_grid_equals_numpy_on_every_size_in_one_trace(name):
     @tf.function
     def rows_of(sizes):
         def padded(size):
-            rows = _rows(in_graph(size[0], size[1]))
+            rows = region_pooling.boxes(in_graph(size[0], size[1]))
             return tf.ensure_shape(tf.pad(rows, [[0, most - tf.shape(rows)[0]], [0, 0]]), [most, 4])
 
         return tf.map_fn(padded, sizes)

@@ -8,8 +8,9 @@ import pytest
 import tensorflow as tf
 
 from darac_tf.layers import DARAC, RAMAC, RMAC, WhitenedRMAC
-from darac_tf.layers.regions import REGION_ORDERS, fixed_regions, pyramid_regions, rmac_regions
+from darac_tf.layers.region_pooling import REGION_ORDERS
 from tests.layer_contract import check_layer
+from tests.layers.region_oracle import fixed_regions, pyramid_regions, rmac_regions
 
 # (9, 5) and (9, 33) are among the sizes where the last bit of float64 decides the adaptive grid.
 SIZES = [(1, 1), (1, 2), (2, 1), (3, 3), (2, 9), (10, 7), (7, 10), (9, 5), (9, 33)]

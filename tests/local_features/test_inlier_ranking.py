@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from darac_tf.local_features import match, rank_by_inliers, rerank_by_inliers
+from darac_tf.local_features.matching import match, rank_by_inliers, rerank_by_inliers
 from darac_tf.local_features.store import no_features
 from tests.local_features.local_helpers import random_features
 

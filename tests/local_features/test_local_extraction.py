@@ -7,7 +7,7 @@ from darac_tf.data.images import resize
 from darac_tf.data.views import ImageList
 from darac_tf.describing.sizes import Factor
 from darac_tf.errors import UserError
-from darac_tf.local_features import ExtractionSettings, LocalExtractor, fit_local_pca
+from darac_tf.local_features.extraction import ExtractionSettings, LocalExtractor, fit_local_pca
 from tests.local_features.local_helpers import STRIDE, patch_model, save, texture
 
 SCALES = (0.25, 0.3536, 0.5, 0.7071, 1, 1.4142, 2)

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 import pytest
 
-from darac_tf.local_features import LocalExtractor, MatchSettings, match
-from darac_tf.local_features.matching import mutual_neighbours
+from darac_tf.local_features.extraction import LocalExtractor
+from darac_tf.local_features.matching import MatchSettings, match, mutual_neighbours
 from darac_tf.local_features.store import no_features
 from tests.local_features.local_helpers import patch_model, random_features, save, texture
 

@@ -12,7 +12,6 @@ from darac_tf.errors import UserError
 from darac_tf.metrics import plain_average_precision
 from darac_tf.reports import plots
 from darac_tf.reports.plots import (
-    Curve,
     draw_precision_recall,
     draw_query_ap,
     interpolated_precision,
@@ -63,8 +62,8 @@ def test_precisions_at_hits_sum_to_the_plain_average_precision(verdicts):
 
 def test_a_perfect_ranking_has_precision_1_everywhere_and_a_truncated_one_ends():
     perfect = np.array([True] * 4 + [False] * 6)
-    curve = Curve("a", [perfect, perfect[:2], perfect[:0], perfect], np.array([4, 4, 4, 0]))
-    rows = query_curves(curve, [0.0, 0.5, 0.51, 1.0])
+    rankings = zip([perfect, perfect[:2], perfect[:0], perfect], [4, 4, 4, 0], strict=True)
+    rows = query_curves(rankings, [0.0, 0.5, 0.51, 1.0])
     assert rows.tolist() == [[1, 1, 1, 1], [1, 1, 0, 0], [0, 0, 0, 0]]
 
 
@@ -84,8 +83,8 @@ def test_refuses_other_verdicts_and_counts(verdicts, count, message):
 
 
 def _curve(label="a", shift=0, n_queries=3):
-    verdicts = [np.roll(np.array([True, True, None, False, False], object), shift)] * n_queries
-    return Curve(label, verdicts, np.full(n_queries, 2))
+    verdicts = np.roll(np.array([True, True, None, False, False], object), shift)
+    return label, query_curves([(verdicts, 2)] * n_queries)
 
 
 def _is_drawn(path, color):
@@ -145,7 +144,7 @@ def test_the_same_rows_give_the_same_file(tmp_path, kind):
 def test_refuses_what_cannot_be_drawn(tmp_path):
     with pytest.raises(ValueError, match="at least one curve"):
         draw_precision_recall(tmp_path / "a.png", "t", [])
-    empty = Curve("row 1", [np.array([False])], np.array([0]))
+    empty = ("row 1", query_curves([([False], 0)]))
     with pytest.raises(UserError, match="row 1: no query has a positive"):
         draw_precision_recall(tmp_path / "a.png", "t", [_curve(), empty])
     with pytest.raises(UserError, match="title: no query has a positive"):

@@ -5,11 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from darac_tf.layers.regions import fixed_regions
 from studies import poolings
 from studies.figures import DPI
 from studies.size_plot import main_metric, size_table
 from tests.helpers import write_backbone, write_collection
+from tests.layers.region_oracle import fixed_regions
 from tests.studies.study_runner import png_size, run_study
 
 SIZE = (round(7.5 * DPI), round(4.8 * DPI))

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from darac_tf.layers.regions import fixed_regions, pyramid_regions
 from darac_tf.models import build_descriptor
 from studies.figures import DPI
 from studies.weight_plot import color_scale, draw_weights, patch_sizes
 from studies.weight_table import region_weights, weight_rows, weight_table
 from tests.helpers import write_backbone, write_image
+from tests.layers.region_oracle import fixed_regions, pyramid_regions
 from tests.studies.study_runner import png_size, run_study
 
 
