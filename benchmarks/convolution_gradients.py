@@ -16,7 +16,7 @@ from darac_tf import cli
 from darac_tf.losses import NRALoss
 from darac_tf.models import build_descriptor
 from darac_tf.training.convolutions import speed_up_gradients
-from darac_tf.training.freezing import set_batch_norm
+from darac_tf.training.state import set_batch_norm
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("backbone", "ResNet50V2", "keras.applications name or .keras file.")

@@ -1,12 +1,13 @@
 """What the scripts share: flags of settings, running `main`, a user's mistake as one line."""
 
 import dataclasses
+import functools
 import sys
 
 from absl import app, flags, logging
 
 from darac_tf.errors import UserError
-from darac_tf.settings import kind_of
+from darac_tf.settings import beginnings, kind_of
 
 flags.disclaim_key_flags()  # Flags that are defined here are those of the script that asks.
 
@@ -41,41 +42,29 @@ def define_flags(settings, values=flags.FLAGS):
             None.
         values: Where the flags are defined.
     """
+    kinds = {bool: "bool", int: "integer", float: "float", str: "string"}
     for field in dataclasses.fields(settings):
-        _define_flag(field, values)
-
-
-def _define_flag(field, values):
-    about, kind = field.metadata["setting"], kind_of(field)
-    if kind is list:
-        define = flags.DEFINE_multi_string if about.is_repeated else flags.DEFINE_list
-        define(field.name, field.default_factory(), about.help, flag_values=values)
-    elif about.beginnings:
-        parser = KindParser(about.choices)
-        flags.DEFINE(parser, field.name, field.default, about.help, flag_values=values)
-    elif about.choices:
-        flags.DEFINE_enum(field.name, field.default, about.choices, about.help, flag_values=values)
-    else:
-        kinds = {bool: "bool", int: "integer", float: "float", str: "string"}
-        define = getattr(flags, f"DEFINE_{kinds[kind]}")
-        define(field.name, field.default, about.help, flag_values=values)
+        about, kind = field.metadata["setting"], kind_of(field)
+        name, default = field.name, field.default
+        if kind is list:
+            default = field.default_factory()
+            define = flags.DEFINE_multi_string if about.is_repeated else flags.DEFINE_list
+        elif beginnings(about.choices):
+            define = functools.partial(flags.DEFINE, KindParser(about.choices))
+        elif about.choices:
+            define = functools.partial(flags.DEFINE_enum, enum_values=about.choices)
+        else:
+            define = getattr(flags, f"DEFINE_{kinds[kind]}")
+        define(name, default=default, help=about.help, flag_values=values)
 
 
 def settings_of_flags(settings, values=flags.FLAGS):
-    """The record of a dataclass that `define_flags` took, with the values of its flags.
-
-    Raises:
-        UserError: If a value can't be.
-    """
+    """The record of a dataclass of `define_flags`; `UserError` if a flag's value can't be."""
     return settings(**{f.name: values[f.name].value for f in dataclasses.fields(settings)})
 
 
 def apply_preset(settings):
-    """Gives flags that are not on the command line the values of a preset.
-
-    Args:
-        settings: Dictionary of flag name to value.
-    """
+    """Gives flags that are not on the command line the values of a dictionary of their names."""
     for name, value in settings.items():
         if flags.FLAGS[name].using_default_value:
             flags.FLAGS[name].value = value
@@ -91,7 +80,7 @@ class KindParser(flags.EnumParser):
 
     def __init__(self, kinds):
         super().__init__(list(kinds))
-        self.beginnings = tuple(k[: k.index(":") + 1] for k in kinds if ":" in k)
+        self.beginnings = beginnings(kinds)
         self.syntactic_help = f"<{'|'.join(kinds)}>"
 
     def parse(self, argument):

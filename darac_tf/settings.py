@@ -8,6 +8,7 @@ import dataclasses
 import itertools
 import types
 import typing
+from operator import ge, gt, le, lt
 
 from darac_tf.errors import UserError
 
@@ -16,54 +17,40 @@ from darac_tf.errors import UserError
 class Setting:
     """What a field says about itself.
 
-    Attributes:
-        help: For `--help`.
-        choices: All values it may have; empty for any. One with a colon, such as `tfds:NAME`,
-            stands for all text that begins as it does up to the colon.
-        low: Least value, or None.
-        above: Value that it must exceed, or None.
-        high: Largest value, or None.
-        below: Value that it must stay under, or None.
-        is_repeated: Whether a list is given by repeating the flag, instead of by commas.
-        is_optional: Whether it may be None.
+    A choice with a colon, such as `tfds:NAME`, stands for all text that begins as it does up to the
+    colon.
     """
 
     help: str
-    choices: tuple = ()
-    low: float | None = None
-    above: float | None = None
-    high: float | None = None
-    below: float | None = None
-    is_repeated: bool = False
-    is_optional: bool = False
-
-    @property
-    def beginnings(self):
-        """Beginnings of the choices with a colon."""
-        return tuple(each[: each.index(":") + 1] for each in self.choices if ":" in each)
+    choices: tuple = ()  # All values it may have; empty for any.
+    low: float | None = None  # Least value.
+    above: float | None = None  # Value that it must exceed.
+    high: float | None = None  # Largest value.
+    below: float | None = None  # Value that it must stay under.
+    is_repeated: bool = False  # Whether a list is given by repeating the flag, not by commas.
+    is_optional: bool = False  # Whether it may be None.
 
     def fault(self, value):
         """What is wrong with a value, as in "must be above 0"; None if nothing is."""
         if value is None:
             return None if self.is_optional else "must be given"
         if self.choices:
-            is_one = value in self.choices or value.startswith(self.beginnings)
+            is_one = value in self.choices or value.startswith(beginnings(self.choices))
             return None if is_one else f"choose from {', '.join(self.choices)}"
-        is_within = (
-            (self.low is None or value >= self.low)
-            and (self.above is None or value > self.above)
-            and (self.high is None or value <= self.high)
-            and (self.below is None or value < self.below)
-        )
-        return None if is_within else self._bounds()
-
-    def _bounds(self):
+        bounds = ((self.low, ge), (self.above, gt), (self.high, le), (self.below, lt))
+        if all(bound is None or holds(value, bound) for bound, holds in bounds):
+            return None
         if self.high is None and self.below is None:
             least = f"above {self.above}" if self.low is None else f"at least {self.low}"
             return f"must be {least}"
         first = f"({self.above}" if self.low is None else f"[{self.low}"
         last = f"{self.below})" if self.high is None else f"{self.high}]"
         return f"must lie in {first}, {last}"
+
+
+def beginnings(choices):
+    """Beginnings, up to the colon, of the choices that have one."""
+    return tuple(each[: each.index(":") + 1] for each in choices if ":" in each)
 
 
 def setting(default, help, **limits):
@@ -85,7 +72,7 @@ def setting(default, help, **limits):
 def kind_of(field):
     """The type of a field's values, but for None: `int` of `int | None`, `list` of `list[str]`."""
     kinds = typing.get_args(field.type) if isinstance(field.type, types.UnionType) else [field.type]
-    (kind,) = (kind for kind in kinds if kind is not types.NoneType)
+    (kind,) = set(kinds) - {types.NoneType}
     return typing.get_origin(kind) or kind
 
 

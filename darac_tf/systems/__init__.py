@@ -15,21 +15,13 @@ _FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True)
 class System:
-    """One preset.
+    """One preset."""
 
-    Attributes:
-        name: As in `--system=NAME`.
-        title: For tables.
-        source: The paper.
-        train: Dictionary of settings of train.py.
-        eval: Dictionary of settings of eval.py.
-    """
-
-    name: str
+    name: str  # As in `--system=NAME`.
     title: str
-    source: str
-    train: dict
-    eval: dict
+    source: str  # The paper.
+    train: dict  # Settings of train.py.
+    eval: dict  # Settings of eval.py.
 
 
 def system_names():
@@ -38,11 +30,7 @@ def system_names():
 
 
 def load_system(name):
-    """Reads a preset.
-
-    Raises:
-        UserError: If there is none of that name.
-    """
+    """Reads a preset; `UserError` if there is none of that name."""
     if name not in system_names():
         raise UserError(f"--system={name}: choose from {', '.join(system_names())}")
     text = (_FOLDER / f"{name}.toml").read_text(encoding="utf-8")

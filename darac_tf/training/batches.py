@@ -23,14 +23,14 @@ class StepBatches:
     Args:
         config: `TrainConfig`.
         images: `LabelledImages` or `PreparedImages` to train on.
-        sampling: Object with a method `epochs(first, last)`, as of `OneSampler`.
+        epochs: Of `make_sampling`.
         replicas: `Replicas` that each batch is shared out to; None for whole batches.
     """
 
-    def __init__(self, config, images, sampling, replicas=None):
+    def __init__(self, config, images, epochs, replicas=None):
         self._config = config
         self._images = images
-        self._sampling = sampling
+        self._epochs = epochs
         self._replicas = replicas
 
     def after(self, step):
@@ -40,11 +40,11 @@ class StepBatches:
         """
         config = self._config
         augmentation = Augmentation(config.min_crop_area, flip=config.flip, light=config.light)
-        for sampler, start, stop in self._sampling.epochs(step, config.steps):
+        for sampler, start, stop in self._epochs(step, config.steps):
             arguments = (sampler, augmentation, config.image_size, start, stop, config.seed)
 
             def batches(context=None, arguments=arguments):
-                return training_batches(self._images, *arguments, **_shares(context))
+                return training_batches(self._images, *arguments, *_shares(context))
 
             if self._replicas is None or self._replicas.count == 1:
                 yield from batches()
@@ -53,7 +53,7 @@ class StepBatches:
 
     def names(self, step):
         """Paths of the images of a step, counted from 0."""
-        sampler, _, _ = next(self._sampling.epochs(step, step + 1))
+        sampler, _, _ = next(self._epochs(step, step + 1))
         return [str(self._images.paths[index]) for index in sampler.batch(step)]
 
     def check_around(self, step):
@@ -62,7 +62,7 @@ class StepBatches:
         Raises:
             UserError: If there is one.
         """
-        sampler, _, stop = next(self._sampling.epochs(step, step + _BATCHES_AHEAD))
+        sampler, _, stop = next(self._epochs(step, step + _BATCHES_AHEAD))
         indices = np.unique([sampler.batch(each) for each in range(step, stop)])
         if isinstance(self._images, PreparedImages):
             # They could be decoded when they were prepared, but the records may be damaged.
@@ -71,20 +71,14 @@ class StepBatches:
             check_images(self._images.paths[indices])
 
 
-class OneSampler:
-    """P x K batches of one sampler, for the whole run.
+def one_sampler(sampler):
+    """The sampling of a run whose batches are all of one sampler, as of `make_sampling`."""
 
-    Args:
-        sampler: `ClassBalancedSampler` or `TemperedSampler`.
-    """
-
-    def __init__(self, sampler):
-        self._sampler = sampler
-
-    def epochs(self, first, last):
-        """Yields `(sampler, start, stop)`: steps from `start` up to but without `stop`."""
+    def epochs(first, last):
         if first < last:
-            yield self._sampler, first, last
+            yield sampler, first, last
+
+    return epochs
 
 
 def make_sampling(config, run_dir, model, images):
@@ -97,19 +91,20 @@ def make_sampling(config, run_dir, model, images):
         images: `LabelledImages` of the training set.
 
     Returns:
-        Object with a method `epochs(first, last)`, as of `OneSampler`.
+        Function of the first step and the one to stop before, which yields `(sampler, start, stop)`
+        of each epoch between them: its steps from `start` up to but without `stop`.
 
     Raises:
-        UserError: If the training set has too few classes.
+        UserError: If the training set has too few classes, or no files to mine in.
     """
     if config.mining != "none":
         if isinstance(images, PreparedImages):
             raise UserError(f"--mining={config.mining} needs image files: use the unprepared set")
-        return HardNegatives(config, run_dir, model, images)
+        return HardNegatives(config, run_dir, model, images).epochs
     shape = config.classes_per_batch, config.images_per_class
     if config.class_power is None:
-        return OneSampler(ClassBalancedSampler(images.labels, *shape, config.seed))
-    return OneSampler(TemperedSampler(images.labels, *shape, config.class_power, config.seed))
+        return one_sampler(ClassBalancedSampler(images.labels, *shape, config.seed))
+    return one_sampler(TemperedSampler(images.labels, *shape, config.class_power, config.seed))
 
 
 def training_batches(
@@ -165,12 +160,8 @@ def training_batches(
 
 
 def _shares(context):
-    """The parts of a batch that a worker loads, as `training_batches` takes them."""
+    """`(parts, first_part, parts_here)` of `training_batches` that a worker loads; none alone."""
     if context is None:
-        return {}
+        return ()
     here = context.num_replicas_in_sync // context.num_input_pipelines
-    return {
-        "parts": context.num_replicas_in_sync,
-        "first_part": context.input_pipeline_id * here,
-        "parts_here": here,
-    }
+    return context.num_replicas_in_sync, context.input_pipeline_id * here, here

@@ -36,17 +36,9 @@ class RunCheckpoint:
             **state.trackables(), step=self._step, best=self._best, best_step=self._best_step
         )
 
-    @property
-    def step(self):
-        return int(self._step.numpy())
-
-    @property
-    def best(self):
-        return float(self._best.numpy())
-
-    @property
-    def best_step(self):
-        return int(self._best_step.numpy())
+    step = property(lambda self: int(self._step))
+    best = property(lambda self: float(self._best))
+    best_step = property(lambda self: int(self._best_step))
 
     def save(self, step, best, best_step):
         """Writes a checkpoint after `step` steps; the one before is kept as well.

@@ -20,28 +20,14 @@ from darac_tf.training.state import OPTIMIZERS
 
 # What a resumed run may change: the steps to come are those of the whole run, up to rounding.
 _FREE_ON_RESUME = {
-    "checkpoint_every",
-    "val_every",
-    "log_every",
-    "val_batch_pixels",
-    "chunk_size",
-    "strategy",
-    "replicas",
-    "jit_compile",
+    *("checkpoint_every", "val_every", "log_every", "val_batch_pixels"),
+    *("chunk_size", "strategy", "replicas", "jit_compile"),
 }
 # What training the attention of local features has no use for.
-_NOT_FOR_LOCAL = (
-    "strategy",
-    "precision",
-    "jit_compile",
-    "freeze_until",
-    "patience",
-    "mining",
-    "pooling_steps",
-    "chunk_size",
-    "average_decay",
-    "clip_norm",
-)
+_NOT_FOR_LOCAL = {
+    *("strategy", "precision", "jit_compile", "freeze_until", "patience", "mining"),
+    *("pooling_steps", "chunk_size", "average_decay", "clip_norm"),
+}
 
 
 @dataclass(frozen=True)
@@ -158,11 +144,7 @@ class TrainConfig:
     log_every: int = setting(10, "Steps between TensorBoard scalars.", low=1)
 
     def __post_init__(self):
-        """Checks the settings, each and together.
-
-        Raises:
-            UserError: Naming the first flag that cannot be.
-        """
+        """Raises `UserError` naming the first flag that can't be."""
         check_settings(self, self._faults_together())
 
     def _faults_together(self):
@@ -176,11 +158,11 @@ class TrainConfig:
         if self.mining_queries < self.tuples_per_batch:
             yield "mining_queries", "must be at least --tuples_per_batch"
         if self.val_split and self.val_classes:
-            advice = "and --val_classes both choose the validation images; give one of them"
-            yield "val_split", advice
+            fault = "and --val_classes both choose the validation images; give one of them"
+            yield "val_split", fault
         if self.patience is not None and not self.validates:
-            advice = "early stopping goes by validation: give --val_classes or --val_split"
-            yield "patience", advice
+            fault = "early stopping goes by validation: give --val_classes or --val_split"
+            yield "patience", fault
         if self.replicas is not None and self.strategy != "mirrored":
             yield "replicas", "is for --strategy=mirrored"
         if self.chunk_size is not None:
@@ -231,30 +213,21 @@ class TrainConfig:
         return self.classes_per_batch * self.images_per_class
 
     def make_loss(self, num_classes, dim):
-        """The loss that these settings describe.
-
-        Args:
-            num_classes: Classes of the training set.
-            dim: Dimension of the descriptor.
+        """The loss that these settings describe, for classes and descriptors `(batch, dim)`.
 
         Raises:
             UserError: If it does not take a setting that is given.
         """
+        names = ("margin", "scale", "seed", "rank", "statistics", "statistics_gradient", "transfer")
         return make_loss(
             self.loss,
             num_classes,
             dim,
-            margin=self.margin,
-            scale=self.scale,
             tuple_size=self.tuple_size if self.loss == "contrastive" else None,
             squared=self.squared or None,
-            seed=self.seed,
-            rank=self.rank,
-            statistics=self.statistics,
-            statistics_gradient=self.statistics_gradient,
-            transfer=self.transfer,
             power=self.transfer_power,
             r0=self.transfer_midpoint,
+            **{name: getattr(self, name) for name in names},
         )
 
     def write(self, run_dir):

@@ -13,15 +13,10 @@ import tensorflow as tf
 
 
 def speed_up_gradients(model):
-    """Sets a model's convolutions of stride 1 to the faster gradient; strided ones stay.
+    """Sets a Keras model's convolutions of stride 1 to the faster gradient; strided ones stay.
 
     Values and gradients are the same up to rounding, and nothing of it is stored with the model.
-
-    Args:
-        model: Keras model.
-
-    Returns:
-        How many convolutions were set.
+    Returns how many convolutions were set.
     """
     chosen = [layer for layer in model._flatten_layers(include_self=False) if _applies(layer)]
     for layer in chosen:
@@ -48,9 +43,6 @@ def convolve(images, kernel, padding):
         images: `(batch, height, width, channels)`.
         kernel: `(rows, columns, channels, filters)`.
         padding: `"SAME"` or `"VALID"`.
-
-    Returns:
-        `(batch, height', width', filters)`.
     """
     rows, columns = kernel.shape[:2]
 

@@ -4,8 +4,8 @@ import math
 import resource
 import statistics
 import time
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import tensorflow as tf
@@ -14,7 +14,7 @@ from darac_tf.data.samplers import ClassBalancedSampler
 from darac_tf.errors import UserError
 from darac_tf.models.descriptor import backbone_of
 from darac_tf.reports import markdown
-from darac_tf.training.batches import OneSampler, StepBatches, make_sampling
+from darac_tf.training.batches import StepBatches, make_sampling, one_sampler
 from darac_tf.training.checkpoint import KEPT
 from darac_tf.training.replicas import make_replicas
 from darac_tf.training.run import check_run_dir, training_images
@@ -25,23 +25,13 @@ from darac_tf.training.summary import trained_weights
 _TIMED_STEPS = 3
 
 
-@dataclass(frozen=True)
-class Measured:
-    """What a few steps took.
+class Measured(NamedTuple):
+    """What a few steps took, in seconds."""
 
-    Attributes:
-        first: Seconds of the first step, which is traced and compiled.
-        step: Median seconds of a later one, with the wait for its images.
-        images: Median seconds of that wait alone.
-        describe: Seconds to describe one image of the training size, or None without validation.
-        memory: Bytes at the peak, of the GPU where there is one, or of the process.
-    """
-
-    first: float
-    step: float
-    images: float
-    describe: float | None
-    memory: int
+    first: float  # The first step, which is traced and compiled.
+    step: float  # Median of the later ones, with the wait for their images.
+    wait: float  # Median of that wait alone.
+    describe: float  # To describe one image of the training size; 0 without validation.
 
 
 def dry_run(config, run_dir):
@@ -68,11 +58,12 @@ def dry_run(config, run_dir):
     state = build_state(config, len(training.class_names), replicas)
     sampling = _sampling(config, state.model, training)
     batches = StepBatches(config, training, sampling, replicas).after(0)
-    measured = _measure(config, state, replicas, batches, validation is not None)
+    measured = _measure(config, state, replicas, batches)
+    sets = {"training": training} | ({"validation": validation} if validation else {})
     rows = [
-        *_rows_of_images(training, validation),
+        *((f"{name} images", _size_of(images)) for name, images in sets.items()),
         *_rows_of_shapes(config, state.model, replicas),
-        *_rows_of_cost(config, state, measured, 0 if validation is None else len(validation)),
+        *_rows_of_cost(config, state, measured, len(validation or ())),
     ]
     return markdown.table(["dry run", ""], rows, [False, False])
 
@@ -82,12 +73,11 @@ def _sampling(config, model, training):
         return make_sampling(config, None, model, training)
     # Mining describes thousands of images first; batches of the same size cost the same.
     shape = config.tuples_per_batch, config.tuple_size
-    return OneSampler(ClassBalancedSampler(training.labels, *shape, config.seed))
+    return one_sampler(ClassBalancedSampler(training.labels, *shape, config.seed))
 
 
-def _measure(config, state, replicas, batches, validates):
+def _measure(config, state, replicas, batches):
     step = make_train_step(state, config, replicas)
-    batches = iter(batches)
     seconds, waits = [], []
     for _ in range(min(1 + _TIMED_STEPS, config.steps)):
         started = time.perf_counter()
@@ -95,12 +85,11 @@ def _measure(config, state, replicas, batches, validates):
         waits.append(time.perf_counter() - started)
         float(step(images, labels)[0])
         seconds.append(time.perf_counter() - started)
-    describe = None
-    if validates:
+    describe = 0.0
+    if config.validates:
         describe = _seconds_to_describe(state.model, replicas.first_share(images))
-    later = slice(1 if len(seconds) > 1 else 0, None)
-    medians = statistics.median(seconds[later]), statistics.median(waits[later])
-    return Measured(seconds[0], *medians, describe, _peak_memory())
+    medians = (statistics.median(times[1:] or times) for times in (seconds, waits))
+    return Measured(seconds[0], *medians, describe)
 
 
 def _seconds_to_describe(model, images):
@@ -112,43 +101,38 @@ def _seconds_to_describe(model, images):
 
 
 def _peak_memory():
+    """As "12 MiB of the process", or of the GPU where there is one."""
     if tf.config.list_logical_devices("GPU"):
-        return tf.config.experimental.get_memory_info("GPU:0")["peak"]
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        peak = tf.config.experimental.get_memory_info("GPU:0")["peak"]
+        return f"{peak / 2**20:,.0f} MiB of the GPU"
+    return f"{resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10:,.0f} MiB of the process"
 
 
-def _rows_of_images(training, validation):
-    rows = [("training images", f"{len(training):,} of {len(training.class_names):,} classes")]
-    if validation is not None:
-        found = f"{len(validation):,} of {len(validation.class_names):,} classes"
-        rows.append(("validation images", found))
-    return rows
+def _size_of(images):
+    return f"{len(images):,} of {len(images.class_names):,} classes"
 
 
 def _rows_of_shapes(config, model, replicas):
     network, _ = backbone_of(model)
     size = config.image_size
     maps = network.compute_output_shape((config.batch_size, size, size, 3))
+    weights = f"{model.count_params():,}, of which {trained_weights(model):,} are trained"
     return [
         ("batch", f"{config.batch_size} x {size} x {size} x 3 on {replicas.count} device(s)"),
         ("feature maps", " x ".join(map(str, maps))),
         ("descriptor", f"{config.batch_size} x {model.output_shape[-1]}"),
-        (
-            "parameters",
-            f"{model.count_params():,}, of which {trained_weights(model):,} are trained",
-        ),
+        ("parameters", weights),
     ]
 
 
 def _rows_of_cost(config, state, measured, validation_images):
     training = measured.first + measured.step * (config.steps - 1)
     times = 1 + math.ceil(config.steps / config.val_every)
-    validating = times * validation_images * (measured.describe or 0.0)
+    validating = times * validation_images * measured.describe
     rate = config.batch_size / measured.step
-    step = f"{measured.step:.3g} s ({rate:.1f} images/s); {measured.images:.2g} s wait for images"
-    whose = "GPU" if tf.config.list_logical_devices("GPU") else "process"
+    step = f"{measured.step:.3g} s ({rate:.1f} images/s); {measured.wait:.2g} s wait for images"
     rows = [
-        ("memory, peak", f"{measured.memory / 2**20:,.0f} MiB of the {whose}"),
+        ("memory, peak", _peak_memory()),
         ("first step", f"{measured.first:.3g} s, with tracing"),
         ("step", step),
         ("training", f"{_duration(training)} for {config.steps:,} steps"),
@@ -168,6 +152,5 @@ def _checkpoint_bytes(state):
 
 
 def _duration(seconds):
-    minutes = math.ceil(seconds / 60)
-    hours, minutes = divmod(minutes, 60)
+    hours, minutes = divmod(math.ceil(seconds / 60), 60)
     return f"about {hours} h {minutes} min" if hours else f"about {minutes} min"

@@ -1,7 +1,7 @@
 """Trains DELF's local features in a run directory: attention by classification, then the PCA.
 
-Noh et al., ICCV 2017 (arXiv 1612.06321), sections 3.3, 4.1 and 4.2.2: softmax cross-entropy of a
-linear classifier on the features pooled by attention. The steps, rates and augmentation are a
+Source: Noh et al., ICCV 2017 (arXiv 1612.06321), sections 3.3, 4.1 and 4.2.2: softmax cross-entropy
+of a linear classifier on the features pooled by attention. The steps, rates and augmentation are a
 reconstruction.
 """
 
@@ -49,8 +49,6 @@ def train_local_features(config, run_dir, resume=False):
 
     Raises:
         UserError: If settings, data or an earlier run do not allow it.
-
-    Source: Noh et al., ICCV 2017 (arXiv 1612.06321), sections 3.3 and 4.1.
     """
     run_dir = Path(run_dir)
     check_run_dir(config, run_dir, resume)
@@ -70,16 +68,10 @@ def train_local_features(config, run_dir, resume=False):
 
 def _fit_pca(config, model, images, path):
     random = np.random.default_rng(config.seed)
-    chosen = np.sort(random.permutation(len(images))[:_PCA_IMAGES])
-    paths = images.paths[chosen]
-    pca = fit_local_pca(
-        LocalExtractor(model, ImageList(paths)),
-        config.local_dim,
-        seed=config.seed,
-        provenance={"images": images.name},
-        image_keys=keys_of_images(paths),
-    )
-    pca.save(path)
+    paths = images.paths[np.sort(random.permutation(len(images))[:_PCA_IMAGES])]
+    extractor = LocalExtractor(model, ImageList(paths))
+    origin = {"provenance": {"images": images.name}, "image_keys": keys_of_images(paths)}
+    fit_local_pca(extractor, config.local_dim, seed=config.seed, **origin).save(path)
 
 
 def train_attention(backbone, preprocessing, images, config, hidden_units=512, progress=True):
@@ -127,16 +119,14 @@ def _make_step(inner, preprocessing, pooling, classifier, config):
     optimizer.build(variables)
     side = config.image_size
     signature = [tf.TensorSpec([None, side, side, 3]), tf.TensorSpec([None], tf.int32)]
+    cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     @tf.function(input_signature=signature)
     def step(pixels, labels):
         # Outside the tape: nothing of it is trained.
         maps = inner(preprocessing(pixels), training=False)
         with tf.GradientTape() as tape:
-            logits = tf.cast(classifier(pooling(maps)), tf.float32)
-            loss = tf.reduce_mean(
-                tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
-            )
+            loss = cross_entropy(labels, tf.cast(classifier(pooling(maps)), tf.float32))
         optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
         return loss
 

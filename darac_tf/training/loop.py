@@ -28,7 +28,7 @@ class RunResult:
         losses: float array, the loss of each step made by this process.
         best: Best validation mAP (plain, leave-one-out), or None without validation.
         traces: How often the training step was traced.
-        best_step: The step after which it was found, or None.
+        best_step: The step after which the best was found, or None.
     """
 
     steps: int
@@ -41,14 +41,8 @@ class RunResult:
 class Loop:
     """Steps, validation and files, in their order. Only the chief validates and writes.
 
-    Args:
-        config: `TrainConfig`.
-        run_dir: Run directory.
-        state: `TrainState`.
-        replicas: `Replicas`.
-        checkpoint: `RunCheckpoint`, restored where the run goes on.
-        validator: `Validator`; None without validation, or on a worker that is not the chief.
-        train_step: Of `make_train_step`.
+    The `RunCheckpoint` is restored where the run goes on. The `Validator` is None without
+    validation, or on a worker that is not the chief. The step is that of `make_train_step`.
     """
 
     def __init__(self, config, run_dir, state, replicas, checkpoint, validator, train_step):
@@ -66,13 +60,7 @@ class Loop:
             self._monitor = SilentMonitor()
 
     def run(self, batches):
-        """Makes the steps that are left.
-
-        Args:
-            batches: `StepBatches`.
-
-        Returns:
-            `RunResult`.
+        """Makes the steps that are left, on `StepBatches`, and returns the `RunResult`.
 
         Raises:
             UserError: If an image can't be decoded, the loss is not finite, a checkpoint can't be
@@ -83,17 +71,18 @@ class Loop:
         to_come = [] if self._is_exhausted(first) else batches.after(first)
         losses = []
         try:
-            with self._replicas.reporting_loss_of_a_worker(), on_termination() as termination:
+            with self._replicas.reporting_loss_of_a_worker(), _on_termination() as terminations:
                 if first == 0 and self._config.validates:
                     self._validate(0)
                 for images, labels in to_come:
                     step += 1
                     losses.append(self._step(step, images, labels, batches))
                     self._after_step(step)
-                    if termination.requested:
-                        self._leave(step)
+                    if terminations or self._is_exhausted(step):
+                        self._save_checkpoint(step)
+                    if terminations:
+                        sys.exit(f"terminated after step {step}; go on with --resume")
                     if self._is_exhausted(step):
-                        self._save_once(step)
                         break
         except (tf.errors.InvalidArgumentError, tf.errors.UnknownError):
             batches.check_around(step)  # names the image, if it was one
@@ -126,10 +115,6 @@ class Loop:
         self._monitor.step(step, loss, gradient_norm, self._config.batch_size, seconds)
         return loss
 
-    def _leave(self, step):
-        self._save_once(step)
-        sys.exit(f"terminated after step {step}; go on with --resume")
-
     def _after_step(self, step):
         is_last = step == self._config.steps
         if self._config.validates and (is_last or step % self._config.val_every == 0):
@@ -142,12 +127,8 @@ class Loop:
         patience = self._config.patience
         return patience is not None and step - self._best_step >= patience * self._config.val_every
 
-    def _save_once(self, step):
-        if self._checkpoint.step != step:
-            self._save_checkpoint(step)
-
     def _save_checkpoint(self, step):
-        if self._replicas.is_chief:
+        if self._replicas.is_chief and self._checkpoint.step != step:
             # Lines before the step they belong to is kept: a resumed run has all of them.
             self._monitor.flush()
             self._checkpoint.save(step, self._best, self._best_step)
@@ -180,28 +161,18 @@ class Loop:
         return contextlib.nullcontext() if average is None else average.in_place()
 
 
-class Termination:
-    """Attributes: requested: bool, whether the process was asked to end."""
-
-    requested = False
-
-
 @contextlib.contextmanager
-def on_termination():
-    """Yields a `Termination`; within it, SIGTERM asks instead of killing.
+def _on_termination():
+    """Yields a list: within it, SIGTERM adds to the list instead of killing.
 
     Outside the main thread, where Python allows no handlers, SIGTERM kills as ever.
     """
-    termination = Termination()
+    terminations = []
     if threading.current_thread() is not threading.main_thread():
-        yield termination
+        yield terminations
         return
-
-    def ask(*_):
-        termination.requested = True
-
-    before = signal.signal(signal.SIGTERM, ask)
+    before = signal.signal(signal.SIGTERM, lambda *_: terminations.append(1))
     try:
-        yield termination
+        yield terminations
     finally:
         signal.signal(signal.SIGTERM, before)

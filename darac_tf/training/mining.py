@@ -1,6 +1,7 @@
 """Tuples of a query, a positive and hard negatives, mined with the model once an epoch.
 
-Source: GeM (Radenovic et al., arXiv 1711.02512), section 4.2.
+Source: GeM (Radenovic et al., arXiv 1711.02512), section 4.2: no two negatives of a query show the
+same scene.
 """
 
 from pathlib import Path
@@ -12,7 +13,6 @@ from darac_tf.describing.extraction import extract_features
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 
-FOLDER = "mined"
 # Keeps its random numbers apart from those of the sampler and the augmentation.
 _STREAM = 3
 _BLOCK = 256
@@ -22,33 +22,24 @@ class HardNegatives:
     """Tuples of a query, a random positive and its hardest negatives in a random pool.
 
     An epoch is `mining_queries` queries. Its tuples are mined with the model at its first step and
-    kept in the run directory, so that a resumed run goes on with the same ones.
-
-    Args:
-        config: `TrainConfig`.
-        run_dir: Run directory.
-        model: The descriptor.
-        images: `LabelledImages` of the training set.
+    kept in the run directory, so that a resumed run goes on with the same ones. Arguments are those
+    of `make_sampling`.
     """
 
     def __init__(self, config, run_dir, model, images):
         self._config = config
-        self._folder = Path(run_dir) / FOLDER
+        self._folder = Path(run_dir) / "mined"
         self._images = images
         self._model = model
-        self.steps_per_epoch = config.mining_queries // config.tuples_per_batch
 
     def epochs(self, first, last):
         """Yields `(sampler, start, stop)` for each epoch; mines when the epoch is reached."""
+        per_batch = self._config.tuples_per_batch
+        steps = self._config.mining_queries // per_batch
         while first < last:
-            epoch = first // self.steps_per_epoch
-            start = epoch * self.steps_per_epoch
-            stop = min(start + self.steps_per_epoch, last)
-            yield (
-                TupleSampler(self._tuples(epoch), self._config.tuples_per_batch, start),
-                first,
-                stop,
-            )
+            epoch = first // steps
+            stop = min((epoch + 1) * steps, last)
+            yield TupleSampler(self._tuples(epoch), per_batch, epoch * steps), first, stop
             first = stop
 
     def _tuples(self, epoch):
@@ -81,43 +72,30 @@ class HardNegatives:
         vectors = self._describe(described)
         of_pool = vectors[np.searchsorted(described, pool)]
         of_queries = vectors[np.searchsorted(described, queries)]
-        negatives = [
-            hardest_negatives(
-                of_queries[place[start : start + _BLOCK]] @ of_pool.T,
-                labels[pairs[start : start + _BLOCK, 0]],
-                labels[pool],
-                config.tuple_negatives,
-            )
-            for start in range(0, len(pairs), _BLOCK)
-        ]
-        return np.concatenate([pairs, pool[np.concatenate(negatives)]], axis=1)
+        negatives = []
+        for start in range(0, len(pairs), _BLOCK):
+            rows = slice(start, start + _BLOCK)
+            similarities = of_queries[place[rows]] @ of_pool.T
+            own = labels[pairs[rows, 0]]
+            found = hardest_negatives(similarities, own, labels[pool], config.tuple_negatives)
+            negatives.append(pool[found])
+        return np.concatenate([pairs, np.concatenate(negatives)], axis=1)
 
     def _describe(self, indices):
         """float32 `(len(indices), dim)`."""
-        size = self._config.image_size
-        features = extract_features(
-            lambda pixels: {"": self._model(pixels, training=False)},
-            self._images.paths[indices],
-            [size],
-            batch_pixels=self._config.val_batch_pixels,
-        )
-        return features[size][""]
+        size, batch_pixels = self._config.image_size, self._config.val_batch_pixels
+        paths = self._images.paths[indices]
+
+        def describe(pixels):
+            return {"": self._model(pixels, training=False)}
+
+        return extract_features(describe, paths, [size], batch_pixels=batch_pixels)[size][""]
 
 
 def draw_pairs(labels, count, random):
-    """Queries and a positive of each.
+    """int64 `(count, 2)`: queries and an image of the same class of each, of `labels` `(images,)`.
 
-    Args:
-        labels: int `(images,)`.
-        count: Pairs to draw.
-        random: `numpy.random.Generator`.
-
-    Returns:
-        int64 `(count, 2)`: queries, each as often as the others up to one (images of classes with
-        one image only are none), and an image of the same class.
-
-    Raises:
-        UserError: If no class has two images.
+    Each query comes as often as the others up to one; an image that is alone in its class is none.
     """
     order = np.argsort(labels, kind="stable")
     sizes = np.bincount(labels)
@@ -139,21 +117,8 @@ def draw_pairs(labels, count, random):
 def hardest_negatives(similarities, query_labels, pool_labels, count):
     """For each query the most similar images of other classes, one of each class.
 
-    Args:
-        similarities: float `(queries, pool)`.
-        query_labels: int `(queries,)`.
-        pool_labels: int `(pool,)`.
-        count: Negatives of each query.
-
-    Returns:
-        int64 `(queries, count)`, rows of the pool, the most similar first; equal similarities keep
-        the order of the pool.
-
-    Raises:
-        UserError: If the pool has too few other classes for a query.
-
-    Source: GeM (Radenovic et al., arXiv 1711.02512), section 4.2: no two negatives of a query show
-    the same scene.
+    Of similarities `(queries, pool)` and the labels of both; int64 `(queries, count)`, rows of the
+    pool, the most similar first. Equal similarities keep the order of the pool.
     """
     chosen = np.empty((len(similarities), count), np.int64)
     for query, row in enumerate(similarities):

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import json
+import math
 from pathlib import Path
 
 import cv2
@@ -17,37 +18,28 @@ from darac_tf.files import atomic_path
 from darac_tf.reports.thumbnails import thumbnail
 
 METRICS_FILE = "metrics.csv"
-PICTURES = "pictures"
 _CSV = {"newline": "", "encoding": "utf-8"}
-_HEADER = ["step", "name", "value"]
 _GRID_COLUMNS, _GRID_IMAGES = 8, 48
 _PROJECTED, _SPRITE_SIDE = 1000, 48
-_VECTORS, _METADATA, _SPRITE = "descriptors.tsv", "classes.tsv", "images.png"
 
 
 class Monitor:
     """Progress bar (images/s, loss, time left), metrics.csv, and TensorBoard events of a run.
 
-    Args:
-        run_dir: Run directory; events go to its `tensorboard`, pictures to its `pictures`.
-        config: `TrainConfig`.
-        optimizer: `GroupedOptimizer`, for its learning rate.
-        step: The step the run goes on from; 0 for a new one.
+    `step` is the one that the run goes on from; 0 for a new one.
     """
 
     def __init__(self, run_dir, config, optimizer, step=0):
         self._run_dir = Path(run_dir)
         self._file = MetricsFile(run_dir, step)
-        self._log_every = config.log_every
+        self._config = config
         self._optimizer = optimizer
         self._board = self._run_dir / "tensorboard"
         self._writer = tf.summary.create_file_writer(str(self._board))
         with self._writer.as_default(step):
             tf.summary.text("settings", f"```\n{json.dumps(vars(config), indent=1)}\n```")
         self._bar = None
-        self._total = config.steps
-        self._images = 0
-        self._seconds = 0.0
+        self._images, self._seconds = 0, 0.0  # since the last scalars
 
     def batch(self, step, images):
         """Shows the images of a step, `(batch, size, size, 3)` in [0, 255], as a grid."""
@@ -56,24 +48,23 @@ class Monitor:
     def step(self, step, loss, gradient_norm, images, seconds):
         """Reports one step: its loss, gradient norm, number of images and time."""
         if self._bar is None:
-            self._bar = tqdm(
-                total=self._total, initial=step - 1, desc="train", unit="step", mininterval=1.0
-            )
+            total, before = self._config.steps, step - 1
+            self._bar = tqdm(None, "train", total, unit="step", mininterval=1.0, initial=before)
         self._images += images
         self._seconds += seconds
         self._bar.update(1)
         self._file.write(step, {"loss": loss, "gradient_norm": gradient_norm})
-        if step % self._log_every and step != self._total:
+        if step % self._config.log_every and step != self._config.steps:
             return
         rate = self._images / self._seconds
         self._bar.set_postfix_str(f"loss {loss:.4f}, {rate:.1f} images/s")
         scalars = {
-            "train/loss": loss,
-            "train/gradient_norm": gradient_norm,
-            "train/images_per_second": rate,
-            "train/learning_rate": float(self._optimizer.backbone.learning_rate),
+            "loss": loss,
+            "gradient_norm": gradient_norm,
+            "images_per_second": rate,
+            "learning_rate": float(self._optimizer.backbone.learning_rate),
         }
-        self._write(step, scalars)
+        self._write(step, {f"train/{name}": value for name, value in scalars.items()})
         self._images, self._seconds = 0, 0.0
 
     def validation(self, step, scores, validator):
@@ -83,7 +74,7 @@ class Monitor:
         self._file.write(step, named)
         text = ", ".join(f"{name} {100 * value:.2f}" for name, value in scores.items())
         tqdm.write(f"step {step}: validation {text}")
-        path = self._run_dir / PICTURES / f"{step:06d}.png"
+        path = self._run_dir / "pictures" / f"{step:06d}.png"
         validator.draw(path, f"Step {step}: {text}")
         if path.exists():
             picture = tf.io.decode_png(path.read_bytes(), channels=3)
@@ -115,30 +106,16 @@ class Monitor:
 class SilentMonitor:
     """Shows and writes nothing: of workers that are not the chief."""
 
-    def batch(self, step, images):
-        pass
-
-    def step(self, step, loss, gradient_norm, images, seconds):
-        pass
-
-    def flush(self):
-        pass
-
-    def close(self):
-        pass
+    def __getattr__(self, name):
+        return lambda *_: None
 
 
 def image_grid(images, columns):
-    """Puts images of one size side by side, row by row.
+    """Images `(n, height, width, 3)` in [0, 255] side by side, row by row, black where n ends.
 
-    Args:
-        images: `(n, height, width, 3)` in [0, 255], n at least 1.
-        columns: Images a row, at most.
-
-    Returns:
-        uint8 `(rows * height, columns * width, 3)`; black where images are missing.
+    uint8 `(rows * height, columns * width, 3)`, of no more columns than images.
     """
-    pixels = tf.cast(tf.clip_by_value(tf.round(images), 0, 255), tf.uint8)
+    pixels = tf.cast(tf.clip_by_value(tf.round(tf.cast(images, tf.float32)), 0, 255), tf.uint8)
     count, height, width, _ = pixels.shape
     columns = min(columns, count)
     rows = -(-count // columns)
@@ -150,10 +127,6 @@ def image_grid(images, columns):
 class MetricsFile:
     """Appends `step,name,value` lines; what lies beyond the step of a resumed run is dropped.
 
-    Args:
-        run_dir: Run directory.
-        step: The step the run goes on from; 0 for a new one.
-
     Raises:
         UserError: From any method, if the file can't be written, as on a full disk.
     """
@@ -162,11 +135,8 @@ class MetricsFile:
         self._path = path = Path(run_dir) / METRICS_FILE
         kept = [row for row in _read(path) if int(row[0]) <= step] if step else []
         with self._reporting():
-            with (
-                atomic_path(path) as temporary,
-                temporary.open("w", **_CSV) as file,
-            ):
-                csv.writer(file).writerows([_HEADER, *kept])
+            with atomic_path(path) as temporary, temporary.open("w", **_CSV) as file:
+                csv.writer(file).writerows([["step", "name", "value"], *kept])
             self._file = path.open("a", **_CSV)
         self._writer = csv.writer(self._file)
 
@@ -207,51 +177,33 @@ def _read(path):
 def write_projector(folder, descriptors, images):
     """Writes the files that the projector reads from a TensorBoard folder.
 
-    Args:
-        folder: Folder of the events.
-        descriptors: float `(images, dim)`.
-        images: `LabelledImages`; of more than 1000, evenly spread ones are shown.
-
-    Raises:
-        UserError: If the files can't be written, or an image can't be read.
+    Of more than 1000 `LabelledImages` with descriptors `(images, dim)`, evenly spread ones are
+    shown.
     """
     shown = np.unique(np.linspace(0, len(images) - 1, _PROJECTED).astype(int))
-    with atomic_path(folder / _VECTORS) as path:
+    with atomic_path(folder / "descriptors.tsv") as path:
         np.savetxt(path, np.asarray(descriptors)[shown], fmt="%.5g", delimiter="\t")
-    with atomic_path(folder / _METADATA) as path:
+    with atomic_path(folder / "classes.tsv") as path:
         names = (str(images.class_names[images.labels[row]]) for row in shown)
         lines = "".join(" ".join(name.split()) + "\n" for name in names)
         path.write_text(lines, encoding="utf-8")
-    if not (folder / _SPRITE).exists():  # Images stay the same.
-        with atomic_path(folder / _SPRITE) as path:
-            cv2.imwrite(str(path), sprite([images.paths[row] for row in shown])[:, :, ::-1])
+    if not (folder / "images.png").exists():  # Images stay the same.
+        with atomic_path(folder / "images.png") as path:
+            cv2.imwrite(str(path), _sprite([images.paths[row] for row in shown])[:, :, ::-1])
     config = ProjectorConfig()
     embedding = config.embeddings.add(
-        tensor_name="validation", tensor_path=_VECTORS, metadata_path=_METADATA
+        tensor_name="validation", tensor_path="descriptors.tsv", metadata_path="classes.tsv"
     )
-    embedding.sprite.image_path = _SPRITE
+    embedding.sprite.image_path = "images.png"
     embedding.sprite.single_image_dim.extend([_SPRITE_SIDE, _SPRITE_SIDE])
     with atomic_path(folder / "projector_config.pbtxt") as path:
         path.write_text(text_format.MessageToString(config), encoding="utf-8")
 
 
-def sprite(paths):
-    """Small pictures side by side, row by row, as many columns as rows or one more.
-
-    Args:
-        paths: Image files.
-
-    Returns:
-        uint8 RGB `(48 * rows, 48 * columns, 3)`.
-
-    Raises:
-        UserError: If an image can't be read.
-    """
-    columns = int(np.ceil(np.sqrt(len(paths))))
-    rows = -(-len(paths) // columns)
-    canvas = np.zeros((rows * _SPRITE_SIDE, columns * _SPRITE_SIDE, 3), np.uint8)
-    for place, path in enumerate(paths):
-        top, left = _SPRITE_SIDE * (place // columns), _SPRITE_SIDE * (place % columns)
+def _sprite(paths):
+    """Image files in small, as an `image_grid` of as many columns as rows or one more."""
+    squares = np.zeros((len(paths), _SPRITE_SIDE, _SPRITE_SIDE, 3), np.uint8)
+    for square, path in zip(squares, paths, strict=True):
         small = thumbnail(path, _SPRITE_SIDE)
-        canvas[top : top + small.shape[0], left : left + small.shape[1]] = small
-    return canvas
+        square[: small.shape[0], : small.shape[1]] = small
+    return image_grid(squares, math.ceil(math.sqrt(len(paths)))).numpy()

@@ -16,12 +16,7 @@ _STEPS_TO_DOUBLE = 2000
 
 @contextlib.contextmanager
 def computing_in(network, precision):
-    """Within it, a network is traced in a precision of `PRECISIONS`.
-
-    Args:
-        network: Keras model; the dtype policies of its layers are put back at the end.
-        precision: One of `PRECISIONS`.
-    """
+    """Within it, a Keras model is traced in a precision of `PRECISIONS`."""
     if precision == "float32":
         yield
         return

@@ -21,11 +21,8 @@ _LEFT = (
 class Replicas:
     """The replicas that share each batch.
 
-    Args:
-        strategy: `tf.distribute.Strategy`.
-
     Attributes:
-        strategy: The same.
+        strategy: `tf.distribute.Strategy`.
         count: int, replicas in all.
         is_chief: bool, whether this process writes the run's files; with several processes, one
             does.
@@ -35,23 +32,15 @@ class Replicas:
         self.strategy = strategy
         self.count = strategy.num_replicas_in_sync
         resolver = strategy.cluster_resolver
+        cluster = resolver.cluster_spec().as_dict() if resolver else {}
+        self._workers = sum(len(cluster.get(job, [])) for job in ("chief", "worker"))
         # Without a cluster there is no task.
         task = (resolver.task_type, resolver.task_id) if resolver else (None, 0)
-        self._workers = _workers(resolver)
-        self.is_chief = task[0] in (None, "", "chief") or (
-            task == ("worker", 0) and not self._has_chief(resolver)
-        )
-
-    @staticmethod
-    def _has_chief(resolver):
-        return "chief" in resolver.cluster_spec().jobs
+        chief = ("chief" if "chief" in cluster else "worker", 0)
+        self.is_chief = not task[0] or task == chief
 
     def check_batch(self, config):
-        """Checks that a batch can be shared out.
-
-        Raises:
-            UserError: If it can't.
-        """
+        """Raises `UserError` if a batch can't be shared out."""
         if config.batch_size % self.count:
             raise UserError(
                 f"{self.count} replicas can't share batches of {config.batch_size} images evenly: "
@@ -78,11 +67,7 @@ class Replicas:
 
     @contextlib.contextmanager
     def reporting_loss_of_a_worker(self):
-        """Turns the errors of a step whose other workers are gone into one that says so.
-
-        Raises:
-            UserError: If a worker left.
-        """
+        """Turns the errors of a step whose other workers are gone into a `UserError`."""
         try:
             yield
         except _LEFT as error:
@@ -134,11 +119,6 @@ def _local_devices(count):
             "--strategy=mirrored: TensorFlow has begun on one CPU device; set up the replicas first"
         ) from error
     return [f"CPU:{number}" for number in range(count)]
-
-
-def _workers(resolver):
-    cluster = resolver.cluster_spec().as_dict() if resolver else {}
-    return sum(len(cluster.get(job, [])) for job in ("chief", "worker"))
 
 
 def _check_tf_config():

@@ -82,18 +82,12 @@ def train(config, run_dir, resume=False):
 
 
 def check_run_dir(config, run_dir, resume):
-    """Checks that a run can start, or go on, in a run directory.
-
-    Raises:
-        UserError: If there is a run already, or with `resume` none of these settings.
-    """
+    """Raises `UserError` if there is a run already, or with `resume` none of these settings."""
     if resume:
         config.check_resumes(run_dir)
     elif (run_dir / CONFIG_FILE).exists():
-        raise UserError(
-            f"--run_dir: {run_dir} holds a run already; add --resume to go on with it, or name "
-            "another"
-        )
+        advice = "add --resume to go on with it, or name another"
+        raise UserError(f"--run_dir: {run_dir} holds a run already; {advice}")
 
 
 def training_images(config):

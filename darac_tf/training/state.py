@@ -8,9 +8,8 @@ import tensorflow as tf
 
 from darac_tf.errors import UserError
 from darac_tf.models import build_descriptor
-from darac_tf.models.descriptor import POOLING_LAYER
+from darac_tf.models.descriptor import POOLING_LAYER, backbone_of
 from darac_tf.training.convolutions import speed_up_gradients
-from darac_tf.training.freezing import freeze_until, set_batch_norm
 from darac_tf.training.precision import LossScale
 
 OPTIMIZERS = {
@@ -36,10 +35,7 @@ class GroupedOptimizer:
     to the scale of its weights, and GeM's exponent must not shrink. Neither have batch
     normalisation's and biases (all that is not a kernel).
 
-    Args:
-        config: `TrainConfig`.
-        model: The descriptor; its trainable variables are taken now.
-        loss: The loss, for variables of its own; None for none.
+    The model's trainable variables are taken now; the loss may have some of its own.
 
     Raises:
         UserError: If nothing is trainable.
@@ -77,12 +73,8 @@ class GroupedOptimizer:
 class WeightAverage(tf.Module):
     """`average = decay * average + (1 - decay) * weight` after every step.
 
-    The decay of step t is at most `(1 + t) / (10 + t)`, so that the average does not cling to the
-    first weights.
-
-    Args:
-        variables: Keras variables.
-        decay: In (0, 1).
+    The decay of step t is at most `(1 + t) / (10 + t)`, so that the average of the Keras variables
+    does not cling to the first weights.
 
     Source: Polyak, Juditsky 1992; the early decay is that of TensorFlow's
     `ExponentialMovingAverage`.
@@ -119,18 +111,10 @@ class WeightAverage(tf.Module):
 
 @dataclass(frozen=True)
 class TrainState:
-    """The parts of a run that a step changes and a checkpoint keeps.
+    """The parts of a run that a step changes and a checkpoint keeps."""
 
-    Attributes:
-        model: The descriptor.
-        loss: Called as `loss(labels, embeddings)`; may have class weights.
-        optimizer: `GroupedOptimizer`.
-        average: `WeightAverage`, or None.
-        loss_scale: `LossScale`, or None.
-    """
-
-    model: keras.Model
-    loss: object
+    model: keras.Model  # The descriptor.
+    loss: object  # Called as `loss(labels, embeddings)`; may have class weights.
     optimizer: GroupedOptimizer
     average: WeightAverage | None = None
     loss_scale: LossScale | None = None
@@ -154,6 +138,47 @@ class TrainState:
         return {name: part for name, part in kept.items() if part is not None}
 
 
+def set_batch_norm(model, mode, momentum=None, is_shared=False):
+    """Freezes or trains every batch normalisation of a model.
+
+    Args:
+        model: Keras model.
+        mode: `"frozen"`: statistics, scale and shift stay as they are; `"train"`: statistics are
+            those of the batch, and all is learned.
+        momentum: For `"train"`: of the moving statistics; None leaves each layer's own. Networks
+            trained for a few hundred steps want 0.9, where Keras' 0.99 would lag behind.
+        is_shared: For `"train"`: whether statistics are those of all replicas' images.
+
+    Raises:
+        ValueError: If `mode` is another.
+    """
+    if mode not in ("frozen", "train"):
+        raise ValueError(f"`mode` must be frozen or train. Received: mode={mode!r}")
+    for layer in model._flatten_layers(include_self=False):
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.trainable = mode == "train"
+            if mode == "train":
+                layer.synchronized = is_shared
+                layer.momentum = layer.momentum if momentum is None else momentum
+
+
+def freeze_until(model, name):
+    """Freezes the layer of a name in a descriptor's backbone, and those its output depends on.
+
+    Raises:
+        UserError: If there is none of that name.
+    """
+    network, _ = backbone_of(model)
+    layers = {layer.name: layer for layer in network.layers}
+    if name not in layers:
+        some = [each for each in layers if each.endswith(("out", "add"))] or list(layers)
+        raise UserError(
+            f"--freeze_until={name}: {network.name} has no such layer; it has {', '.join(some)}"
+        )
+    for layer in keras.Model(network.inputs, layers[name].output).layers:
+        layer.trainable = False
+
+
 def build_state(config, num_classes, replicas):
     """Builds a run's model, loss and optimiser as its settings say.
 
@@ -166,13 +191,9 @@ def build_state(config, num_classes, replicas):
         UserError: If the backbone, its weights or a layer can't be had, or nothing is trainable.
     """
     with replicas.strategy.scope():
-        model = build_descriptor(
-            config.backbone,
-            config.backbone_weights,
-            config.pooling,
-            layer=config.layer,
-            **config.pooling_options(),
-        )
+        network = config.backbone, config.backbone_weights
+        options = {"layer": config.layer} | config.pooling_options()
+        model = build_descriptor(*network, config.pooling, **options)
         is_shared = replicas.count > 1
         set_batch_norm(model, config.batch_norm, config.batch_norm_momentum, is_shared)
         if config.freeze_until is not None:
@@ -181,9 +202,8 @@ def build_state(config, num_classes, replicas):
             speed_up_gradients(model)
         loss = config.make_loss(num_classes, model.output_shape[-1])
         optimizer = GroupedOptimizer(config, model, loss)
-        average = scale = None
+        average = None
         if config.average_decay is not None:
             average = WeightAverage(model.trainable_variables, config.average_decay)
-        if config.precision == "mixed_float16":
-            scale = LossScale()
+        scale = LossScale() if config.precision == "mixed_float16" else None
         return TrainState(model, loss, optimizer, average, scale)

@@ -11,8 +11,6 @@ import tensorflow as tf
 from darac_tf.models.descriptor import backbone_of
 from darac_tf.training.precision import computing_in
 
-_ZERO = tf.UnconnectedGradients.ZERO
-
 
 def make_train_step(state, config, replicas):
     """The compiled training step.
@@ -61,9 +59,8 @@ def _make_gradients(state, config):
     of_model = [variable.value for variable in state.model.trainable_variables]
     of_loss = [variable.value for variable in loss.trainable_variables]
     embed = embedder(state.model, config.precision, config.jit_compile)
-    if config.chunk_size is None:
-        embed_batch = whole_batch(embed, of_model)
-    else:
+    embed_batch = whole_batch(embed, of_model)
+    if config.chunk_size is not None:
         embed_batch = in_chunks(embed, of_model, config.chunk_size)
 
     def compute(images, labels):
@@ -108,10 +105,7 @@ def _gathered(context, values):
 def embedder(model, precision="float32", jit_compile=False):
     """Function of images `(batch, size, size, 3)` to float32 embeddings `(batch, dim)`.
 
-    Args:
-        model: Descriptor.
-        precision: Of its backbone, one of `precision.PRECISIONS`.
-        jit_compile: Whether XLA compiles it, and its gradient.
+    The backbone computes in a precision of `precision.PRECISIONS`.
     """
     network, _ = backbone_of(model)
 
@@ -123,15 +117,10 @@ def embedder(model, precision="float32", jit_compile=False):
 
 
 def whole_batch(embed, variables):
-    """Function of images to their embeddings and the way back, in one pass.
+    """Function of images to `(embeddings, backward)`, in one pass.
 
-    Args:
-        embed: Of `embedder`.
-        variables: TensorFlow variables of the model.
-
-    Returns:
-        Function of `images` to `(embeddings, backward)`; `backward` turns the gradient with respect
-        to the embeddings, `(batch, dim)`, into a list of those of the variables.
+    `backward` turns the gradient with respect to the embeddings, `(batch, dim)`, into a list of
+    those with respect to the variables.
     """
 
     def run(images):
@@ -139,7 +128,7 @@ def whole_batch(embed, variables):
             embeddings = embed(images)
 
         def backward(gradient):
-            return tape.gradient(embeddings, variables, gradient, unconnected_gradients=_ZERO)
+            return tape.gradient(embeddings, variables, gradient, unconnected_gradients="zero")
 
         return embeddings, backward
 
@@ -147,19 +136,11 @@ def whole_batch(embed, variables):
 
 
 def in_chunks(embed, variables, chunk_size):
-    """The same by gradient caching: memory grows with the chunk, not with the batch.
+    """As `whole_batch`, but by gradient caching: memory grows with the chunk, not with the batch.
 
     Embeddings of all chunks come first, without a tape. Each chunk passes the network again to hand
-    its gradients on. Values are those of `whole_batch` up to rounding, for networks whose batch
-    normalisation rests and that have no dropout; it costs one more forward pass.
-
-    Args:
-        embed: As for `whole_batch`.
-        variables: As for `whole_batch`.
-        chunk_size: Images in a chunk; batches must be multiples of it.
-
-    Returns:
-        Function as of `whole_batch`.
+    its gradients on. Values are the same up to rounding, for networks whose batch normalisation
+    rests and that have no dropout; it costs one more forward pass.
 
     Source: Gao, Zhang, Han, Callan, "Scaling deep contrastive learning batch size under memory
     limited setup" (arXiv 2101.06983).
@@ -183,20 +164,15 @@ def in_chunks(embed, variables, chunk_size):
 
 def _summed(embed, chunks, upstream, variables):
     """Sum over the chunks of each one's gradients."""
+    hand_on = whole_batch(embed, variables)
 
     def add(number, sums):
-        with tf.GradientTape() as tape:
-            embeddings = embed(chunks[number])
-        of_chunk = tape.gradient(
-            embeddings, variables, upstream[number], unconnected_gradients=_ZERO
-        )
+        _, backward = hand_on(chunks[number])
+        of_chunk = backward(upstream[number])
         return number + 1, [a + b for a, b in zip(sums, of_chunk, strict=True)]
 
-    start = [tf.zeros_like(variable) for variable in variables]
-    _, sums = tf.while_loop(
-        lambda number, _: number < tf.shape(chunks)[0],
-        add,
-        (tf.constant(0), start),
-        parallel_iterations=1,
-    )
-    return sums
+    def is_left(number, _):
+        return number < tf.shape(chunks)[0]
+
+    start = tf.constant(0), [tf.zeros_like(variable) for variable in variables]
+    return tf.while_loop(is_left, add, start, parallel_iterations=1)[1]

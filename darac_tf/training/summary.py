@@ -6,19 +6,11 @@ from darac_tf.files import atomic_path
 from darac_tf.reports import markdown
 from darac_tf.reports.environment import environment
 
-SUMMARY_FILE = "summary.md"
-
 
 def write_summary(run_dir, config, model, result):
-    """Writes `summary.md`: what was trained, how it went, and what to do with it.
-
-    Args:
-        run_dir: Run directory.
-        config: `TrainConfig`.
-        model: The descriptor.
-        result: `RunResult`.
-    """
-    trained = trained_weights(model)
+    """Writes `summary.md`: what was trained, how it went (`RunResult`), and what to do with it."""
+    versions = environment()
+    names = ("python", "tensorflow", "keras", "numpy")
     facts = [
         ("steps", f"{result.steps} of {config.steps}"),
         ("images a step", str(config.batch_size)),
@@ -27,24 +19,20 @@ def write_summary(run_dir, config, model, result):
         ("backbone", config.backbone),
         ("pooling, loss", f"{config.pooling}, {config.loss}"),
         ("dimension", str(model.output_shape[-1])),
-        ("trained weights", f"{trained:,} of {model.count_params():,}"),
-        ("versions", ", ".join(f"{name} {text}" for name, text in _versions().items())),
+        ("trained weights", f"{trained_weights(model):,} of {model.count_params():,}"),
+        ("versions", ", ".join(f"{name} {versions[name]}" for name in names)),
     ]
-    text = "\n".join(
-        [
-            f"# {run_dir.name}",
-            "",
-            markdown.table(["", ""], facts, [False, False]),
-            "",
-            "Measure, export, and look at the curves:",
-            "",
-            f"    python eval.py --descriptors={run_dir} --dataset=folder --data_dir=PHOTOS",
-            f"    python export_savedmodel.py --model={run_dir} --out=export/{run_dir.name}",
-            f"    tensorboard --logdir={run_dir / 'tensorboard'}",
-            "",
-        ]
-    )
-    with atomic_path(run_dir / SUMMARY_FILE) as path:
+    text = f"""# {run_dir.name}
+
+{markdown.table(["", ""], facts, [False, False])}
+
+Measure, export, and look at the curves:
+
+    python eval.py --descriptors={run_dir} --dataset=folder --data_dir=PHOTOS
+    python export_savedmodel.py --model={run_dir} --out=export/{run_dir.name}
+    tensorboard --logdir={run_dir / "tensorboard"}
+"""
+    with atomic_path(run_dir / "summary.md") as path:
         path.write_text(text, encoding="utf-8")
 
 
@@ -64,8 +52,3 @@ def _best(result):
     if result.best is None:
         return "no validation"
     return f"{100 * result.best:.2f} after step {result.best_step}"
-
-
-def _versions():
-    found = environment()
-    return {name: found[name] for name in ("python", "tensorflow", "keras", "numpy")}

@@ -31,21 +31,16 @@ class Validator:
         self.images = images
         self.descriptors = None
         self._task = labelled_task(images)
-        self._long_side = config.image_size
-        self._batch_pixels = config.val_batch_pixels
+        self._config = config
         self._describe = as_engine(lambda pixels: {"": model(pixels, training=False)})
         self._rankings = self._ap = None
 
     def scores(self):
         """Dictionary of metric name to mean score in [0, 1]."""
-        features = extract_features(
-            self._describe,
-            self._task.images,
-            [self._long_side],
-            batch_pixels=self._batch_pixels,
-            progress=False,
-        )
-        self.descriptors = features[self._long_side][""]
+        size, options = self._config.image_size, {"batch_pixels": self._config.val_batch_pixels}
+        images = self._task.images
+        features = extract_features(self._describe, images, [size], progress=False, **options)
+        self.descriptors = features[size][""]
         self._rankings = rank(features.vectors(""), self._task, RankingSettings(), features.usable)
         scores = self._task.score(self._rankings.rows)
         self._ap = np.asarray(scores.per_query["ap"], np.float64)

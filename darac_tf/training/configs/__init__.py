@@ -22,13 +22,10 @@ def config_names():
 
 
 def load_config(name):
-    """Reads the settings of a run.
+    """Reads values of some or all fields of `TrainConfig`, as a dictionary.
 
     Args:
         name: One of `config_names`, a `.toml` file, or the `config.json` of an earlier run.
-
-    Returns:
-        Dictionary of setting to value, for some or all fields of `TrainConfig`.
 
     Raises:
         UserError: If there is no such file, or it holds anything else.
@@ -38,10 +35,8 @@ def load_config(name):
         text = path.read_text(encoding="utf-8")
         settings = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except OSError as error:
-        raise UserError(
-            f"--config={name}: no such file; give {', '.join(config_names())}, a .toml file or the "
-            "config.json of a run"
-        ) from error
+        advice = f"give {', '.join(config_names())}, a .toml file or the config.json of a run"
+        raise UserError(f"--config={name}: no such file; {advice}") from error
     except ValueError as error:  # Of both formats, and of text that is not UTF-8.
         raise UserError(f"--config={name}: can't be read: {error}") from error
     if not isinstance(settings, dict):
