@@ -50,6 +50,8 @@ def dry_run(config, run_dir):
     """
     if config.matching == "local":
         raise UserError("--dry_run: is not for --matching=local")
+    if not config.steps:
+        raise UserError("--dry_run: measures steps of the network; give --steps above 0")
     replicas = make_replicas(config.strategy, config.replicas)
     replicas.check_batch(config)
     check_run_dir(config, Path(run_dir), resume=False)

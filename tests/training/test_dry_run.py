@@ -70,6 +70,9 @@ def test_what_stops_the_run_stops_the_dry_run(settings, tmp_path):
     with pytest.raises(UserError, match="--dry_run"):
         local = {"matching": "local", "loss": "softmax"}
         dry_run(TrainConfig(**settings | local), tmp_path / "run")
+    with pytest.raises(UserError, match="--dry_run: measures steps"):
+        none = {"steps": 0, "pooling_steps": 5, "pooling": "gem"}
+        dry_run(TrainConfig(**settings | none), tmp_path / "run")
     short = TrainConfig(**settings | {"steps": 2})
     short.write(tmp_path / "run")
     with pytest.raises(UserError, match="holds a run already"):
