@@ -12,16 +12,15 @@ from darac_tf.data.training_sets import TRAINING_SETS
 from darac_tf.errors import UserError
 from darac_tf.training import TrainConfig, train
 from tests.helpers import write_backbone, write_collection
-from tests.test_scripts import run
 
 
 @pytest.fixture(scope="module")
-def config(tmp_path_factory):
+def config(run_command, tmp_path_factory):
     folder = tmp_path_factory.mktemp("prepared")
     photos = write_collection(folder / "photos", classes=6, images=4)
     bad = photos / "class_2" / "1.jpg"
     bad.write_bytes(bad.read_bytes()[:200])
-    status, output, last = run(
+    status, output, last = run_command(
         "prepare.py", f"--data_dir={photos}", f"--out={folder / 'out'}", "--size=32"
     )
     assert status == 0, last
