@@ -25,7 +25,6 @@ from darac_tf.errors import UserError
 from darac_tf.files import append_bytes, atomic_path, only_writer, write_errors
 from darac_tf.memory import release
 
-KEY_BYTES = 24
 _KEY_WORDS, _RECORD_WORDS = 3, 4
 _RECORD_BYTES = 8 * _RECORD_WORDS
 _CHECKED_AT_ONCE = 256

@@ -14,7 +14,6 @@ from darac_tf.reports import markdown
 from darac_tf.reports.markdown import escaped, percent
 from darac_tf.reports.saved_report import read_result
 
-_COMPARED = ("dataset", "protocol", "database_size")
 _LISTED_QUERIES = 10
 # Resampled differences that are held at once: about 64 MB with their indices.
 _BLOCK_ENTRIES = 1 << 22

@@ -10,18 +10,19 @@ import time
 import numpy as np
 import pytest
 
+from darac_tf.data.content_keys import VIEW_KEY_BYTES
 from darac_tf.describing import feature_table
-from darac_tf.describing.feature_table import KEY_BYTES, FeatureTable
+from darac_tf.describing.feature_table import FeatureTable
 from darac_tf.errors import UserError
 from tests.conftest import REPOSITORY
 
 META = {"model": "abc", "size": "299"}
-RECORD = KEY_BYTES + 8
+RECORD = VIEW_KEY_BYTES + 8
 
 
 def _data(count, dim=5, seed=0):
     rng = np.random.default_rng(seed)
-    keys = rng.integers(0, 256, (count, KEY_BYTES)).astype(np.uint8)
+    keys = rng.integers(0, 256, (count, VIEW_KEY_BYTES)).astype(np.uint8)
     keys[::3, -2:] = 0  # Zeros at the end must count.
     return keys, rng.normal(size=(count, dim)).astype(np.float32)
 
@@ -58,7 +59,7 @@ def test_an_absent_table_is_empty(tmp_path):
     table = FeatureTable(tmp_path / "t", META)
     assert len(table) == 0 and table.rows().shape == (0, 0)
     assert table.find(_data(3)[0]).tolist() == [-1] * 3
-    assert table.find(np.zeros((0, KEY_BYTES), np.uint8)).shape == (0,)
+    assert table.find(np.zeros((0, VIEW_KEY_BYTES), np.uint8)).shape == (0,)
     assert not (tmp_path / "t").exists()
 
 
