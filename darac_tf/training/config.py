@@ -149,10 +149,7 @@ class TrainConfig:
 
     def _faults_together(self):
         """Yields `(setting, fault)` of settings that don't fit together."""
-        if self.pooling_steps and self.pooling not in ("darac", "gem"):
-            yield "pooling_steps", "is for --pooling=darac and gem"
-        if not self.steps and not self.pooling_steps:
-            yield "steps", "must be above 0, or --pooling_steps"
+        yield from self._faults_of_pooling()
         if self.steps and not 0 <= self.warmup_steps < self.steps:
             yield "warmup_steps", "must lie in [0, --steps)"
         if self.mining_queries < self.tuples_per_batch:
@@ -169,6 +166,14 @@ class TrainConfig:
             yield from self._faults_of_chunks()
         if self.matching == "local":
             yield from self._faults_of_local()
+
+    def _faults_of_pooling(self):
+        if self.pooling_steps and self.pooling not in ("darac", "gem"):
+            yield "pooling_steps", "is for --pooling=darac and gem"
+        if self.pooling_steps and self.strategy == "multiworker":
+            yield "pooling_steps", "is for one machine; --strategy=multiworker has several"
+        if not self.steps and not self.pooling_steps:
+            yield "steps", "must be above 0, or --pooling_steps"
 
     def _faults_of_chunks(self):
         if self.chunk_size < 1 or self.batch_size % self.chunk_size:

@@ -14,6 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 from tqdm import tqdm
 
 from darac_tf.data.samplers import ClassBalancedSampler
@@ -24,12 +25,12 @@ from darac_tf.describing.extraction import extract_features
 from darac_tf.describing.feature_cache import FeatureCache
 from darac_tf.describing.fingerprint import model_fingerprint
 from darac_tf.evaluation.task import labelled_task
-from darac_tf.layers import DARAC, GeM, l2_normalize
+from darac_tf.layers import DARAC, l2_normalize
 from darac_tf.losses import make_loss
 from darac_tf.models.descriptor import POOLING_LAYER, backbone_of
 from darac_tf.ranking.rank import RankingSettings, rank
+from darac_tf.training.validation import Validator
 
-METRIC = "mAP (plain)"
 # Between the first and the last step; training ends after so many without a better score.
 _VALIDATIONS, _PATIENCE = 15, 4
 _HELD_OUT_SHARE = 0.2
@@ -51,21 +52,16 @@ class PoolingFit:
     def __str__(self):
         scores = dict(self.scores)
         return (
-            f"pooling: mAP of held-out classes "
+            "pooling: mAP of held-out classes "
             f"{100 * scores[0]:.2f} -> {100 * scores[self.best_step]:.2f} at step {self.best_step}"
         )
-
-
-def learns(pooling):
-    """Whether a pooling layer has something to learn without the network: DARAC's, GeM's."""
-    return isinstance(pooling, DARAC) or (isinstance(pooling, GeM) and pooling.learn_p)
 
 
 def fit_pooling_weights(model, training, held_out, config, folder):
     """Trains the pooling of a descriptor; its network stays as it is.
 
     Args:
-        model: Descriptor whose pooling `learns`.
+        model: Descriptor with DARAC or GeM.
         training: `LabelledImages`, or `PreparedImages`.
         held_out: `LabelledImages` of other classes, which decide where to stop; None takes a fifth
             of the training classes for it.
@@ -121,17 +117,17 @@ def _some(images, config, folder):
 
 def _views(images, config):
     """`ImageList`: all images as a whole, then `pooling_views - 1` random crops of each."""
+    if config.pooling_views == 1:
+        return ImageList(images.paths)
     views, _ = read_views(ImageList(images.paths), progress=False)
     random = np.random.default_rng([config.seed, 12])
     height, width = views.shapes.T
-    boxes = [np.column_stack([0 * width, 0 * height, width, height])]
+    boxes = [np.full((len(height), 4), np.nan)]
     for _ in range(config.pooling_views - 1):
         side = np.sqrt(random.uniform(config.min_crop_area, 1, len(height)))
         x, y = (random.uniform(0, (1 - side) * length) for length in (width, height))
-        crop = np.column_stack([x, y, x + side * width, y + side * height])
-        boxes.append(np.round(crop).astype(np.int64))
-    paths = np.tile(images.paths, config.pooling_views)
-    return ImageList(paths, np.concatenate(boxes).astype(np.float64))
+        boxes.append(np.column_stack([x, y, x + side * width, y + side * height]).round())
+    return ImageList(np.tile(images.paths, config.pooling_views), np.concatenate(boxes))
 
 
 def _cached_vectors(network, preprocessing, pooling, config, folder):
@@ -156,9 +152,11 @@ def _cached_vectors(network, preprocessing, pooling, config, folder):
     kind = repr((type(pooling).__name__, pooling.get_config()))
     cache = FeatureCache(folder, {"": model_fingerprint(network, preprocessing, kind)})
     pixels = config.val_batch_pixels
-    return lambda images: extract_features(describe, images, [size], cache, batch_pixels=pixels)[
-        size
-    ][""]
+
+    def vectors_of(images):
+        return extract_features(describe, images, [size], cache, batch_pixels=pixels)[size][""]
+
+    return vectors_of
 
 
 def _make_pool(pooling, channels):
@@ -197,8 +195,9 @@ def _loss(config):
     """The loss of the run, or NRA for one that has weights of its own or takes tuples."""
     if config.mining == "none":
         loss = config.make_loss(num_classes=2, dim=2)
-        if not getattr(loss, "trainable_variables", ()):
+        if not loss.trainable_variables:
             return loss
+    logging.warning("--pooling_steps: the pooling is trained with NRA, not --loss=%s", config.loss)
     return make_loss("nra", 0, 0)
 
 
@@ -230,7 +229,7 @@ class _Scorer:
         parts = [self._pool(self._rows[start : start + _ROWS_AT_ONCE]).numpy() for start in blocks]
         usable = np.ones(len(self._rows), bool)
         rankings = rank(Vectors([np.concatenate(parts)]), self._task, RankingSettings(), usable)
-        return self._task.score(rankings.rows).means[METRIC]
+        return self._task.score(rankings.rows).means[Validator.METRIC]
 
 
 def _fit(pooling, step, batches, scorer, steps):

@@ -67,11 +67,8 @@ def train(config, run_dir, resume=False):
     if isinstance(validation, PreparedImages):  # Descriptors are extracted from files.
         validation = validation.extract(run_dir / "val_images")
     if checkpoint.step == 0:
-        fit_pooling(state.model, StepBatches(config, training, sampling).after(0), len(training))
-        if config.pooling_steps:
-            folder = run_dir / "pooling_vectors"
-            fit = fit_pooling_weights(state.model, training, validation, config, folder)
-            logging.warning("%s", fit)
+        batches = StepBatches(config, training, sampling).after(0)
+        _start_pooling(state, batches, training, validation, config, run_dir)
     validator = Validator(state.model, validation, config) if validation else None
     step = make_train_step(state, config, replicas)
     loop = Loop(config, run_dir, state, replicas, checkpoint, validator, step)
@@ -79,6 +76,17 @@ def train(config, run_dir, resume=False):
     if replicas.is_chief:
         write_summary(run_dir, config, state.model, result)
     return result
+
+
+def _start_pooling(state, batches, training, validation, config, run_dir):
+    """Gives the pooling what it learns before the first step, and the average the same start."""
+    fit_pooling(state.model, batches, len(training))
+    if config.pooling_steps:
+        folder = run_dir / "pooling_vectors"
+        fit = fit_pooling_weights(state.model, training, validation, config, folder)
+        logging.warning("%s", fit)
+    if state.average is not None:
+        state.average.restart()
 
 
 def check_run_dir(config, run_dir, resume):

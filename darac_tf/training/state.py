@@ -89,6 +89,11 @@ class WeightAverage(tf.Module):
         self.averages = [tf.Variable(value, **first) for value in self._variables]
         self.steps = tf.Variable(0, dtype=tf.int64, **first)
 
+    def restart(self):
+        """Begins with the weights as they are, when they were set after this was made."""
+        for average, variable in zip(self.averages, self._variables, strict=True):
+            average.assign(variable)
+
     def update(self):
         """Takes in the weights after a step; part of its graph, in a replica."""
         steps = tf.cast(self.steps.assign_add(1), tf.float32)

@@ -102,6 +102,7 @@ def test_a_run_of_the_pooling_alone(photos, backbone, tmp_path):
         val_classes=4,
         backbone=backbone,
         steps=0,
+        average_decay=0.9,  # begins with what the pooling learned
         **SETTINGS,
     )
     result = train(config, tmp_path / "run")
@@ -116,6 +117,8 @@ def test_a_run_of_the_pooling_alone(photos, backbone, tmp_path):
     [
         ({"steps": 0}, "--steps=0: must be above 0, or --pooling_steps"),
         ({"pooling": "rmac", "pooling_steps": 5}, "--pooling_steps=5: is for --pooling=darac"),
+        # Workers would hold out different classes, and write into one folder.
+        ({"strategy": "multiworker", "pooling_steps": 5}, "--pooling_steps=5: is for one machine"),
     ],
 )
 def test_what_has_nothing_to_learn_is_refused(settings, message):
