@@ -24,6 +24,7 @@ from darac_tf.describing.combination import Vectors
 from darac_tf.describing.extraction import extract_features
 from darac_tf.describing.feature_cache import FeatureCache
 from darac_tf.describing.fingerprint import model_fingerprint
+from darac_tf.errors import UserError
 from darac_tf.evaluation.task import labelled_task
 from darac_tf.layers import DARAC, l2_normalize
 from darac_tf.losses import make_loss
@@ -33,7 +34,7 @@ from darac_tf.training.validation import Validator
 
 # Between the first and the last step; training ends after so many without a better score.
 _VALIDATIONS, _PATIENCE = 15, 4
-_HELD_OUT_SHARE = 0.2
+_HELD_OUT_SHARE, _FEWEST_CLASSES = 0.2, 4
 _ROWS_AT_ONCE = 256
 
 
@@ -54,6 +55,16 @@ class PoolingFit:
         return (
             "pooling: mAP of held-out classes "
             f"{100 * scores[0]:.2f} -> {100 * scores[self.best_step]:.2f} at step {self.best_step}"
+        )
+
+
+def check_classes(training, held_out):
+    """Raises `UserError` where classes are too few to train the pooling and to say when to stop."""
+    count = len(training.class_names)
+    if held_out is None and count < _FEWEST_CLASSES:
+        raise UserError(
+            f"--pooling_steps: {training.name} has {count} classes, of which two are held out and "
+            f"two train: name a set of at least {_FEWEST_CLASSES}, or validation images"
         )
 
 

@@ -124,3 +124,12 @@ def test_a_run_of_the_pooling_alone(photos, backbone, tmp_path):
 def test_what_has_nothing_to_learn_is_refused(settings, message):
     with pytest.raises(UserError, match=message):
         TrainConfig(**settings)
+
+
+def test_too_few_classes_are_refused_before_a_run_is_made(backbone, tmp_path):
+    photos = _write_half_right(tmp_path / "photos", classes=3, images=3)
+    few = SETTINGS | {"classes_per_batch": 2}
+    data = {"dataset": "folder", "data_dir": str(photos), "backbone": backbone}
+    with pytest.raises(UserError, match="--pooling_steps: photos has 3 classes, of which two"):
+        train(TrainConfig(**data, **few, steps=0), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
