@@ -35,8 +35,8 @@ class NRALoss(PairLoss):
             (`ranks.minmax_ranks`).
         statistics: For `"gaussian"` and `"minmax"`: mean and deviation, or the largest distance, of
             the `"batch"` or of the `"anchor"`.
-        statistics_gradient: For these: whether what is taken from the batch or anchor passes back a
-            gradient.
+        statistics_gradient: Whether what a distance is measured against passes back a gradient:
+            what is taken from the batch or anchor, or for `"soft"` the distances of the others.
         transfer: `"logistic"`, `"power"` or `"exponential"` (`ranks`).
         power: Steepness of the transfer, above 0; `None` is 2 for logistic, 4 for power and 10 for
             exponential.
@@ -100,7 +100,7 @@ class NRALoss(PairLoss):
 
     def _similarity(self, distances, index, r0):
         if self.rank == "soft":
-            rank = ranks.soft_ranks(distances, index, self.temperature)
+            rank = ranks.soft_ranks(distances, index, self.temperature, self.statistics_gradient)
         else:
             make = ranks.gaussian_ranks if self.rank == "gaussian" else ranks.minmax_ranks
             rank = make(distances, index, self.statistics, self.statistics_gradient)

@@ -60,7 +60,7 @@ def gaussian_ranks(distances, index, statistics="batch", statistics_gradient=Tru
     return LogRank(log_ndtr(z), log_ndtr(-z))
 
 
-def soft_ranks(distances, index, temperature=0.05):
+def soft_ranks(distances, index, temperature=0.05, statistics_gradient=True):
     """`r_ij = mean over k != i, j of sigmoid((d_ij - d_ik) / temperature)`: smoothed counting.
 
     Two images have no others to count: their rank is 1/2.
@@ -69,12 +69,14 @@ def soft_ranks(distances, index, temperature=0.05):
         distances: `(batch, batch)`.
         index: int `(batch,)`; j of each anchor i.
         temperature: Width of the step from nearer to farther, a distance above 0.
+        statistics_gradient: Whether the distances d_ik of the others pass back a gradient.
 
     Returns:
         `LogRank` of `(batch,)`.
     """
     count = tf.shape(distances)[0]
-    steps = (_at(distances, index)[:, tf.newaxis] - distances) / temperature
+    to_others = distances if statistics_gradient else tf.stop_gradient(distances)
+    steps = (_at(distances, index)[:, tf.newaxis] - to_others) / temperature
     others = tf.range(count)[tf.newaxis, :]
     is_counted = (others != tf.range(count)[:, tf.newaxis]) & (others != index[:, tf.newaxis])
     log_rank = _log_mean_sigmoid(steps, is_counted)

@@ -19,7 +19,7 @@ def nra(
     temperature=0.05,
     frozen=None,
 ):
-    """The loss. `frozen` embeddings, where given, are mean and deviation are taken from."""
+    """The loss. `frozen` embeddings, where given, are what a distance is measured against."""
     n = len(labels)
     d = _distances(embeddings)
     of_statistics = d if frozen is None or statistics_gradient else _distances(frozen)
@@ -35,7 +35,7 @@ def nra(
             elif rank == "minmax":
                 pair = _minmax(d[i][j], _sample(of_statistics, i, statistics))
             else:
-                pair = _soft(d, i, j, temperature)
+                pair = _soft(d[i][j], of_statistics[i], i, j, temperature)
             ranks["positive" if labels[i] == labels[j] else "negative"].append(pair)
         of_class = 1 + len(ranks["positive"])
         default = 0.5 if rank == "minmax" else (of_class - 0.5) / max(n - 1, 1)
@@ -85,15 +85,12 @@ def _minmax(distance, sample):
     return (distance - low) / (high - low), (high - distance) / (high - low)
 
 
-def _soft(d, i, j, temperature):
+def _soft(distance, from_anchor, i, j, temperature):
     """r and 1 - r."""
-    near = [1 / (1 + math.exp((d[i][k] - d[i][j]) / temperature)) for k in _others(d, i, j)]
-    far = [1 / (1 + math.exp((d[i][j] - d[i][k]) / temperature)) for k in _others(d, i, j)]
+    others = [d for k, d in enumerate(from_anchor) if k not in (i, j)]
+    near = [1 / (1 + math.exp((d - distance) / temperature)) for d in others]
+    far = [1 / (1 + math.exp((distance - d) / temperature)) for d in others]
     return (np.mean(near), np.mean(far)) if near else (0.5, 0.5)
-
-
-def _others(d, i, j):
-    return [k for k in range(len(d)) if k not in (i, j)]
 
 
 def _transfer(r, complement, transfer, power, r0):

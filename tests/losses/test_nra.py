@@ -19,7 +19,7 @@ GAUSSIAN = [
         ["batch", "anchor"], [True, False], ["logistic", "power", "exponential"]
     )
 ]
-SOFT = [{"rank": "soft", "transfer": t} for t in ("logistic", "power", "exponential")]
+SOFT = [{"rank": "soft"} | options for options in GAUSSIAN if options["statistics"] == "batch"]
 MINMAX = [{"rank": "minmax"} | options for options in GAUSSIAN]
 CONSTANTS = [
     {"rank": "minmax", "power": 4.0, "r0": 0.7},
