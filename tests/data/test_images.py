@@ -106,6 +106,25 @@ _KINDS = {
 
 @pytest.mark.parametrize("kind", _KINDS)
 @pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_pixels_are_those_of_pillow(kind, mode):
+    small = np.random.default_rng(1).integers(0, 256, (12, 16, 3)).astype(np.uint8)
+    array = Image.fromarray(small).resize((117, 93), Image.BICUBIC).convert(mode)
+    data = _bytes(np.asarray(array), kind.split()[0], **_KINDS[kind])
+    expected = np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
+    np.testing.assert_array_equal(images.decode_image(data), expected)
+    np.testing.assert_array_equal(images.decode_scaled(data, 1), expected)
+    part = ([20, 30, 0], [50, 60, 3])
+    window = images.decode_window(data, lambda shape: tf.constant(part, tf.int32))
+    np.testing.assert_array_equal(window[:, 1:-1], expected[20:70, 31:89])
+    if kind.startswith("JPEG"):
+        with Image.open(io.BytesIO(data)) as image:
+            image.draft("RGB", (58, 46))
+            half = np.asarray(image.convert("RGB"))
+        np.testing.assert_array_equal(images.decode_scaled(data, 2), half)
+
+
+@pytest.mark.parametrize("kind", _KINDS)
+@pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_a_window_has_the_pixels_of_the_whole(kind, mode):
     rng = np.random.default_rng(0)
     array = rng.integers(0, 256, (12, 16, 3)).astype(np.uint8)

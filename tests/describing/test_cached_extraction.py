@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 
+from darac_tf.data.images import PIXELS_VERSION
 from darac_tf.data.views import ImageList
 from darac_tf.describing import feature_table
 from darac_tf.describing.feature_cache import CachedRows, FeatureCache
@@ -28,7 +29,7 @@ def test_a_second_evaluation_extracts_nothing(tmp_path):
     assert describe.counted() == 16
     first, _ = extract(paths, 32, describe, cache)
     # Images of one content share a row.
-    assert describe.counted() == 12 and len(cache.tables(LongSide(32), 1)["d"]) == 12
+    assert describe.counted() == 12 and len(cache.tables(LongSide(32), PIXELS_VERSION)["d"]) == 12
     other = Counting()
     second, _ = extract(paths, 32, other, FeatureCache(tmp_path / "cache", {"x": "f", "d": "f"}))
     assert other.counted() == other.traces == 0
@@ -74,7 +75,7 @@ def test_several_descriptors(tmp_path):
     assert both.counted() == 6 and all(isinstance(rows, CachedRows) for rows in found.values())
     np.testing.assert_allclose(found["d"][:] + 1, found["e"][:], atol=1e-4)
     np.testing.assert_array_equal(found["d"][:], found["same"][:])
-    tables = FeatureCache(folder, {"d": "0", "e": "1"}).tables(LongSide(32), 1)
+    tables = FeatureCache(folder, {"d": "0", "e": "1"}).tables(LongSide(32), PIXELS_VERSION)
     assert [len(tables["d"]), len(tables["e"])] == [6, 6]
     with pytest.raises(ValueError, match=r"Received: \['absent'\]"):
         extract_all(paths, [33], both, FeatureCache(folder, {"absent": "2"}))
@@ -83,7 +84,7 @@ def test_several_descriptors(tmp_path):
 def test_a_cache_in_use_is_refused(images, tmp_path):
     cache = FeatureCache(tmp_path / "cache", {"d": "f"})
     with (
-        cache.tables(LongSide(32), 1)["d"].writing(),
+        cache.tables(LongSide(32), PIXELS_VERSION)["d"].writing(),
         pytest.raises(UserError, match=f"is being written by process {os.getpid()}"),
     ):
         extract(images[:3], 32, cache=cache)
@@ -162,7 +163,7 @@ def test_killed_and_started_again_equals_an_uninterrupted_run(tmp_path):
     assert done.returncode == 0, done.stderr
     kills = int(done.stdout)
     assert kills == 4
-    table = FeatureCache(tmp_path / "cache", {"d": "f"}).tables(LongSide(32), 1)["d"]
+    table = FeatureCache(tmp_path / "cache", {"d": "f"}).tables(LongSide(32), PIXELS_VERSION)["d"]
     assert len(table) == len(table.rows()) == 120 and table.damaged == 0
     # Described once each; only what was being written at a kill may be missing from the log.
     written = sum(map(int, log.read_text().split()))
