@@ -1,24 +1,34 @@
 """Region grids inside the graph, and the maximum and average of every region of a grid.
 
-Grids come from the map's dynamic height and width: one trace serves every image size. Places are
-computed in float64: float32 moves regions by a cell on 50 of the 4096 map sizes up to 64 x 64.
+Grids come from the map's dynamic height and width: one trace serves every image size. Where a place
+is no whole number it is computed in float64: float32 moves R-MAC's regions by a cell on 50 of the
+4096 map sizes up to 64 x 64.
 
 A level of a grid is a product of row windows and column windows, so that pooling works one axis at
 a time: maxima over the rows, then over the columns. The map is read about four times in all, where
 cutting out each region would copy it twenty times. Averages of all regions are one matrix product.
+
+Grids of a fixed number of regions are laid out on the map with its long axis along the columns: a
+portrait is transposed first, and how many windows each axis has is known before any image is seen.
 """
 
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow as tf
 
 _WANTED_OVERLAP = 0.4
-_FIXED_LEVELS = 3
 PYRAMID_CELLS = (1, 2, 4)
-# Regions of each level, for grids with the same number on every map.
+# Windows along the short and along the long axis of each level, for grids with the same number of
+# regions on every map. The last of the fixed grid is the whole map.
+_WINDOWS_OF_GRID = {
+    "fixed": ((1, 2, 3, 1), (2, 3, 4, 1)),
+    "pyramid": (PYRAMID_CELLS, PYRAMID_CELLS),
+}
+# Regions of each level.
 LEVELS_OF_GRID = {
-    "fixed": (*(level * (level + 1) for level in range(1, _FIXED_LEVELS + 1)), 1),
-    "pyramid": tuple(cells**2 for cells in PYRAMID_CELLS),
+    name: tuple(int(count) for count in np.multiply(*windows))
+    for name, windows in _WINDOWS_OF_GRID.items()
 }
 # "long_axis": the index runs along the long axis, from the left of a landscape and from the top of
 # a portrait, and then along the short one. The grid of a portrait is that of a landscape turned by
@@ -42,12 +52,23 @@ class Windows(NamedTuple):
 class Level(NamedTuple):
     """One level of a grid: a region for each pair of a row window and a column window.
 
-    `order` is int32 `(regions,)`: the place of each region when they are counted by rows, then
-    columns; None where they are in that order.
+    They are counted by rows, then columns.
     """
 
     rows: Windows
     columns: Windows
+
+
+class Grid(NamedTuple):
+    """Regions of a map, level by level.
+
+    `is_transposed`, a scalar bool, says whether rows and columns are those of the transposed map;
+    None if never. `order`, int `(regions,)`, has the place of each region in the levels; None where
+    they are in order.
+    """
+
+    levels: list[Level]
+    is_transposed: tf.Tensor | None = None
     order: tf.Tensor | None = None
 
 
@@ -64,7 +85,7 @@ def rmac_grid(height, width, levels=3):
         levels: Number of scales, at least 1.
 
     Returns:
-        List of `Level`.
+        `Grid`.
 
     Source: Tolias, Sicre, Jegou, "Particular object retrieval with integral max-pooling of CNN
     activations", 2016, and the authors' public code, which the grid follows to the cell.
@@ -79,7 +100,7 @@ def rmac_grid(height, width, levels=3):
         rows = _even_windows(height, side, is_there * (level + extra_rows))
         columns = _even_windows(width, side, is_there * (level + extra_columns))
         grid.append(Level(rows, columns))
-    return grid
+    return Grid(grid)
 
 
 def fixed_grid(height, width, order="long_axis"):
@@ -93,14 +114,19 @@ def fixed_grid(height, width, order="long_axis"):
 
     Source: a reconstruction; DARAC (arXiv 1909.09420) gives 21 regions, not where they lie.
     """
-    extra_rows = tf.cast(height > width, tf.int32)
-    grid = []
-    for level in range(1, _FIXED_LEVELS + 1):
-        side = tf.maximum(2 * tf.minimum(height, width) // (level + 1), 1)
-        rows = _even_windows(height, side, level + extra_rows)
-        grid.append(Level(rows, _even_windows(width, side, level + 1 - extra_rows)))
-    grid.append(Level(_tiles(height, 1), _tiles(width, 1)))
-    return _along_long_axis(grid, height, width) if order == "long_axis" else grid
+    short, long = tf.minimum(height, width), tf.maximum(height, width)
+    sides = tf.maximum(2 * short // np.array([2, 3, 4], np.int32), 1)
+
+    def windows(length, counts):
+        """Of each level: `side` cells, in even steps from one end of the axis to the other."""
+        level, index = _places(counts)
+        all_sides = tf.concat([sides, [length]], 0)
+        side, last = tf.gather(all_sides, level), np.maximum(np.array(counts)[level] - 1, 1)
+        # R-MAC's `floor(half + index * shift) - half`, in whole numbers.
+        start = index * (length - side) // last.astype(np.int32)
+        return start, start + side, tf.unstack(all_sides)
+
+    return _fixed_number("fixed", windows, short, long, height > width, order)
 
 
 def pyramid_grid(height, width, order="long_axis"):
@@ -109,35 +135,72 @@ def pyramid_grid(height, width, order="long_axis"):
     Cell `i` of `n` spans `floor(i * length / n)` to `ceil((i + 1) * length / n)`. Args and result:
     as in `fixed_grid`.
     """
-    grid = [Level(_tiles(height, cells), _tiles(width, cells)) for cells in PYRAMID_CELLS]
-    return _along_long_axis(grid, height, width) if order == "long_axis" else grid
+    short, long = tf.minimum(height, width), tf.maximum(height, width)
+
+    def windows(length, counts):
+        level, index = _places(counts)
+        cells = np.array(counts, np.int32)[level]
+        start, stop = index * length // cells, -(-(index + 1) * length // cells)
+        return start, stop, [tf.reduce_max(size) for size in tf.split(stop - start, counts)]
+
+    return _fixed_number("pyramid", windows, short, long, height > width, order)
 
 
 def boxes(grid):
     """The regions of a grid, in its order: int32 `(regions, 4)` of `(x, y, width, height)`."""
-    found = []
-    for rows, columns, order in grid:
+    levels = []
+    for rows, columns in grid.levels:
         y, x = tf.meshgrid(rows.start, columns.start, indexing="ij")
         bottom, right = tf.meshgrid(rows.stop, columns.stop, indexing="ij")
-        level = tf.reshape(tf.stack([x, y, right - x, bottom - y], -1), [-1, 4])
-        found.append(level if order is None else tf.gather(level, order))
-    return tf.concat(found, 0)
+        levels.append(tf.reshape(tf.stack([x, y, right - x, bottom - y], -1), [-1, 4]))
+    result = tf.concat(levels, 0)
+    if grid.is_transposed is not None:
+        result = tf.where(grid.is_transposed, tf.gather(result, [1, 0, 3, 2], axis=1), result)
+    return _in_order(result, grid, axis=0)
 
 
-def _along_long_axis(grid, height, width):
-    """A grid whose portrait is the landscape turned clockwise (`REGION_ORDERS`)."""
-    is_portrait = height > width
-    turned = []
-    for rows, columns, _ in grid:
-        # The rows of the landscape, from its top, are columns of the portrait, from its right.
-        start = tf.where(is_portrait, width - columns.stop, columns.start)
-        stop = tf.where(is_portrait, width - columns.start, columns.stop)
-        row_count, column_count = tf.shape(rows.start)[0], tf.shape(columns.start)[0]
-        index = tf.range(row_count * column_count)
-        by_columns = index % row_count * column_count + index // row_count
-        order = tf.where(is_portrait, by_columns, index)
-        turned.append(Level(rows, Windows(start, stop, columns.size), order))
-    return turned
+def _fixed_number(name, windows, short, long, is_portrait, order):
+    """The `Grid` of a name in `_WINDOWS_OF_GRID`.
+
+    `windows(length, counts)` are the starts and stops of all windows along an axis, and the largest
+    size of each level.
+    """
+    short_counts, long_counts = _WINDOWS_OF_GRID[name]
+    start, stop, sizes = windows(short, short_counts)
+    region_order = None
+    if order == "long_axis":
+        # The rows of a landscape, from its top, are columns of the portrait, from its right.
+        start, stop = (
+            tf.where(is_portrait, short - stop, start),
+            tf.where(is_portrait, short - start, stop),
+        )
+    else:
+        region_order = tf.where(is_portrait, *_orders_by_rows(short_counts, long_counts))
+    rows = _by_level(start, stop, sizes, short_counts)
+    columns = _by_level(*windows(long, long_counts), long_counts)
+    levels = [Level(*pair) for pair in zip(rows, columns, strict=True)]
+    return Grid(levels, is_portrait, region_order)
+
+
+def _places(counts):
+    """Level, and index in its level, of each window: int32 arrays."""
+    level = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+    return level, np.concatenate([np.arange(count, dtype=np.int32) for count in counts])
+
+
+def _by_level(start, stop, sizes, counts):
+    """`Windows` of each level."""
+    starts, stops = tf.split(start, counts), tf.split(stop, counts)
+    return [Windows(*windows) for windows in zip(starts, stops, sizes, strict=True)]
+
+
+def _orders_by_rows(short_counts, long_counts):
+    """Places of the regions by rows, then columns: of a transposed portrait, and of a landscape."""
+    transposed, first = [], 0
+    for short, long in zip(short_counts, long_counts, strict=True):
+        transposed.append(first + np.arange(short * long).reshape(short, long).T.ravel())
+        first += short * long
+    return np.concatenate(transposed), np.arange(first)
 
 
 def _extra_steps(height, width):
@@ -159,40 +222,59 @@ def _even_windows(length, side, count):
     return Windows(start, start + side, side)
 
 
-def _tiles(length, cells):
-    index = tf.range(cells)
-    start = index * length // cells
-    stop = -(-(index + 1) * length // cells)
-    return Windows(start, stop, tf.reduce_max(stop - start))
-
-
 def regional_max(feature_maps, grid):
     """The maximum of each channel in each region.
 
     Args:
         feature_maps: `(batch, height, width, channels)`.
-        grid: List of `Level`.
+        grid: `Grid`.
 
     Returns:
         `(batch, regions, channels)` in the dtype of `feature_maps`.
     """
-    return tf.concat([_level_max(feature_maps, *level) for level in grid], axis=1)
+    feature_maps = _transposed(feature_maps, grid)
+    maxima = tf.concat([_level_max(feature_maps, *level) for level in grid.levels], axis=1)
+    return _in_order(maxima, grid, axis=1)
 
 
 def regional_mean(feature_maps, grid):
     """The average of each channel in each region. Arguments and result as in `regional_max`."""
+    feature_maps = _transposed(feature_maps, grid)
     shape = tf.shape(feature_maps)
     cells = tf.reshape(feature_maps, [shape[0], shape[1] * shape[2], feature_maps.shape[-1]])
-    share = tf.concat([_level_shares(shape[1], shape[2], *level) for level in grid], axis=0)
-    return tf.matmul(tf.cast(share, feature_maps.dtype), cells)
+    of_rows = _axis_shares(shape[1], [level.rows for level in grid.levels])
+    of_columns = _axis_shares(shape[2], [level.columns for level in grid.levels])
+    shares = [
+        tf.reshape(tf.einsum("rh,cw->rchw", *pair), [-1, shape[1] * shape[2]])
+        for pair in zip(of_rows, of_columns, strict=True)
+    ]
+    shares = _in_order(tf.concat(shares, axis=0), grid, axis=0)
+    return tf.matmul(tf.cast(shares, feature_maps.dtype), cells)
 
 
-def _level_max(feature_maps, rows, columns, order):
+def _transposed(feature_maps, grid):
+    if grid.is_transposed is None:
+        return feature_maps
+    axes = tf.where(grid.is_transposed, [0, 2, 1, 3], [0, 1, 2, 3])
+    channels = feature_maps.shape[-1]
+    return tf.ensure_shape(tf.transpose(feature_maps, axes), [None, None, None, channels])
+
+
+def _in_order(regions, grid, axis):
+    return regions if grid.order is None else tf.gather(regions, grid.order, axis=axis)
+
+
+def _level_max(feature_maps, rows, columns):
     row_maxima = tf.reduce_max(tf.gather(feature_maps, _cells(rows), axis=1), axis=2)
     maxima = tf.reduce_max(tf.gather(row_maxima, _cells(columns), axis=2), axis=3)
-    regions = tf.shape(rows.start)[0] * tf.shape(columns.start)[0]
-    maxima = tf.reshape(maxima, [tf.shape(maxima)[0], regions, feature_maps.shape[-1]])
-    return maxima if order is None else tf.gather(maxima, order, axis=1)
+    regions = _count(rows) * _count(columns)
+    return tf.reshape(maxima, [tf.shape(maxima)[0], regions, feature_maps.shape[-1]])
+
+
+def _count(windows):
+    """Their number, known before the map is where it is fixed."""
+    count = windows.start.shape[0]
+    return tf.shape(windows.start)[0] if count is None else count
 
 
 def _cells(windows):
@@ -201,16 +283,11 @@ def _cells(windows):
     return tf.minimum(cells, windows.stop[:, tf.newaxis] - 1)
 
 
-def _level_shares(height, width, rows, columns, order):
-    """`(regions, height * width)`: what each cell counts for in each region's average."""
-    shares = tf.einsum("rh,cw->rchw", _axis_shares(height, rows), _axis_shares(width, columns))
-    regions = tf.shape(rows.start)[0] * tf.shape(columns.start)[0]
-    shares = tf.reshape(shares, [regions, height * width])
-    return shares if order is None else tf.gather(shares, order)
-
-
 def _axis_shares(length, windows):
-    cell = tf.range(length)[tf.newaxis, :]
-    start, stop = windows.start[:, tf.newaxis], windows.stop[:, tf.newaxis]
+    """For each of a list of windows, `(count, length)`: what each cell counts for in an average."""
+    cell = tf.range(length)
+    start = tf.concat([each.start for each in windows], 0)[:, tf.newaxis]
+    stop = tf.concat([each.stop for each in windows], 0)[:, tf.newaxis]
     inside = tf.cast((cell >= start) & (cell < stop), tf.float32)
-    return inside / tf.cast(stop - start, tf.float32)
+    shares = inside / tf.cast(stop - start, tf.float32)
+    return tf.split(shares, [_count(each) for each in windows])
