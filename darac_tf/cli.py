@@ -55,6 +55,8 @@ def define_flags(settings, values=flags.FLAGS):
             define = functools.partial(flags.DEFINE_enum, enum_values=about.choices)
         else:
             define = getattr(flags, f"DEFINE_{kinds[kind]}")
+            if kind in (int, float):
+                define = functools.partial(define, lower_bound=about.low, upper_bound=about.high)
         define(name, default=default, help=about.help, flag_values=values)
 
 

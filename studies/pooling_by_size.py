@@ -17,6 +17,7 @@ from darac_tf.data import BENCHMARKS, DATASETS
 from darac_tf.describing.extraction import DEFAULT_BATCH_PIXELS
 from darac_tf.describing.sizes import LongSide, parse_sizes
 from darac_tf.errors import UserError
+from darac_tf.evaluation.config import EvalConfig
 from darac_tf.evaluation.evaluator import Settings, evaluate
 from darac_tf.evaluation.options import read_task
 from darac_tf.reports.markdown import is_missing
@@ -35,14 +36,6 @@ flags.DEFINE_string("sizes", "150,212,300,424,600,848", "Long sides in pixels.")
 flags.DEFINE_integer("batch_pixels", DEFAULT_BATCH_PIXELS, "Pixels a batch.", lower_bound=1)
 flags.DEFINE_string("cache_dir", None, "Keep descriptors here, and describe nothing twice.")
 flags.DEFINE_string("out", None, "Folder of the picture and the numbers.", required=True)
-
-# What read_task asks for besides, as eval.py has it by default.
-_TASK_DEFAULTS = {
-    "distractors_dir": None,
-    "orientation": "stored",
-    "rotation_list": None,
-    "crop_queries": True,
-}
 
 
 def read_sizes(text):
@@ -70,7 +63,9 @@ def as_row(result):
 def main():
     options = {flag.name: flag.value for flag in FLAGS.get_key_flags_for_module(sys.argv[0])}
     sizes = read_sizes(FLAGS.sizes)
-    task = read_task({"descriptors": [FLAGS.backbone], **_TASK_DEFAULTS, **options})
+    names = ("dataset", "data_dir", "split", "query_split")
+    data = {name: options[name] for name in names}
+    task = read_task(EvalConfig(descriptors=[FLAGS.backbone], **data))
     settings = Settings(
         resolutions=tuple((size,) for size in sizes),
         batch_pixels=FLAGS.batch_pixels,

@@ -8,6 +8,7 @@ from absl import flags
 
 from darac_tf import cli
 from darac_tf.errors import UserError
+from darac_tf.evaluation.config import EvalConfig
 from darac_tf.settings import check_settings, is_of_kind, setting
 from darac_tf.training import TrainConfig
 
@@ -63,11 +64,15 @@ def test_flags_make_the_record(values):
     )
     text = values.get_help()
     assert "<bread|pie>: What is in it." in text and "default: until it is done" in text
+    assert "(a positive integer)" in text and "(a number in the range [0, 1])" in text
 
 
 def test_a_wrong_flag_is_refused(values):
     with pytest.raises(flags.IllegalFlagValueError, match="--dish=soup"):
         values(["oven", "--dish=soup"])
+    for given in ("--minutes=0", "--share=1.5"):
+        with pytest.raises(flags.IllegalFlagValueError, match=given):
+            values(["oven", given])
     values(["oven", "--heat=300"])
     with pytest.raises(UserError, match=r"^--heat=300.0: must lie in \(0, 300\)$"):
         cli.settings_of_flags(Oven, values)
@@ -119,8 +124,9 @@ def test_kinds(name, value, fits):
     assert is_of_kind(value, field) == fits
 
 
-def test_every_setting_of_a_run_says_what_it_is():
-    for field in dataclasses.fields(TrainConfig):
+@pytest.mark.parametrize("record", [TrainConfig(), EvalConfig()], ids=lambda x: type(x).__name__)
+def test_every_setting_of_a_script_says_what_it_is(record):
+    for field in dataclasses.fields(record):
         about = field.metadata["setting"]
         assert about.help.endswith(".") or "default" in about.help or "[0, 1)" in about.help
-        assert about.fault(field.default) is None
+        assert about.fault(getattr(record, field.name)) is None

@@ -19,15 +19,14 @@ _LISTED_QUERIES = 10
 _BLOCK_ENTRIES = 1 << 22
 
 
-def compare(a_json, b_json, resamples=10_000, seed=0):
+def compare(*reports, resamples=10_000, seed=0):
     """Compares two rows of reports on the same queries: B minus A.
 
     Queries are matched by path. Where the folders differ, as on another machine, by the path below
     the folder that holds all queries of a report; the text says so.
 
     Args:
-        a_json: Path of a report.json, or `PATH#3` for its third row.
-        b_json: Likewise.
+        *reports: Two, A and B: each the path of a report.json, or `PATH#3` for its third row.
         resamples: Bootstrap samples, at least 1.
         seed: Of their random numbers: the same reports give the same text.
 
@@ -36,10 +35,12 @@ def compare(a_json, b_json, resamples=10_000, seed=0):
         gains and losses, for each setting of the protocol.
 
     Raises:
-        UserError: If a report can't be read, or they differ in the data set, protocol, size of the
-            database or queries.
+        UserError: If they are not two, one can't be read, or they differ in the data set, protocol,
+            size of the database or queries.
     """
-    a, b = read_result(a_json), read_result(b_json)
+    if len(reports) != 2:
+        raise UserError(f"--compare takes two reports, as A.json,B.json, not {len(reports)}")
+    a, b = map(read_result, reports)
     notes = [f"Only {name}: {note}" for name, note in _other_notes(a, b)]
     pairs = {}
     for setting in _same_settings(a, b):

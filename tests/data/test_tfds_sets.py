@@ -12,10 +12,10 @@ import tensorflow_datasets as tfds
 from darac_tf.cli import KindParser
 from darac_tf.data import DATASET_KINDS, load_dataset, tfds_sets
 from darac_tf.errors import UserError
+from darac_tf.evaluation.config import EvalConfig
 from darac_tf.evaluation.options import read_settings, read_task
 from darac_tf.training import TrainConfig
 from darac_tf.training.run import training_images
-from tests.evaluation.test_options import DEFAULTS
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 8, 9, 3), dtype=np.uint8)
 LABELS = [0, 1, 2, 1, 0, 2, 0, 0, 1, 1, -1, -1]
@@ -132,7 +132,7 @@ def test_the_default_place_and_all_splits(tmp_path, monkeypatch):
     images = load_dataset("tfds:tiny_files/png")
     assert _rows(images) == _expected("train", "test")
     assert images.paths[0].startswith(str(tmp_path / "tiny_files/png/2.0.0-images"))
-    settings = read_settings(DEFAULTS | {"whiten_dataset": "tfds:tiny_files/png"})
+    settings = read_settings(EvalConfig(whiten_dataset="tfds:tiny_files/png"))
     assert len(settings.whitening.images) == 10
 
 
@@ -141,7 +141,7 @@ def test_training_and_evaluation_read_them(data_dir):
     config = TrainConfig(dataset=kind, data_dir=data_dir, split="train", val_split="test")
     training, validation = training_images(config)
     assert _rows(training) == _expected("train") and _rows(validation) == _expected("test")
-    task = read_task(DEFAULTS | {"dataset": kind, "data_dir": data_dir})
+    task = read_task(EvalConfig(descriptors=["x+spoc"], dataset=kind, data_dir=data_dir))
     assert task.n_database == len(task.queries) == 10  # leave one out
     assert task.name == "tiny_colours/png:train+test"
 

@@ -2,6 +2,7 @@
 
 import itertools
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -71,16 +72,17 @@ def test_descriptors_of_another_precision_are_not_taken_from_disk(tmp_path):
 def test_options_that_do_not_fit(tmp_path, changes, message):
     photos = {"data_dir": str(write_collection(tmp_path / "set", 2, 2)), "precision": "bfloat16"}
     with pytest.raises(UserError, match=message):
-        list(measure(DEFAULTS | photos | changes))
+        list(measure(replace(DEFAULTS, **photos, **changes)))
 
 
 def test_options_reach_the_engine(tmp_path):
-    options = DEFAULTS | {
-        "descriptors": [f"{write_backbone(tmp_path / 'small.keras')}+darac"],
-        "data_dir": str(write_collection(tmp_path / "set", 3, 3)),
-        "resolutions": ["48"],
-        "cache_dir": str(tmp_path / "cache"),
-    }
+    options = replace(
+        DEFAULTS,
+        descriptors=[f"{write_backbone(tmp_path / 'small.keras')}+darac"],
+        data_dir=str(write_collection(tmp_path / "set", 3, 3)),
+        resolutions=["48"],
+        cache_dir=str(tmp_path / "cache"),
+    )
     for precision in PRECISIONS:
-        list(measure(options | {"precision": precision}))
+        list(measure(replace(options, precision=precision)))
     assert len(list((tmp_path / "cache").iterdir())) == 2

@@ -12,6 +12,7 @@ from darac_tf.data.views import ImageList
 from darac_tf.describing.sizes import LongSide, parse_sizes
 from darac_tf.describing.sources import Source
 from darac_tf.errors import UserError
+from darac_tf.evaluation.config import EvalConfig
 from darac_tf.evaluation.evaluator import Settings, evaluate
 from darac_tf.evaluation.local import InlierReranker, LocalSource, load_local
 from darac_tf.evaluation.options import measure
@@ -19,7 +20,6 @@ from darac_tf.evaluation.task import labelled_task
 from darac_tf.local_features.extraction import LocalExtractor, fit_local_pca
 from darac_tf.training import TrainConfig
 from darac_tf.training.local_features import train_local_features
-from tests.evaluation.test_options import DEFAULTS
 from tests.helpers import write_backbone, write_collection
 from tests.local_features.local_helpers import patch_model, save, texture
 
@@ -147,18 +147,24 @@ def test_a_run_goes_on_where_it_stopped(run_dir):
 def test_options_of_an_evaluation(run_dir):
     _, folder = run_dir
     held_out = str(folder / "val.csv")
-    given = DEFAULTS | {"dataset": "csv", "data_dir": held_out, "matching": "local"}
-    given |= {"descriptors": [str(folder)], "resolutions": ["1..2"]}
+    given = EvalConfig(
+        descriptors=[str(folder)],
+        matching="local",
+        dataset="csv",
+        data_dir=held_out,
+        resolutions=["1..2"],
+        batch_pixels=1000,
+    )
     (row,) = measure(given)
     assert 0 < row.result.scores["mAP (plain)"] <= 1
     assert len(row.rankings.rows) == len(read_csv(held_out))
     with pytest.raises(UserError, match="--rerank is for --matching=global"):
-        measure(given | {"rerank": "k_reciprocal"})
-    on_training = given | {"data_dir": str(folder / "train.csv")}
+        measure(dataclasses.replace(given, rerank="k_reciprocal"))
+    on_training = dataclasses.replace(given, data_dir=str(folder / "train.csv"))
     with pytest.raises(UserError, match="--allow_whiten_on_test"):
         list(measure(on_training))
     with pytest.raises(UserError, match=r"no such \.keras model"):
-        measure(given | {"descriptors": [str(folder.parent)]})
+        measure(dataclasses.replace(given, descriptors=[str(folder.parent)]))
 
 
 def test_attention_is_trained_with_softmax():

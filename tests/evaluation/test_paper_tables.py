@@ -1,16 +1,17 @@
 """The paper's tables: rows that can be measured are, the others say what is missing."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from darac_tf.errors import UserError
+from darac_tf.evaluation.config import EvalConfig
 from darac_tf.evaluation.options import measure
 from darac_tf.evaluation.paper_tables import load_rows, measure_table
 from darac_tf.reports.markdown import ABSENT
 from darac_tf.training import TrainConfig, train
 from tests.data.benchmarks import synthetic
-from tests.evaluation.test_options import DEFAULTS
 from tests.helpers import write_backbone, write_collection
 
 
@@ -35,16 +36,13 @@ def place(tmp_path_factory):
 
 @pytest.fixture
 def options(place):
-    return DEFAULTS | {
-        "descriptors": [],
-        "table_sets": ["oxford5k", "paris6k", "holidays"],
-        "data_dir": str(place / "benchmarks"),
-        "runs_dir": str(place / "runs"),
-        "backbone": str(place / "small.keras"),
-        "batch_pixels": 100_000,
-        "whiten_dim": 4,
-        "out": None,
-    }
+    return EvalConfig(
+        data_dir=str(place / "benchmarks"),
+        runs_dir=str(place / "runs"),
+        backbone=str(place / "small.keras"),
+        batch_pixels=100_000,
+        whiten_dim=4,
+    )
 
 
 def _cells(text):
@@ -53,7 +51,7 @@ def _cells(text):
 
 
 def test_ablation(place, options, tmp_path):
-    text = measure_table("ablation", options | {"out": str(tmp_path / "out")})
+    text = measure_table(replace(options, table="ablation", out=str(tmp_path / "out")))
     header, _, *rows = _cells(text)
     names = ["Oxford (paper)", "Oxford (here)", "Paris (paper)", "Paris (here)"]
     assert header[4:] == [*names, "Holidays (paper)", "Holidays (here)"]
@@ -69,25 +67,26 @@ def test_ablation(place, options, tmp_path):
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert len(report["results"]) == 10  # 5 rows on 2 sets
     # The same as an evaluation by hand.
-    (row,) = measure(
-        options
-        | {
-            "descriptors": [str(place / "runs" / "darac-GL")],
-            "dataset": "oxford5k",
-            "data_dir": str(place / "benchmarks" / "oxford5k"),
-            "whiten_dim": None,
-        }
+    by_hand = replace(
+        options,
+        descriptors=[str(place / "runs" / "darac-GL")],
+        dataset="oxford5k",
+        data_dir=str(place / "benchmarks" / "oxford5k"),
+        whiten_dim=None,
     )
+    (row,) = measure(by_hand)
     assert f"{100 * row.result.scores['mAP (Oxford)']:.2f}" == rows[2][5]
 
 
 def test_own_images_and_whitening_images(place, options):
-    own = {
-        "table_sets": [f"csv:{place / 'runs' / 'darac-GL' / 'train.csv'}"],
-        "whiten_dataset": "oxford5k",
-        "whiten_data_dir": str(place / "benchmarks" / "oxford5k"),
-    }
-    text = measure_table("comparison", options | own)
+    own = replace(
+        options,
+        table="comparison",
+        table_sets=[f"csv:{place / 'runs' / 'darac-GL' / 'train.csv'}"],
+        whiten_dataset="oxford5k",
+        whiten_data_dir=str(place / "benchmarks" / "oxford5k"),
+    )
+    text = measure_table(own)
     header, _, *rows = _cells(text)
     assert header[4:] == ["darac-GL"]
     assert [row[0] for row in rows] == ["DELF", "GeM", "DIR", "DARAC", "DARAC"]
@@ -97,6 +96,6 @@ def test_own_images_and_whitening_images(place, options):
 
 def test_nothing_to_measure(options):
     with pytest.raises(UserError, match=r"no row of the table can be measured:\n- DELF"):
-        measure_table("comparison", options | {"runs_dir": None})
+        measure_table(replace(options, table="comparison", runs_dir=None))
     with pytest.raises(UserError, match="--table needs --data_dir"):
-        measure_table("ablation", options | {"data_dir": None})
+        measure_table(replace(options, table="ablation", data_dir=None))

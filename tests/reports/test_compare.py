@@ -133,6 +133,11 @@ def test_refuses_reports_that_measure_something_else(write, changed, message):
     assert "\n" not in str(caught.value)
 
 
+def test_takes_two():
+    with pytest.raises(UserError, match="--compare takes two reports"):
+        compare("a.json")
+
+
 def test_names_cannot_command_the_terminal_or_add_markup(write):
     name = "\x1b[2J<b>\n# x.jpg"
     evil = [{"path": name, "ap": 1.0}, {"path": "q", "ap": 0.0}]

@@ -6,7 +6,7 @@ Rows are data, in the files beside this one: what is measured, and the paper's f
 import json
 import tempfile
 import tomllib
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from darac_tf.errors import UserError
@@ -49,7 +49,7 @@ class Row:
     whiten: bool = False
 
     def settings(self):
-        """Options of an evaluation that the row fixes."""
+        """Settings of an evaluation that the row fixes."""
         preset = load_system(self.system).eval if self.system else {}
         return preset | ({"resolutions": [self.size]} if self.size else {})
 
@@ -60,15 +60,13 @@ def load_rows(name):
     return [Row(**row) for row in tomllib.loads(text)["rows"]]
 
 
-def measure_table(name, given):
+def measure_table(config):
     """Measures a table of the paper, as far as data and runs are there.
 
     Args:
-        name: One of `NAMES`.
-        given: Dictionary of the options of an evaluation; `table_sets`, `data_dir`, `runs_dir` and
-            `backbone` say where everything is. Trained rows are run directories in `runs_dir`;
-            whitenings are fitted on the images that the row was trained on, unless
-            `whiten_data_dir` names others.
+        config: `EvalConfig` with a `table`; `table_sets`, `data_dir`, `runs_dir` and `backbone` say
+            where everything is. Trained rows are run directories in `runs_dir`; whitenings are
+            fitted on the images that the row was trained on, unless `whiten_data_dir` names others.
 
     Returns:
         Markdown: the table with the paper's figures beside the measured ones, then a line for each
@@ -78,10 +76,10 @@ def measure_table(name, given):
     Raises:
         UserError: If no row can be measured.
     """
-    sets, rows = _sets(given), load_rows(name)
+    sets, rows = _sets(config), load_rows(config.table)
     with tempfile.TemporaryDirectory() as scratch:
         # Rows of one run share descriptors.
-        shared = given | {"cache_dir": given["cache_dir"] or scratch}
+        shared = replace(config, cache_dir=config.cache_dir or scratch)
         loaded = {}
         cells = [[_cell(row, kind, path, shared, loaded) for kind, path in sets] for row in rows]
     missing = [
@@ -93,54 +91,54 @@ def measure_table(name, given):
     results = [cell for line in cells for cell in line if isinstance(cell, Result)]
     if not results:
         raise UserError("no row of the table can be measured:\n" + "\n".join(missing))
-    text = _table(rows, sets, cells, given)
+    text = _table(rows, sets, cells, config)
     if missing:
         text += "\n\nNot measured:\n\n" + "\n".join(dict.fromkeys(missing))
-    if given["out"]:
-        with atomic_path(Path(given["out"]) / "table.md") as path:
+    if config.out:
+        with atomic_path(Path(config.out) / "table.md") as path:
             path.write_text(text + "\n", encoding="utf-8")
-        write_report(given["out"], results, given)
+        write_report(config.out, results, asdict(config))
     return text
 
 
-def _sets(given):
+def _sets(config):
     """`(kind, path)` of each data set."""
     found = []
-    for item in given["table_sets"]:
+    for item in config.table_sets:
         kind, colon, path = item.partition(":")
         if not colon:
-            if not given["data_dir"]:
+            if not config.data_dir:
                 raise UserError("--table needs --data_dir, with a folder for each of --table_sets")
-            path = str(Path(given["data_dir"]) / kind)
+            path = str(Path(config.data_dir) / kind)
         found.append((kind, path))
     return found
 
 
-def _cell(row, kind, path, given, loaded):
+def _cell(row, kind, path, config, loaded):
     """The `Result` of a row, or why there is none.
 
     `loaded` keeps its sources, which the rows after it may share.
     """
     try:
-        given = given | row.settings() | _descriptor(row, given)
-        given |= {"dataset": kind, "data_dir": path} | _whitening(row, given)
-        task, settings = options.read_task(given), options.read_settings(given)
-        key = (given["matching"], *given["descriptors"])
+        of_row = row.settings() | _descriptor(row, config) | _whitening(row, config)
+        config = replace(config, dataset=kind, data_dir=path, **of_row)
+        task, settings = options.read_task(config), options.read_settings(config)
+        key = (config.matching, *config.descriptors)
         if key not in loaded:
             loaded.clear()
-            loaded[key] = options.read_sources(given, settings)
+            loaded[key] = options.read_sources(config, settings)
         *_, last = evaluate(loaded[key], task, settings)
     except UserError as error:
         return str(error)
     return last.result
 
 
-def _descriptor(row, given):
+def _descriptor(row, config):
     if row.run is None:
-        return {"descriptors": [f"{given['backbone']}+{row.pooling}"]}
-    if not given["runs_dir"]:
+        return {"descriptors": [f"{config.backbone}+{row.pooling}"]}
+    if not config.runs_dir:
         raise UserError(f"needs the run {row.run}: train it, and name its folder with --runs_dir")
-    folder = Path(given["runs_dir"]) / row.run
+    folder = Path(config.runs_dir) / row.run
     if not folder.is_dir():
         system = row.system or row.run.partition("-")[0]
         raise UserError(
@@ -149,16 +147,16 @@ def _descriptor(row, given):
     return {"descriptors": [str(folder)]}
 
 
-def _whitening(row, given):
+def _whitening(row, config):
     if not row.whiten:
         return {"whitening": None, "whiten_data_dir": None, "whiten_dim": None}
-    if given["whiten_data_dir"]:
+    if config.whiten_data_dir:
         return {}
-    listed = Path(given["runs_dir"]) / row.run / "train.csv"
+    listed = Path(config.runs_dir) / row.run / "train.csv"
     return {"whiten_dataset": "csv", "whiten_data_dir": str(listed)}
 
 
-def _table(rows, sets, cells, given):
+def _table(rows, sets, cells, config):
     header, numeric = ["system", "trained on (paper)", "trained on (here)", "size"], [False] * 4
     for kind, path in sets:
         name = _SHOWN.get(kind, Path(path).parent.name if kind == "csv" else Path(path).name)
@@ -169,7 +167,7 @@ def _table(rows, sets, cells, given):
         results = (cell for cell in line if isinstance(cell, Result))
         wanted = row.settings()["resolutions"][0]
         size = next(("+".join(result.resolutions) for result in results), wanted)
-        texts = [row.label, row.training, _trained_on(row, given), size]
+        texts = [row.label, row.training, _trained_on(row, config), size]
         for (kind, _), cell in zip(sets, line, strict=True):
             if kind in _SHOWN:
                 texts.append(f"{row.paper[kind]:.1f}" if kind in row.paper else markdown.ABSENT)
@@ -179,11 +177,11 @@ def _table(rows, sets, cells, given):
     return markdown.table(header, lines, numeric)
 
 
-def _trained_on(row, given):
+def _trained_on(row, config):
     """The data set of a run, which need not be the paper's."""
-    file = Path(given["runs_dir"] or "") / (row.run or "") / CONFIG_FILE
+    file = Path(config.runs_dir or "") / (row.run or "") / CONFIG_FILE
     if row.run is None or not file.is_file():
-        return markdown.ABSENT if row.run else Path(given["backbone"]).stem
-    config = json.loads(file.read_text(encoding="utf-8"))
-    data_dir = Path(config["data_dir"] or config["dataset"])
+        return markdown.ABSENT if row.run else Path(config.backbone).stem
+    trained = json.loads(file.read_text(encoding="utf-8"))
+    data_dir = Path(trained["data_dir"] or trained["dataset"])
     return data_dir.parent.name if data_dir.suffix == ".csv" else data_dir.name

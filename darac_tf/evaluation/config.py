@@ -1,0 +1,118 @@
+"""Everything an evaluation depends on, in one record that reports keep."""
+
+from dataclasses import dataclass
+
+from darac_tf.data import BENCHMARKS, DATASET_KINDS
+from darac_tf.describing.combination import COMBINATIONS
+from darac_tf.describing.extraction import DEFAULT_BATCH_PIXELS
+from darac_tf.engines import ENGINES, PRECISIONS
+from darac_tf.evaluation.paper_tables import NAMES
+from darac_tf.evaluation.whitening_source import KINDS
+from darac_tf.ranking.rank import EXPANSIONS, RERANKINGS
+from darac_tf.settings import check_settings, setting
+from darac_tf.systems import system_names
+
+_ALL_KINDS = (*DATASET_KINDS, *BENCHMARKS)
+
+
+@dataclass(frozen=True)
+class EvalConfig:
+    """Settings of an evaluation: each is a flag of eval.py, with the help and the bounds here.
+
+    What doesn't fit together is refused where it is read, in `evaluation.options`.
+    """
+
+    # What is measured.
+    descriptors: list[str] = setting(
+        [],
+        "Run directories or .keras files, as trained; or BACKBONE+POOLING, with a "
+        "keras.applications name, a saved backbone or a run directory as BACKBONE; or feature "
+        "files (.npz) of darac_tf.serving.describe.",
+    )
+    system: str | None = setting(
+        None, "Preset: settings of a paper's system.", choices=system_names()
+    )
+    matching: str = setting(
+        "global", "Compare descriptors, or local features (DELF).", choices=["global", "local"]
+    )
+    backbone_weights: str | None = setting(None, "Of keras.applications: imagenet, none, a file.")
+    seed: int = setting(0, "Of random weights and of whitening pairs.")
+    dataset: str = setting("folder", "Kind of data set.", choices=_ALL_KINDS)
+    data_dir: str | None = setting(
+        None, "Folder of class folders, CSV, folder of a benchmark or TFDS."
+    )
+    split: str | None = setting(None, "Use this split of the data set only.")
+    query_split: str | None = setting(None, "This split's images are queries, the rest database.")
+    crop_queries: bool = setting(True, "Look at the boxes of the benchmark's queries only.")
+    orientation: str = setting(
+        "stored", "Holidays: how images are turned.", choices=["stored", "exif", "list"]
+    )
+    rotation_list: str | None = setting(None, "For --orientation=list: name quarter_turns lines.")
+    distractors_dir: str | None = setting(None, "Add all images below it to the database.")
+    skip_bad_images: bool = setting(False, "Rank unreadable images last, and list them.")
+    check_data: bool = setting(False, "Only say which files of --dataset are there.")
+
+    # Descriptors.
+    resolutions: list[str] = setting(
+        ["299"],
+        "Sizes that are combined: long sides (299,540), factors (x0.5), a range of factors "
+        "(0.25..2). Repeat for more rows.",
+        is_repeated=True,
+    )
+    combination: str = setting("sum", "How resolutions are combined.", choices=COMBINATIONS)
+    exponent: float | None = setting(None, "Of the generalised mean.", low=1)
+    batch_pixels: int = setting(DEFAULT_BATCH_PIXELS, "Pixels a batch.", low=1)
+    scaled_decoding: bool = setting(
+        False,
+        "Decode JPEGs of more than twice the sizes at 1/2 to 1/8: faster, pixels differ a little.",
+    )
+    cache_dir: str | None = setting(None, "Keep descriptors here, and describe nothing twice.")
+    engine: str = setting(
+        "tensorflow", "What runs the backbone; openvino is a package of its own.", choices=ENGINES
+    )
+    precision: str = setting(
+        "float32",
+        "Of the backbone; bfloat16 is 1.7 times as fast on CPUs with AVX512_BF16 or AMX.",
+        choices=PRECISIONS,
+    )
+
+    # Whitening.
+    whitening: str | None = setting(None, "A whitening (.npz) of an earlier evaluation.")
+    whiten_dataset: str = setting("folder", "Kind of the whitening set.", choices=_ALL_KINDS)
+    whiten_data_dir: str | None = setting(None, "Fit a whitening on these images.")
+    whiten_split: str | None = setting(None, "Fit it on this split only.")
+    whiten_kind: str = setting("pca", "PCA, or learned from pairs (Lw).", choices=KINDS)
+    whiten_dim: int | None = setting(None, "Dimension after it; default: all.", low=1)
+    whiten_shrinkage: str = setting("0", "Of the covariance: 0 to 1, or auto.")
+    whiten_power: float = setting(0.5, "PCA: 0.5 whitens, 0 only rotates.", low=0.0, high=1.0)
+    allow_whiten_on_test: bool = setting(False, "Go on where its images are test images.")
+
+    # Rankings.
+    top_k: int | None = setting(None, "Ranks to keep; default: all.", low=1)
+    expansion: str = setting("none", "Query expansion.", choices=EXPANSIONS)
+    expansion_n: int = setting(10, "Neighbours that expand a query.", low=1)
+    expansion_alpha: float = setting(3.0, "Exponent of alpha-QE.", low=0)
+    augmentation_n: int = setting(0, "Database augmentation: neighbours.", low=0)
+    rerank: str = setting("none", "Re-ranking.", choices=[*RERANKINGS, "local"])
+    local_model: str | None = setting(None, "For --rerank=local: a run of --system=delf.")
+    rerank_depth: int = setting(100, "Ranks that --rerank=local orders.", low=1)
+    faiss_index: str | None = setting(None, "Search approximately, as HNSW32 or IVF1024,Flat.")
+
+    # The paper's tables.
+    table: str | None = setting(None, "Measure the rows of a table of the paper.", choices=NAMES)
+    table_sets: list[str] = setting(
+        ["oxford5k", "paris6k", "holidays"],
+        "For --table: data sets, KIND (at DATA_DIR/KIND) or KIND:PATH.",
+    )
+    runs_dir: str | None = setting(None, "For --table: folder of the trained rows' runs.")
+    backbone: str = setting("ResNet50V2", "For --table: backbone of untrained rows.")
+
+    # Reports.
+    out: str | None = setting(None, "Folder of the report; default: print the table only.")
+    pictured_queries: int = setting(6, "Queries in a .png; 0 for none.", low=0)
+    page_queries: int = setting(50, "Queries in an .html; 0 for none.", low=0)
+    compare: list[str] = setting([], "Only compare two report.json (A.json#3 for its third row).")
+
+    def __post_init__(self):
+        """Raises `UserError` naming the first flag that can't be."""
+        check_settings(self)
