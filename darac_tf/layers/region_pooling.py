@@ -17,6 +17,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from darac_tf.errors import UserError
+
 _WANTED_OVERLAP = 0.4
 PYRAMID_CELLS = (1, 2, 4)
 # Windows along the short and along the long axis of each level, for grids with the same number of
@@ -87,9 +89,15 @@ def rmac_grid(height, width, levels=3):
     Returns:
         `Grid`.
 
+    Raises:
+        UserError: If `levels` is below 1, or a size that is known before the graph runs.
+
     Source: Tolias, Sicre, Jegou, "Particular object retrieval with integral max-pooling of CNN
     activations", 2016, and the authors' public code, which the grid follows to the cell.
     """
+    height, width = _sizes(height, width)
+    if levels < 1:
+        raise UserError(f"`levels` must be at least 1. Received: levels={levels}")
     extra = _extra_steps(height, width)
     extra_rows = tf.where(height > width, extra, 0)
     extra_columns = tf.where(width > height, extra, 0)
@@ -114,6 +122,7 @@ def fixed_grid(height, width, order="long_axis"):
 
     Source: a reconstruction; DARAC (arXiv 1909.09420) gives 21 regions, not where they lie.
     """
+    height, width = _sizes(height, width)
     short, long = tf.minimum(height, width), tf.maximum(height, width)
     sides = tf.maximum(2 * short // np.array([2, 3, 4], np.int32), 1)
 
@@ -135,6 +144,7 @@ def pyramid_grid(height, width, order="long_axis"):
     Cell `i` of `n` spans `floor(i * length / n)` to `ceil((i + 1) * length / n)`. Args and result:
     as in `fixed_grid`.
     """
+    height, width = _sizes(height, width)
     short, long = tf.minimum(height, width), tf.maximum(height, width)
 
     def windows(length, counts):
@@ -144,6 +154,16 @@ def pyramid_grid(height, width, order="long_axis"):
         return start, stop, [tf.reduce_max(size) for size in tf.split(stop - start, counts)]
 
     return _fixed_number("pyramid", windows, short, long, height > width, order)
+
+
+def _sizes(height, width):
+    """Rows and columns as int32, whatever integers they are; refuses an empty map."""
+    sizes = tf.cast(height, tf.int32), tf.cast(width, tf.int32)
+    known = [tf.get_static_value(size) for size in sizes]
+    if any(size is not None and size < 1 for size in known):
+        rows, columns = known
+        raise UserError(f"A feature map needs at least 1 x 1 cells. Received: {rows} x {columns}")
+    return sizes
 
 
 def boxes(grid):

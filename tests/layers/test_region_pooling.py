@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from darac_tf.layers import region_pooling
+from darac_tf.errors import UserError
+from darac_tf.layers import DARAC, region_pooling
 from tests.layers import region_oracle
 
 GRIDS = {
@@ -43,3 +44,22 @@ def test_graph_grid_equals_numpy_on_every_size_in_one_trace(name):
         expected = in_numpy(height, width)
         assert np.array_equal(rows[: len(expected)], expected), f"{height} x {width}"
         assert not rows[len(expected) :].any(), f"{height} x {width}"
+
+
+@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("kind", [int, np.int32, np.int64, tf.constant])
+def test_sizes_are_integers_of_any_kind_above_0(name, kind):
+    make, in_numpy = GRIDS[name]
+    for height, width in [(5, 9), (9, 5), (3, 3)]:
+        found = region_pooling.boxes(make(kind(height), kind(width)))
+        np.testing.assert_array_equal(found, in_numpy(height, width))
+    for height, width in [(0, 5), (5, 0), (-1, 5)]:
+        with pytest.raises(UserError, match=r"at least 1 x 1 cells\. Received: "):
+            make(kind(height), kind(width))
+
+
+def test_an_empty_map_and_no_levels_are_refused():
+    with pytest.raises(UserError, match=r"Received: levels=0$"):
+        region_pooling.rmac_grid(5, 5, levels=0)
+    with pytest.raises(UserError, match="Received: 0 x 3"):
+        DARAC()(tf.zeros([1, 0, 3, 2]))
