@@ -49,14 +49,16 @@ def config(tmp_path_factory):
 
 
 def changed_layers(config, run_dir):
-    """Names of the backbone's layers whose weights a run changed, statistics among them."""
+    """Names of the backbone's layers whose weights a run changed: all of a layer, or none."""
     train(config, run_dir)
     before = keras.models.load_model(config.backbone)
     after, _ = backbone_of(keras.models.load_model(run_dir / "last.keras"))
     names = set()
     for layer in before.layers:
         pairs = zip(layer.get_weights(), after.get_layer(layer.name).get_weights(), strict=True)
-        if any((a != b).any() for a, b in pairs):
+        changed = [(a != b).any() for a, b in pairs]
+        if any(changed):
+            assert all(changed), layer.name  # statistics among them
             names.add(layer.name)
     return names
 

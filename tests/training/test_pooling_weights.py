@@ -11,7 +11,14 @@ from darac_tf.errors import UserError
 from darac_tf.models import build_descriptor, load_descriptor
 from darac_tf.models.descriptor import POOLING_LAYER, backbone_of
 from darac_tf.training import TrainConfig, train
-from darac_tf.training.pooling_weights import _cached_vectors, _make_pool, fit_pooling_weights
+from darac_tf.training.pooling_weights import (
+    _Batches,
+    _cached_vectors,
+    _make_pool,
+    _some,
+    _views,
+    fit_pooling_weights,
+)
 from tests.helpers import write_backbone, write_image
 
 SETTINGS = {
@@ -92,6 +99,24 @@ def test_views_and_classes_held_out_of_training(photos, backbone, tmp_path):
     fit = fit_pooling_weights(model, training, None, config, tmp_path / "vectors")
     assert fit.scores[0][0] == 0 and len(fit.scores) > 1
     assert str(fit).startswith("pooling: mAP of held-out classes ")
+
+
+def test_views_lie_in_their_images_and_come_with_their_labels(photos):
+    images = load_dataset("folder", photos)
+    config = TrainConfig(min_crop_area=0.3, **SETTINGS | {"pooling_views": 3, "pooling_images": 9})
+    views, count = _views(images, config), len(images)
+    np.testing.assert_array_equal(views.paths, np.tile(images.paths, 3))
+    assert np.isnan(views.boxes[:count]).all()
+    xmin, ymin, xmax, ymax = views.boxes[count:].T
+    assert min(xmin.min(), ymin.min()) >= 0 and xmax.max() <= 96 and ymax.max() <= 64
+    shares = (xmax - xmin) * (ymax - ymin) / (96 * 64)
+    assert 0.28 < shares.min() < 0.4 and 0.9 < shares.max() <= 1
+    batches = _Batches(np.arange(3 * count)[:, np.newaxis], images.labels, config)
+    for rows, labels in map(batches.batch, range(3)):
+        np.testing.assert_array_equal(images.labels[rows[:, 0] % count], labels)
+        assert set(rows[:, 0] // count) == {0, 1, 2}
+    # A class of one image would have no positive.
+    np.testing.assert_array_equal(np.bincount(_some(images, config, None).labels), 2)
 
 
 def test_a_run_of_the_pooling_alone(photos, backbone, tmp_path):

@@ -197,6 +197,20 @@ def test_replicas_after_tensorflow_has_begun():
 
 
 @pytest.mark.parametrize(
+    ("count", "message"),
+    [
+        (3, "3 replicas can't share batches of 8 images evenly"),
+        (2, "--chunk_size=8: must divide the 4 images of a replica"),
+    ],
+)
+def test_batches_that_replicas_cannot_share(config, count, message):
+    replicas = make_replicas()
+    replicas.count = count
+    with pytest.raises(UserError, match=message):
+        replicas.check_batch(dataclasses.replace(config, chunk_size=8))
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"replicas": 2}, "--replicas=2: is for --strategy=mirrored"),

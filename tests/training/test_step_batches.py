@@ -1,14 +1,17 @@
 """Training batches: the same step gives the same batch, whole or in parts."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from darac_tf.data.augmentation import Augmentation
 from darac_tf.data.labelled import read_folder
 from darac_tf.data.samplers import ClassBalancedSampler
-from darac_tf.training.batches import training_batches
+from darac_tf.errors import UserError
+from darac_tf.training.batches import StepBatches, _shares, one_sampler, training_batches
 from tests.helpers import write_collection
 
 
@@ -49,6 +52,20 @@ def test_parts_are_those_of_the_whole(images):
             own = slice(2 * first_part, 2 * first_part + 2)
             np.testing.assert_array_equal(pixels[own], own_pixels)
             np.testing.assert_array_equal(labels[own], own_labels)
+
+
+def test_workers_of_several_replicas_take_what_the_others_leave():
+    contexts = [tf.distribute.InputContext(3, worker, 6) for worker in range(3)]
+    assert [_shares(context) for context in contexts] == [(6, 0, 2), (6, 2, 2), (6, 4, 2)]
+
+
+def test_a_bad_image_that_was_read_ahead_is_named(tmp_path):
+    images = read_folder(write_collection(tmp_path, 5, 5))
+    sampler = ClassBalancedSampler(images.labels, 1, 1)
+    bad = next(iter(set(sampler.batch(4)) - {sampler.batch(step)[0] for step in range(4)}))
+    Path(images.paths[bad]).write_bytes(b"no image")
+    with pytest.raises(UserError, match=f"{images.paths[bad]}: cannot be decoded"):
+        StepBatches(None, images, one_sampler(sampler)).check_around(0)
 
 
 def test_no_tuner_holds_up_the_end(images):
