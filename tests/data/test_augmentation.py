@@ -82,12 +82,14 @@ def test_flip_mirrors_half_of_the_images():
     assert 15 < sum(mirrored) < 45
 
 
-def test_crops_differ_and_keep_to_their_share():
+def test_crops_differ_and_keep_to_their_share_and_shape():
     part = Augmentation(min_area=0.4, flip=False, light=0.0)
-    # Brightness grows to the right, so that it tells the width of the window.
-    across = np.tile(np.arange(200, dtype=np.uint8)[None, :, None], (150, 1, 3))
-    found = _augmented(part, across, 1, 40)[:, 16, :, 0]
-    widths = (found[:, -1] - found[:, 0]) * 32 / 31
-    assert widths.max() <= 201 and widths.std() > 10
-    # At least 0.4 of 150 x 200 pixels, no higher than 150.
-    assert widths.min() > 0.4 * 200 - 2
+    # Red grows to the right and green downwards, so that they tell the window's sides.
+    down, across = np.mgrid[:150, :200].astype(np.uint8)
+    image = np.stack([across, down, across], axis=2)
+    found = _augmented(part, image, 1, 60)
+    widths = (found[:, 16, -1, 0] - found[:, 16, 0, 0]) * 32 / 31
+    heights = (found[:, -1, 16, 1] - found[:, 0, 16, 1]) * 32 / 31
+    shares, aspects = widths * heights / (150 * 200), widths / heights
+    assert 0.38 < shares.min() < 0.5 and 0.8 < shares.max() < 1.02
+    assert 0.73 < aspects.min() < 0.85 and 1.2 < aspects.max() < 1.36

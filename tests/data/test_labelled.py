@@ -16,7 +16,7 @@ def folder(tmp_path):
 
 def _csv(folder, text):
     path = folder / "list.csv"
-    path.write_text(text)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -30,7 +30,8 @@ def test_folder(folder):
 
 def test_csv_with_splits(folder):
     text = "path,label,split\nclass_0/0.jpg,b,train\nclass_1/0.jpg,a,test\nclass_1/1.jpg,b,test\n"
-    images = read_csv(_csv(folder, text))
+    # After the mark that spreadsheets begin a file with.
+    images = read_csv(_csv(folder, "\ufeff" + text))
     assert images.class_names == ("a", "b")
     np.testing.assert_array_equal(images.labels, [1, 0, 1])
     test = images.split("test")

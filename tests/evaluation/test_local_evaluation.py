@@ -17,7 +17,7 @@ from darac_tf.evaluation.evaluator import Settings, evaluate
 from darac_tf.evaluation.local import InlierReranker, LocalSource, load_local
 from darac_tf.evaluation.options import measure
 from darac_tf.evaluation.task import labelled_task
-from darac_tf.local_features.extraction import LocalExtractor, fit_local_pca
+from darac_tf.local_features.extraction import ExtractionSettings, LocalExtractor, fit_local_pca
 from darac_tf.training import TrainConfig
 from darac_tf.training.local_features import train_local_features
 from tests.helpers import write_backbone, write_collection
@@ -87,6 +87,30 @@ def test_re_ranking_of_a_global_descriptor(images, source):
     first, others, second = next(rows), list(evaluate([descriptor], task, shallow)), next(rows)
     for row in (first, *others, second):
         np.testing.assert_array_equal(row.rankings.rows, unchanged.rankings.rows)
+
+
+def test_re_ranking_refuses_images_that_the_pca_may_be_fitted_on(images, source):
+    strict = InlierReranker(dataclasses.replace(source, allow_on_test=False)).of
+    with (
+        pytest.raises(UserError, match="does not say which images it was fitted on"),
+        strict(labelled_task(images), Settings((SIZES,))),
+    ):
+        pass
+
+
+def test_kept_features_are_of_one_view_one_pca_and_one_setting(images, source):
+    whole, mean, rows = ImageList(images.paths), source.reduction.mean, source.reduction.projection
+    others = [
+        dataclasses.replace(source, reduction=dataclasses.replace(source.reduction, **change))
+        for change in ({"mean": mean + 1}, {"projection": 2 * rows})
+    ]
+    boxed = ImageList(images.paths, boxes=np.tile([0.0, 0, 40, 40], (6, 1)))
+    turned = ImageList(images.paths, turns=np.ones(6, np.int64))
+    keys = [each._key(whole, ExtractionSettings()) for each in (source, *others)]
+    keys += [source._key(view, ExtractionSettings()) for view in (boxed, turned)]
+    keys.append(source._key(whole, ExtractionSettings(max_features=5)))
+    assert len(set(keys)) == 6
+    assert source._key(whole, ExtractionSettings()) == keys[0]
 
 
 def test_unreadable_images_and_test_images(images, source, tmp_path):

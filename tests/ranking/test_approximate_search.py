@@ -2,6 +2,7 @@
 
 import doctest
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -53,6 +54,14 @@ def test_places_without_a_row():
     rows, scores = approximate_search(unit(5, 8, seed=1), unit(1600, 8), 400, "IVF40,Flat")
     assert (rows == -1).any()
     assert (scores[rows == -1] == -np.inf).all() and np.isfinite(scores[rows >= 0]).all()
+
+
+def test_an_index_is_trained_on_all_parts_of_a_sorted_database(monkeypatch):
+    monkeypatch.setattr(approximate, "_TRAINING_ROWS", 100)
+    samples = []
+    approximate._train(SimpleNamespace(train=samples.append), np.arange(1000.0)[:, None], "IVF")
+    (sample,) = samples
+    assert (len(sample), *sample[[0, -1], 0]) == (100, 0, 999) and np.diff(sample[:, 0]).max() < 12
 
 
 @pytest.mark.usefixtures("faiss")

@@ -10,7 +10,7 @@ from darac_tf.errors import UserError
 from darac_tf.ranking.exact_search import search
 from darac_tf.ranking.k_reciprocal import k_reciprocal
 from darac_tf.ranking.query_expansion import alpha_expansion, augment_database, average_expansion
-from darac_tf.ranking.rank import Rankings, RankingSettings, rank
+from darac_tf.ranking.rank import Rankings, RankingSettings, _without, rank
 from darac_tf.rows import unit_rows
 
 ROWS = unit_rows(np.random.default_rng(0).standard_normal((20, 4)) + 0.5)
@@ -106,6 +106,13 @@ def test_an_index_finds_a_hundred_ranks_unless_told():
     (note,) = ranked(task, usable, vectors, faiss_index="IVF16,Flat").notes
     share = float(note.split()[3])
     assert "of the exact first 100 ranks of 5 queries" in note and 5 < share < 60
+
+
+def test_where_an_index_misses_the_query_its_last_rank_goes():
+    rows, scores = np.array([[3, 1, 2], [0, 5, 4]]), np.float32([[0.9, 0.8, 0.7], [0.6, 0.5, 0.4]])
+    found = _without(rows, scores, np.array([1, 7]))
+    np.testing.assert_array_equal(found[0], [[3, 2], [0, 5]])
+    np.testing.assert_array_equal(found[1], np.float32([[0.9, 0.7], [0.6, 0.5]]))
 
 
 def test_refuses_settings_that_do_not_fit():

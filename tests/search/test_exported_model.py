@@ -43,14 +43,15 @@ class _Odd(tf.Module):
 
 
 def test_models_that_do_not_keep_to_the_contract(tmp_path):
-    long = _Odd(2.0)
-    tf.saved_model.save(long, str(tmp_path / "long"), signatures={"robust": long.robust})
-    with pytest.raises(UserError, match="descriptors of another length than 1"):
-        ExportedModel(tmp_path / "long")([b"image"])
+    for length in (0.5, 2.0):
+        odd, folder = _Odd(length), tmp_path / str(length)
+        tf.saved_model.save(odd, str(folder), signatures={"robust": odd.robust})
+        with pytest.raises(UserError, match="descriptors of another length than 1"):
+            ExportedModel(folder)([b"image"])
     # Not a number counts as an image that can't be described.
     nan = _Odd(np.nan)
     tf.saved_model.save(nan, str(tmp_path / "nan"), signatures={"robust": nan.robust})
     assert not ExportedModel(tmp_path / "nan")([b"image"])[1].any()
-    tf.saved_model.save(long, str(tmp_path / "other"), signatures={"serve": long.robust})
+    tf.saved_model.save(odd, str(tmp_path / "other"), signatures={"serve": odd.robust})
     with pytest.raises(UserError, match="has no signature 'robust'"):
         ExportedModel(tmp_path / "other")

@@ -22,13 +22,13 @@ def test_names_of_all_kinds(photos, index):
 
 
 def test_other_folders_stay(photos, index, tmp_path):
-    write_file(tmp_path / "photos2" / "k.jpg", b"k")
+    write_file(tmp_path / "photos0" / "k.jpg", b"k")
     write_file(tmp_path / "photos-more" / "l.jpg", b"l")
-    run(index, photos, tmp_path / "photos2", tmp_path / "photos-more")
-    (tmp_path / "photos2" / "k.jpg").unlink()
+    run(index, photos, tmp_path / "photos0", tmp_path / "photos-more")
+    (tmp_path / "photos0" / "k.jpg").unlink()
     (photos / "d.PNG").unlink()
     assert run(index, photos)[0].removed == 1
-    assert str(tmp_path / "photos2" / "k.jpg") in entries(index)
+    assert str(tmp_path / "photos0" / "k.jpg") in entries(index)
     # A folder within a known one touches nothing beside it.
     (photos / "sub" / "a.jpg").unlink()
     assert run(index, photos / "sub")[0].removed == 1

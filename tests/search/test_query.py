@@ -159,6 +159,30 @@ def test_near_duplicates_against_a_loop(index, photos, monkeypatch, block_rows):
         assert similarity == pytest.approx(expected[frozenset(both)], abs=1e-5)
 
 
+def test_the_same_pixels_in_other_files_are_duplicates_at_one(tmp_path, model):
+    pixels = np.random.default_rng(0).integers(0, 256, (9, 9, 3), np.uint8)
+    for level in (1, 9):
+        path = tmp_path / "photos" / f"{level}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(pixels).save(path, compress_level=level)
+    run(tmp_path / "index", tmp_path / "photos", model=model)
+    with Index(tmp_path / "index") as opened:
+        ((similarity, *paths),) = near_duplicates(opened, 1.0)
+    assert similarity == pytest.approx(1, abs=1e-6) and len(set(paths)) == 2
+
+
+def test_vectors_a_little_too_long_have_no_similarity_above_one(tmp_path):
+    class Longer(StandIn):
+        def __call__(self, data):
+            vectors, valid = super().__call__(data)
+            return 1.001 * vectors, valid
+
+    path = write_file(tmp_path / "photos" / "a.jpg", b"a")
+    run(tmp_path / "index", tmp_path / "photos", model=Longer())
+    (found,) = search(tmp_path / "index", Longer(), Query(str(path)))
+    assert [item.similarity for item in found] == [1]
+
+
 def test_damaged_vectors_are_neither_found_nor_duplicates(tmp_path, monkeypatch):
     # Only the last rows are looked at without being asked.
     monkeypatch.setattr(feature_table, "_CHECKED_AT_ONCE", 1)

@@ -168,6 +168,8 @@ def test_vectors_that_no_file_needs_are_removed(photos, index):
     write_file(photos / "d.PNG", b"d")
     assert run(index, photos)[1] == [b"d"]
     assert_same(entries(index), expected(photos))
+    (photos / "d.PNG").unlink()
+    assert run(index, photos)[0].compacted == 1  # one of three
 
 
 def test_a_reader_survives_compaction(photos, index):
