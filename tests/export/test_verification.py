@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from darac_tf.describing.sizes import Factor
 from darac_tf.errors import UserError
-from darac_tf.export import ExportSettings, publish
+from darac_tf.export import ExportSettings, publish, verification
 from darac_tf.export.verification import images_to_verify, verify_export
 from tests.export.conftest import RESOLUTIONS, card_of
 from tests.helpers import write_image
@@ -60,6 +60,16 @@ def test_verification_where_images_cannot_be_read(model, exported, limited, tmp_
         (tmp_path / "empty").mkdir(exist_ok=True)
         with pytest.raises(UserError, match=message):
             images_to_verify(tmp_path / source, 3)
+
+
+def test_a_vector_that_is_not_a_number_is_the_farthest(monkeypatch):
+    expected, usable = np.eye(3, dtype=np.float32), np.ones(3, bool)
+    found = expected.copy()
+    found[1, 0] = np.nan
+    monkeypatch.setattr(verification, "describe_with_source", lambda *_: (expected, usable))
+    monkeypatch.setattr(verification, "describe_with_export", lambda *_: (found, usable))
+    with pytest.raises(UserError, match="nothing is published: b has a cosine below -1"):
+        verify_export(None, None, None, ["a", "b", "c"], -1)
 
 
 def test_a_weight_beyond_float16(model, tmp_path):

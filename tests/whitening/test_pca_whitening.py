@@ -114,8 +114,9 @@ def test_duplicates_do_not_add_rank():
 
 
 @pytest.mark.parametrize("noise", [0, 1])
-def test_refuses_a_collapsed_model(noise):
-    x = np.full((50, 8), 0.35355338, np.float32)
+@pytest.mark.parametrize("row", [[0.35355338] * 8, [0.99] + [1e-3] * 7])
+def test_refuses_a_collapsed_model(noise, row):
+    x = np.tile(np.array(row, np.float32), (50, 1))
     bits = x.view(np.uint32)
     bits += np.random.default_rng(9).integers(0, 1 + noise, bits.shape, dtype=np.uint32)
     with pytest.raises(UserError, match="the descriptors of all 50 images are equal"):
