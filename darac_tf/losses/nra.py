@@ -79,13 +79,12 @@ class NRALoss(PairLoss):
 
     def _of_pairs(self, embeddings, positives, negatives):
         distances = pairwise_distances(embeddings)
-        r0 = self._r0(positives)
         # All approximated ranks grow with the anchor's distances: farthest is largest rank. The
         # distances are the better order, since ranks near 0 and 1 round to the same number.
-        hardest_positive = _argmax(tf.where(positives, distances, -1.0))
-        hardest_negative = _argmax(-tf.where(negatives, distances, FAR))
-        log_positive = self._similarity(distances, hardest_positive, r0).log_similar
-        log_negative = self._similarity(distances, hardest_negative, r0).log_dissimilar
+        hardest = [tf.where(positives, distances, -1.0), -tf.where(negatives, distances, FAR)]
+        chosen = tf.one_hot(tf.argmax(tf.stack(hardest), axis=2), tf.shape(distances)[0])
+        similarity = self._similarity(distances, chosen, self._r0(positives))
+        log_positive, log_negative = similarity.log_similar[0], similarity.log_dissimilar[1]
         terms = tf.where(tf.reduce_any(positives, axis=1), log_positive, 0.0)
         terms += tf.where(tf.reduce_any(negatives, axis=1), log_negative, 0.0)
         return -tf.reduce_mean(terms)
@@ -98,15 +97,11 @@ class NRALoss(PairLoss):
         others = tf.cast(tf.maximum(tf.shape(positives)[0] - 1, 1), tf.float32)
         return (of_class - 0.5) / others
 
-    def _similarity(self, distances, index, r0):
+    def _similarity(self, distances, chosen, r0):
         if self.rank == "soft":
-            rank = ranks.soft_ranks(distances, index, self.temperature, self.statistics_gradient)
+            rank = ranks.soft_ranks(distances, chosen, self.temperature, self.statistics_gradient)
         else:
             make = ranks.gaussian_ranks if self.rank == "gaussian" else ranks.minmax_ranks
-            rank = make(distances, index, self.statistics, self.statistics_gradient)
+            rank = make(distances, chosen, self.statistics, self.statistics_gradient)
         transfer, default_power = TRANSFERS[self.transfer]
         return transfer(rank, default_power if self.power is None else self.power, r0)
-
-
-def _argmax(values):
-    return tf.argmax(values, axis=1, output_type=tf.int32)

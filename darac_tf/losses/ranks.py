@@ -40,47 +40,44 @@ class LogSimilarity(NamedTuple):
     log_dissimilar: tf.Tensor
 
 
-def gaussian_ranks(distances, index, statistics="batch", statistics_gradient=True):
+def gaussian_ranks(distances, chosen, statistics="batch", statistics_gradient=True):
     """`r_ij = Phi((d_ij - mu) / sd)`: ranks as if the distances were normally distributed.
 
     Args:
         distances: `(batch, batch)`.
-        index: int `(batch,)`; j of each anchor i.
+        chosen: `(..., batch, batch)`; row i is one-hot, 1 at the j of anchor i.
         statistics: `"batch"` takes the mean and deviation of all distances between two images,
             `"anchor"` those of the anchor's distances.
         statistics_gradient: Whether the mean and deviation pass back a gradient.
 
     Returns:
-        `LogRank` of `(batch,)`.
+        `LogRank` of `(..., batch)`.
     """
     mean, deviation = _statistics(distances, None if statistics == "batch" else 1)
     if not statistics_gradient:
         mean, deviation = tf.stop_gradient(mean), tf.stop_gradient(deviation)
-    z = (_at(distances, index) - mean) / deviation
-    return LogRank(log_ndtr(z), log_ndtr(-z))
+    z = (_at(distances, chosen) - mean) / deviation
+    return LogRank(*tf.unstack(log_ndtr(tf.stack([z, -z]))))
 
 
-def soft_ranks(distances, index, temperature=0.05, statistics_gradient=True):
+def soft_ranks(distances, chosen, temperature=0.05, statistics_gradient=True):
     """`r_ij = mean over k != i, j of sigmoid((d_ij - d_ik) / temperature)`: smoothed counting.
 
     Two images have no others to count: their rank is 1/2.
 
     Args:
         distances: `(batch, batch)`.
-        index: int `(batch,)`; j of each anchor i.
+        chosen: `(..., batch, batch)`; row i is one-hot, 1 at the j of anchor i.
         temperature: Width of the step from nearer to farther, a distance above 0.
         statistics_gradient: Whether the distances d_ik of the others pass back a gradient.
 
     Returns:
-        `LogRank` of `(batch,)`.
+        `LogRank` of `(..., batch)`.
     """
-    count = tf.shape(distances)[0]
     to_others = distances if statistics_gradient else tf.stop_gradient(distances)
-    steps = (_at(distances, index)[:, tf.newaxis] - to_others) / temperature
-    others = tf.range(count)[tf.newaxis, :]
-    is_counted = (others != tf.range(count)[:, tf.newaxis]) & (others != index[:, tf.newaxis])
-    log_rank = _log_mean_sigmoid(steps, is_counted)
-    log_complement = _log_mean_sigmoid(-steps, is_counted)
+    steps = (_at(distances, chosen)[..., tf.newaxis] - to_others) / temperature
+    is_counted = chosen + tf.eye(tf.shape(distances)[0]) == 0.0
+    log_rank, log_complement = tf.unstack(_log_mean_sigmoid(tf.stack([steps, -steps]), is_counted))
     # The smaller of the two has all its digits, the larger is known from it.
     is_near = log_rank < log_complement
     near = LogRank(log_rank, _log_one_minus_exp(log_rank))
@@ -88,7 +85,7 @@ def soft_ranks(distances, index, temperature=0.05, statistics_gradient=True):
     return LogRank(*(tf.where(is_near, a, b) for a, b in zip(near, far, strict=True)))
 
 
-def minmax_ranks(distances, index, statistics="batch", statistics_gradient=True):
+def minmax_ranks(distances, chosen, statistics="batch", statistics_gradient=True):
     """`r_ij = (d_ij - min) / (max - min)`: the distance scaled by the smallest and the largest.
 
     The smallest is 0, an image's distance from itself. Distances are 0.001 larger on both sides,
@@ -97,19 +94,19 @@ def minmax_ranks(distances, index, statistics="batch", statistics_gradient=True)
 
     Args:
         distances: `(batch, batch)`.
-        index: int `(batch,)`; j of each anchor i.
+        chosen: `(..., batch, batch)`; row i is one-hot, 1 at the j of anchor i.
         statistics: `"batch"` takes the largest distance of the batch, `"anchor"` the anchor's.
         statistics_gradient: Whether the largest distance passes back a gradient.
 
     Returns:
-        `LogRank` of `(batch,)`.
+        `LogRank` of `(..., batch)`.
 
     Source: second-hand notes on the NRA loss, which say min-max.
     """
     farthest = tf.reduce_max(distances, axis=None if statistics == "batch" else 1)
     if not statistics_gradient:
         farthest = tf.stop_gradient(farthest)
-    distance, log_range = _at(distances, index), tf.math.log(farthest + 2 * _LEAST_DISTANCE)
+    distance, log_range = _at(distances, chosen), tf.math.log(farthest + 2 * _LEAST_DISTANCE)
     return LogRank(
         tf.math.log(distance + _LEAST_DISTANCE) - log_range,
         tf.math.log(farthest - distance + _LEAST_DISTANCE) - log_range,
@@ -120,12 +117,12 @@ def logistic_transfer(rank, power, r0):
     """`s = 1 / (1 + (r / r0)^power)`: one half at rank r0, steeper with a larger power.
 
     Args:
-        rank: `LogRank` of `(batch,)`.
+        rank: `LogRank` of `(..., batch)`.
         power: Above 0.
-        r0: Rank of similarity 1/2, above 0; a tensor that broadcasts with `(batch,)`.
+        r0: Rank of similarity 1/2, above 0; a tensor that broadcasts with `(..., batch)`.
 
     Returns:
-        `LogSimilarity` of `(batch,)`.
+        `LogSimilarity` of `(..., batch)`.
     """
     log_odds = power * (rank.log_rank - tf.math.log(r0))
     return LogSimilarity(-tf.math.softplus(log_odds), -tf.math.softplus(-log_odds))
@@ -145,22 +142,29 @@ def exponential_transfer(rank, power, r0):
     return LogSimilarity(log_similar, _log_dissimilar(log_similar, rank.log_rank, power))
 
 
+@tf.custom_gradient
 def log_ndtr(z):
     """log Phi(z), the logarithm of the standard normal distribution function, for any finite z."""
-    is_upper = z > 0
+    is_upper, is_tail = z > 0, z < _ERFC_LIMIT
     lower_z = tf.where(is_upper, -z, z)
     share = 0.5 * tf.math.erfc(-tf.maximum(lower_z, _ERFC_LIMIT) / math.sqrt(2.0))
     body = tf.where(is_upper, tf.math.log1p(-share), tf.math.log(share))
+    log_density = -0.5 * tf.square(z) - 0.5 * math.log(2.0 * math.pi)
     tail_z = tf.minimum(z, _ERFC_LIMIT)
     u = 1.0 / tf.square(tail_z)
-    series = tf.math.log1p(u * (-1.0 + u * (3.0 + u * (-15.0 + u * 105.0))))
-    log_density = -0.5 * tf.square(tail_z) - 0.5 * math.log(2.0 * math.pi)
-    tail = log_density - tf.math.log(-tail_z) + series
-    return tf.where(z < _ERFC_LIMIT, tail, body)
+    series = 1.0 + u * (-1.0 + u * (3.0 + u * (-15.0 + u * 105.0)))
+    tail = log_density - tf.math.log(-tail_z) + tf.math.log(series)
+
+    def gradient(upstream):
+        # The density over Phi. In the tail, the difference of their logarithms has few digits.
+        return upstream * tf.where(is_tail, -tail_z / series, tf.exp(log_density - body))
+
+    return tf.where(is_tail, tail, body), gradient
 
 
-def _at(distances, index):
-    return tf.gather(distances, index, batch_dims=1)
+def _at(distances, chosen):
+    # A product is fewer operations than a gather and its gradient.
+    return tf.reduce_sum(distances * chosen, axis=-1)
 
 
 def _statistics(distances, axis):
@@ -174,11 +178,11 @@ def _statistics(distances, axis):
 
 
 def _log_mean_sigmoid(x, is_counted):
-    """Logarithm of the mean over axis 1 of the sigmoids that count; log(1/2) where none does."""
-    count = tf.reduce_sum(tf.cast(is_counted, tf.float32), axis=1)
+    """Logarithm of the mean over the last axis of sigmoids that count; log(1/2) where none does."""
+    count = tf.reduce_sum(tf.cast(is_counted, tf.float32), axis=-1)
     # Finite, so that the sum over none and its gradient are finite too.
     terms = tf.where(is_counted, tf.math.log_sigmoid(x), _EXCLUDED)
-    log_mean = tf.reduce_logsumexp(terms, axis=1) - tf.math.log(tf.maximum(count, 1.0))
+    log_mean = tf.reduce_logsumexp(terms, axis=-1) - tf.math.log(tf.maximum(count, 1.0))
     return tf.where(count > 0, log_mean, _LOG_HALF)
 
 

@@ -25,15 +25,17 @@ def nra(
     of_statistics = d if frozen is None or statistics_gradient else _distances(frozen)
     power = DEFAULT_POWER[transfer] if power is None else power
     total = 0.0
+    batch_scale = _scale(of_statistics, None) if statistics == "batch" else None
     for i in range(n):
+        scale = batch_scale or _scale(of_statistics, i)
         ranks = {"positive": [], "negative": []}
         for j in range(n):
             if j == i:
                 continue
             if rank == "gaussian":
-                pair = _gaussian(d[i][j], _sample(of_statistics, i, statistics))
+                pair = _gaussian(d[i][j], scale)
             elif rank == "minmax":
-                pair = _minmax(d[i][j], _sample(of_statistics, i, statistics))
+                pair = _minmax(d[i][j], scale)
             else:
                 pair = _soft(d[i][j], of_statistics[i], i, j, temperature)
             ranks["positive" if labels[i] == labels[j] else "negative"].append(pair)
@@ -67,21 +69,25 @@ def _distances(embeddings):
     return [[float(np.linalg.norm(a - b)) for b in unit] for a in unit]
 
 
-def _sample(d, i, statistics):
+def _scale(d, i):
+    """Mean, deviation and largest of the distances of anchor i, or of all."""
     n = len(d)
-    anchors = range(n) if statistics == "batch" else [i]
-    return [d[a][b] for a in anchors for b in range(n) if a != b]
+    if n == 1:
+        return math.nan, math.nan, math.nan  # which nothing is measured by
+    sample = [d[a][b] for a in (range(n) if i is None else [i]) for b in range(n) if a != b]
+    return float(np.mean(sample)), float(np.std(sample)), max(sample)
 
 
-def _gaussian(distance, sample):
+def _gaussian(distance, scale):
     """r and 1 - r."""
-    z = (distance - np.mean(sample)) / max(np.std(sample), 1e-4)
+    mean, deviation, _ = scale
+    z = (distance - mean) / max(deviation, 1e-4)
     return 0.5 * math.erfc(-z / math.sqrt(2)), 0.5 * math.erfc(z / math.sqrt(2))
 
 
-def _minmax(distance, sample):
+def _minmax(distance, scale):
     """r and 1 - r. The smallest distance of a batch is that of an image from itself."""
-    low, high = -1e-3, max(sample) + 1e-3
+    low, high = -1e-3, scale[2] + 1e-3
     return (distance - low) / (high - low), (high - distance) / (high - low)
 
 

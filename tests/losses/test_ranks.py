@@ -41,7 +41,7 @@ def test_log_ndtr_everywhere(jit_compile):
 @pytest.mark.parametrize("statistics", ["batch", "anchor"])
 def test_gaussian_rank_is_the_normal_distribution_function(statistics):
     distances, index = _batch(9)
-    rank = gaussian_ranks(distances, index, statistics)
+    rank = gaussian_ranks(distances, _one_hot(index), statistics)
     d = distances.numpy().astype(np.float64)
     for i, j in enumerate(index):
         others = np.delete(d[i], i) if statistics == "anchor" else d[~np.eye(9, dtype=bool)]
@@ -53,7 +53,7 @@ def test_gaussian_rank_is_the_normal_distribution_function(statistics):
 @pytest.mark.parametrize("statistics", ["batch", "anchor"])
 def test_minmax_rank_is_the_scaled_distance(statistics):
     distances, index = _batch(9)
-    rank = minmax_ranks(distances, index, statistics)
+    rank = minmax_ranks(distances, _one_hot(index), statistics)
     d = distances.numpy().astype(np.float64)
     for i, j in enumerate(index):
         others = d[i] if statistics == "anchor" else d
@@ -69,7 +69,7 @@ def test_minmax_rank_is_finite_at_both_ends():
     for statistics_gradient in (False, True):
         with tf.GradientTape() as tape:
             tape.watch(distances)
-            rank = minmax_ranks(distances, tf.constant([1, 2, 0]), "batch", statistics_gradient)
+            rank = minmax_ranks(distances, _one_hot([1, 2, 0]), "batch", statistics_gradient)
             total = tf.reduce_sum(rank.log_rank) + tf.reduce_sum(rank.log_complement)
         near, far = np.log(1e-3 / 2.002), np.log(2.001 / 2.002)
         np.testing.assert_allclose(rank.log_rank, [near, far, far], rtol=1e-3, atol=1e-6)
@@ -82,7 +82,7 @@ def test_gradient_through_the_largest_distance(statistics_gradient):
     distances, index = _batch(9)
     with tf.GradientTape() as tape:
         tape.watch(distances)
-        rank = minmax_ranks(distances, index, "anchor", statistics_gradient)
+        rank = minmax_ranks(distances, _one_hot(index), "anchor", statistics_gradient)
         total = tf.reduce_sum(rank.log_rank)
     moved = np.abs(tape.gradient(total, distances)) > 1e-6
     expected = np.zeros((9, 9), bool)
@@ -97,7 +97,7 @@ def test_gradient_through_the_statistics(statistics_gradient):
     distances, index = _batch(9)
     with tf.GradientTape() as tape:
         tape.watch(distances)
-        rank = gaussian_ranks(distances, index, "anchor", statistics_gradient)
+        rank = gaussian_ranks(distances, _one_hot(index), "anchor", statistics_gradient)
         total = tf.reduce_sum(rank.log_rank)
     moved = np.abs(tape.gradient(total, distances)) > 1e-6
     selected = np.zeros((9, 9), bool)
@@ -110,7 +110,7 @@ def test_gradient_through_the_statistics(statistics_gradient):
 
 def test_cold_soft_rank_counts_the_nearer_images():
     distances, index = _batch(9)
-    rank = soft_ranks(distances, index, temperature=1e-5)
+    rank = soft_ranks(distances, _one_hot(index), temperature=1e-5)
     d = distances.numpy()
     for i, j in enumerate(index.numpy()):
         nearer = sum(d[i, k] < d[i, j] for k in range(9) if k not in (i, j))
@@ -124,7 +124,7 @@ def test_soft_rank_keeps_its_digits_at_both_ends(temperature):
     distances = np.abs(line[:, None] - line[None]).astype(np.float32)
     for j in range(1, 6):
         index = np.array([j, 0, 0, 0, 0, 0])
-        rank = soft_ranks(tf.constant(distances), tf.constant(index, tf.int32), temperature)
+        rank = soft_ranks(tf.constant(distances), _one_hot(index), temperature)
         others = [k for k in range(1, 6) if k != j]
         steps = (np.float64(distances[0, j]) - distances[0, others]) / temperature
         expected = [_log_mean_sigmoid(steps), _log_mean_sigmoid(-steps)]
@@ -134,7 +134,10 @@ def test_soft_rank_keeps_its_digits_at_both_ends(temperature):
 
 def test_two_images_have_the_middle_rank():
     distances, index = tf.constant([[0.0, 1.2], [1.2, 0.0]]), tf.constant([1, 0])
-    for rank in (gaussian_ranks(distances, index), soft_ranks(distances, index)):
+    for rank in (
+        gaussian_ranks(distances, _one_hot(index)),
+        soft_ranks(distances, _one_hot(index)),
+    ):
         np.testing.assert_allclose(np.exp(rank.log_rank), 0.5, atol=1e-6)
         np.testing.assert_allclose(np.exp(rank.log_complement), 0.5, atol=1e-6)
 
@@ -143,6 +146,10 @@ def _batch(n):
     rng = np.random.default_rng(0)
     index = (np.arange(n) + rng.integers(1, n, n)) % n
     return pairwise_distances(rng.normal(size=(n, 5))), tf.constant(index, tf.int32)
+
+
+def _one_hot(index):
+    return tf.one_hot(index, len(index))
 
 
 def _log_mean_sigmoid(x):
