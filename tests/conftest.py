@@ -6,6 +6,7 @@ from pathlib import Path
 import hypothesis
 import keras
 import pytest
+import tensorflow as tf
 
 from tests.commands import Commands
 
@@ -23,6 +24,19 @@ def shared_data():
     if not (folder / "ground_truth").is_dir():
         pytest.skip(f"no test data at {folder}: set DARAC_TEST_DATA to the folder that holds it")
     return folder
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kept_kernels():
+    """TensorFlow's own seed is set once: setting it drops all kernels.
+
+    Every function that outlives a test would be optimised anew in the next, which takes most of
+    the time of many. Keras and darac_tf draw with stateless operations, whose seeds are Keras's.
+    """
+    tf.random.set_seed(0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tf.random, "set_seed", lambda seed: None)
+        yield
 
 
 @pytest.fixture(autouse=True)

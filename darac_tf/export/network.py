@@ -39,7 +39,7 @@ class StoredNetwork(tf.Module):
             [tf.TensorSpec(v.shape, v.dtype) for v in variables]
             for variables in (model.trainable_variables, model.non_trainable_variables)
         ]
-        self._describe = tf.function(describe, [pixels, *specs], autograph=False)
+        self._describe = traced_once(describe, [pixels, *specs])
 
     def weights(self):
         """The weights as `__call__` takes them."""
@@ -94,6 +94,16 @@ class Describer(tf.Module):
         described = [self.network(pixels, of_network) for pixels in sized_pixels]
         vectors = combine_tensors(described, *self._combination)
         return vectors if self._whiten is None else self._whiten(vectors, of_whitening)
+
+
+def traced_once(function, specs):
+    """A function of tensors like `specs`, traced when it is first called.
+
+    `tf.saved_model.save` traces each `tf.function` that is an attribute of a module once more, and
+    stores it by itself. This is none to it.
+    """
+    traced = tf.function(function, specs, autograph=False)
+    return lambda *tensors: traced(*tensors)
 
 
 def in_steps(count, step, describe, dimension):

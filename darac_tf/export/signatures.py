@@ -5,7 +5,7 @@ import tensorflow as tf
 from darac_tf.data.images import resize
 from darac_tf.errors import UserError
 from darac_tf.export.decoding import decode_and_resize, read_headers
-from darac_tf.export.network import Describer, in_steps, window_capacity
+from darac_tf.export.network import Describer, in_steps, traced_once, window_capacity
 
 # Pixels of resized images that are held at a time, 12 bytes each; one image is always taken.
 HELD_PIXELS = 16_000_000
@@ -29,6 +29,13 @@ class ImageDescriber(tf.Module):
             _check_resolutions(settings.whitening, self._sizes)
         self._describer = Describer(model, settings)
         self.dimension = self._describer.dimension
+        # Traced and stored once, for both signatures of files.
+        files, rows = tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int32)
+        headers, must_decode = tf.TensorSpec([None, 3], tf.int64), tf.TensorSpec([], tf.bool)
+        self._read_headers = traced_once(lambda data: read_headers(data, self._max_pixels), [files])
+        self._describe_rows = traced_once(
+            self._describe_in_windows, [files, headers, rows, must_decode]
+        )
 
     def signatures(self):
         """Dictionary of signature name to function, for `tf.saved_model.save`."""
@@ -46,21 +53,21 @@ class ImageDescriber(tf.Module):
 
     def _serving_default(self, image_bytes):
         """`(batch,)` strings to `descriptor` `(batch, dimension)`; fails for a bad image."""
-        headers = read_headers(image_bytes, self._max_pixels)
+        headers = self._read_headers(image_bytes)
         is_image, is_small = self._judge(headers)
         limit = f"images of more than {self._max_pixels} pixels (--max_pixels of the export)"
         checks = [(is_image, _UNREADABLE), (is_small | ~is_image, f"{limit}; {_WHERE}")]
         with tf.control_dependencies([_all_of(*check) for check in checks]):
             rows = tf.range(tf.size(image_bytes))
-        vectors, _ = self._describe_rows(image_bytes, headers, rows, must_decode=True)
+        vectors, _ = self._describe_rows(image_bytes, headers, rows, True)
         return {"descriptor": vectors}
 
     def _robust(self, image_bytes):
         """`(batch,)` strings to `descriptor` and `valid` `(batch,)`; zeros for a bad image."""
-        headers = read_headers(image_bytes, self._max_pixels)
+        headers = self._read_headers(image_bytes)
         is_image, is_small = self._judge(headers)
         rows = tf.cast(tf.where(is_image & is_small)[:, 0], tf.int32)
-        vectors, valid = self._describe_rows(image_bytes, headers, rows, must_decode=False)
+        vectors, valid = self._describe_rows(image_bytes, headers, rows, False)
         return {"descriptor": vectors, "valid": valid}
 
     def _pixels(self, pixels):
@@ -92,7 +99,7 @@ class ImageDescriber(tf.Module):
         is_small = tf.maximum(headers[:, 2], largest) <= self._max_pixels
         return tf.reduce_all(headers > 0, axis=1), is_small
 
-    def _describe_rows(self, image_bytes, headers, rows, must_decode):
+    def _describe_in_windows(self, image_bytes, headers, rows, must_decode):
         """Vectors `(batch, dimension)` of some images, zeros for the rest, and bool `(batch,)`."""
         shapes = resized_shapes(tf.gather(headers, rows), self._sizes)
         order, starts, stops = plan_windows(shapes)
@@ -101,10 +108,9 @@ class ImageDescriber(tf.Module):
         def one_window(window, vectors, valid):
             wanted = tf.gather(rows, order[starts[window] : stops[window]])
             found, pixels = decode_and_resize(image_bytes, headers, wanted, self._sizes)
-            if must_decode:
-                is_found = tf.reduce_any(wanted[:, tf.newaxis] == found, axis=1)
-                with tf.control_dependencies([_all_of(is_found, _UNREADABLE, wanted)]):
-                    found = tf.identity(found)
+            is_found = tf.reduce_any(wanted[:, tf.newaxis] == found, axis=1)
+            with tf.control_dependencies([_all_of(is_found | ~must_decode, _UNREADABLE, wanted)]):
+                found = tf.identity(found)
             place = found[:, tf.newaxis]
             described = self._describer(pixels, weights)
             return (
