@@ -2,12 +2,14 @@
 
     python -m tests.commands
 
-reads a JSON list a line from standard input: the folder to run in, a script or module, and its
-arguments; and answers with `[exit status, standard output, last line of standard error]`.
+reads a JSON list a line from standard input: whether the process may know Keras and darac_tf, the
+folder to run in, a script or module (or `-c` and a program), and its arguments; and answers with
+`[exit status, standard output, last line of standard error]`.
 """
 
 import gc
 import json
+import multiprocessing
 import os
 import runpy
 import subprocess
@@ -32,9 +34,13 @@ class Commands:
     def __exit__(self, *_):
         self._process.communicate(timeout=60)
 
-    def run(self, *command, folder=_REPOSITORY):
-        """`(exit status, standard output, last line of standard error)` of a command."""
-        self._process.stdin.write(json.dumps([str(word) for word in (folder, *command)]) + "\n")
+    def run(self, *command, folder=_REPOSITORY, bare=False):
+        """`(exit status, standard output, last line of standard error)` of a command.
+
+        `bare`: in a process that has imported TensorFlow and nothing else.
+        """
+        words = [str(word) for word in (folder, *command)]
+        self._process.stdin.write(json.dumps([bare, *words]) + "\n")
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
 
@@ -57,10 +63,14 @@ def _run_and_exit(command):
     if command[0].endswith(".py"):
         command[0] = str(_REPOSITORY / command[0])
     sys.argv = command
-    run = runpy.run_path if command[0].endswith(".py") else runpy.run_module
     status = 0
     try:
-        run(command[0], run_name="__main__")
+        if command[0] == "-c":
+            sys.argv = ["-c", *command[2:]]
+            exec(command[1], {"__name__": "__main__"})
+        else:
+            run = runpy.run_path if command[0].endswith(".py") else runpy.run_module
+            run(command[0], run_name="__main__")
     except SystemExit as error:
         status = error.code or 0
         if isinstance(status, str):
@@ -74,15 +84,39 @@ def _run_and_exit(command):
     os._exit(status)
 
 
+def _start_bare():
+    """Forks a process that answers what it is sent; returns the connection to it."""
+    ours, theirs = multiprocessing.Pipe()
+    if os.fork():
+        theirs.close()
+        return ours
+    ours.close()
+    try:
+        while True:
+            theirs.send(_answer(*theirs.recv()))
+    except EOFError:
+        os._exit(0)
+
+
 if __name__ == "__main__":
     # What takes the time.
-    import keras  # noqa: F401
     import tensorflow  # noqa: F401
 
+    bare_process = _start_bare()
+    import keras  # noqa: F401
+
     import darac_tf.evaluation
-    import darac_tf.models  # noqa: F401
+    import darac_tf.export
+    import darac_tf.reports
+    import darac_tf.serving
+    import darac_tf.training  # noqa: F401
 
     gc.freeze()
     for line in sys.stdin:
-        folder, *command = json.loads(line)
-        print(json.dumps(_answer(folder, command)), flush=True)
+        bare, folder, *command = json.loads(line)
+        if bare:
+            bare_process.send((folder, command))
+            answer = bare_process.recv()
+        else:
+            answer = _answer(folder, command)
+        print(json.dumps(answer), flush=True)

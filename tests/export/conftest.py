@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from darac_tf.describing.sizes import Factor
+from darac_tf.data.images import decode_image
+from darac_tf.describing.combination import combine_resolutions
+from darac_tf.describing.sizes import Factor, LongSide
 from darac_tf.export import ExportSettings, export_saved_model, publish, publishing
 from darac_tf.export.model_card import CardFacts
 from darac_tf.export.verification import images_to_verify
@@ -23,6 +25,26 @@ MOST_PIXELS = 4 * 40 * 56
 @pytest.fixture(scope="session")
 def model(tmp_path_factory):
     return build_descriptor(write_backbone(tmp_path_factory.mktemp("backbone") / "small.keras"))
+
+
+@pytest.fixture(scope="session")
+def simple(tmp_path_factory):
+    """The same with the pooling of fewest operations, where another makes no difference."""
+    backbone = write_backbone(tmp_path_factory.mktemp("backbone") / "small.keras")
+    return build_descriptor(backbone, pooling="spoc")
+
+
+@pytest.fixture(scope="session")
+def described(model):
+    """Function of the bytes of one image to its vector, the plain way."""
+    network = tf.function(model, [tf.TensorSpec([1, None, None, 3])], autograph=False)
+
+    def describe(data):
+        image = decode_image(data)
+        sized = [LongSide(r).resize(image)[tf.newaxis] for r in RESOLUTIONS]
+        return combine_resolutions([network(pixels) for pixels in sized])[0]
+
+    return describe
 
 
 @pytest.fixture(scope="session")
@@ -74,17 +96,17 @@ def known(whitening, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def whitened(model, whitening, known, tmp_path_factory):
+def whitened(simple, whitening, known, tmp_path_factory):
     """Folder of a version with whitening and a full card."""
     out = tmp_path_factory.mktemp("export") / "white"
-    return publish(model, out, ExportSettings(RESOLUTIONS, whitening), known).folder
+    return publish(simple, out, ExportSettings(RESOLUTIONS, whitening), known).folder
 
 
 @pytest.fixture(scope="session")
-def limited(model, tmp_path_factory):
+def limited(simple, tmp_path_factory):
     """A SavedModel that doubles images and takes none of more than `MOST_PIXELS` then."""
     folder = tmp_path_factory.mktemp("limited") / "m"
-    export_saved_model(model, folder, (Factor(2),), max_pixels=MOST_PIXELS)
+    export_saved_model(simple, folder, (Factor(2),), max_pixels=MOST_PIXELS)
     return folder
 
 

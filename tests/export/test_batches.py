@@ -5,30 +5,21 @@ import pytest
 import tensorflow as tf
 
 from darac_tf.data.images import decode_image
-from darac_tf.describing.combination import combine_resolutions
 from darac_tf.describing.sizes import Factor, LongSide
 from darac_tf.export import ExportSettings
 from darac_tf.export.network import StoredNetwork
 from darac_tf.export.signatures import plan_windows, resized_shapes
 from tests.export import kinds
-from tests.export.conftest import RESOLUTIONS
 
 SHAPES = [(40, 56), (56, 40), (40, 56), (30, 30), (80, 112), (40, 56), (9, 90)]
 IMAGES = [kinds.encoded(kinds.picture(*s, i), "PNG") for i, s in enumerate(SHAPES)]
 
 
-def described(model, data):
-    """One vector, the plain way."""
-    image = decode_image(data)
-    parts = [model(LongSide(r).resize(image)[tf.newaxis]) for r in RESOLUTIONS]
-    return combine_resolutions(parts)[0]
-
-
-def test_a_batch_is_its_images_one_by_one(model, serve):
+def test_a_batch_is_its_images_one_by_one(described, serve):
     together = serve(IMAGES)["descriptor"]
     one_by_one = np.concatenate([serve([data])["descriptor"] for data in IMAGES])
     np.testing.assert_allclose(together, one_by_one, atol=1e-5)
-    np.testing.assert_allclose(together, [described(model, d) for d in IMAGES], atol=1e-5)
+    np.testing.assert_allclose(together, [described(d) for d in IMAGES], atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(together, axis=1), 1, atol=1e-6)
 
 
@@ -48,12 +39,10 @@ def test_an_empty_batch(loaded, serve):
     assert loaded.signatures["pixels"](pixels=pixels)["descriptor"].shape == (0, 16)
 
 
-def test_every_kind_of_image(model, serve):
+def test_every_kind_of_image(described, serve):
     images = kinds.every_kind()
     found = serve(list(images.values()))["descriptor"]
-    np.testing.assert_allclose(
-        found, [described(model, data) for data in images.values()], atol=1e-5
-    )
+    np.testing.assert_allclose(found, [described(data) for data in images.values()], atol=1e-5)
     assert serve(list(images.values()), "robust")["valid"].all()
 
 
@@ -87,13 +76,13 @@ def test_windows(count, held):
     assert found == windows_by_loop(plain, held)
 
 
-@pytest.mark.parametrize("count", [0, 1, 5])
-def test_passes_of_bounded_size(model, count):
-    network = StoredNetwork(model)
-    pixels = tf.random.stateless_uniform((count, 24, 32, 3), [1, 2], 0, 255)
-    found = network(pixels, network.weights(), batch_pixels=2 * 24 * 32 + 1)
-    expected = model(pixels) if count else np.zeros((0, 16))
-    np.testing.assert_allclose(found, expected, atol=1e-6)
+def test_passes_of_bounded_size(simple):
+    network = StoredNetwork(simple)
+    for count in (0, 1, 5):
+        pixels = tf.random.stateless_uniform((count, 24, 32, 3), [1, 2], 0, 255)
+        found = network(pixels, network.weights(), batch_pixels=2 * 24 * 32 + 1)
+        expected = simple(pixels) if count else np.zeros((0, 16))
+        np.testing.assert_allclose(found, expected, atol=1e-6)
 
 
 def test_a_wrong_precision_is_a_mistake_of_the_program():

@@ -5,17 +5,23 @@ import pytest
 import tensorflow as tf
 
 from darac_tf.data.images import decode_image
-from darac_tf.export.decoding import MAX_BLOCKS, image_header
+from darac_tf.export import decoding
+from darac_tf.export.decoding import image_header
 from tests.export import kinds
 
 LIMIT = 100_000_000
+MAX_BLOCKS = 6000  # a tenth of what exports walk over
 IMAGES = kinds.every_kind()
 
 
 @pytest.fixture(scope="module")
 def header():
     spec = [tf.TensorSpec([], tf.string)]
-    return tf.function(lambda data: image_header(data, LIMIT), spec, autograph=False)
+    traced = tf.function(lambda data: image_header(data, LIMIT), spec, autograph=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "MAX_BLOCKS", MAX_BLOCKS)
+        traced.get_concrete_function()
+    return traced
 
 
 @pytest.mark.parametrize("kind", IMAGES)

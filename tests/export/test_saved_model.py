@@ -1,8 +1,5 @@
 """The SavedModel: the same vectors as evaluation, in a process that knows nothing of darac_tf."""
 
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -27,13 +24,6 @@ for folder in folders:
 MIXED = parse_sizes("32,x0.5")
 
 
-def serve_elsewhere(folders, paths, out):
-    """Descriptors of each export from one fresh process, outside the project's folder."""
-    command = [sys.executable, "-c", SERVE, str(out), ",".join(paths), *map(str, folders)]
-    subprocess.run(command, cwd=out, check=True, capture_output=True)
-    return [np.load(out / f"{number}.npy") for number in range(len(folders))]
-
-
 @pytest.fixture(scope="module")
 def paths(tmp_path_factory):
     folder = tmp_path_factory.mktemp("images")
@@ -45,12 +35,15 @@ def paths(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def served(model, exported, whitened, paths, tmp_path_factory):
-    """Descriptors of three exports."""
+def served(run_command, simple, exported, whitened, paths, tmp_path_factory):
+    """Descriptors of three exports from one process, outside the project's folder."""
     out = tmp_path_factory.mktemp("served")
-    dimension = export_saved_model(model, out / "mean", MIXED, combination="gmean", exponent=3.0)
+    dimension = export_saved_model(simple, out / "mean", MIXED, combination="gmean", exponent=3.0)
     folders = [exported, whitened, out / "mean"]
-    plain, white, mean = serve_elsewhere(folders, paths, out)
+    words = ["-c", SERVE, out, ",".join(paths), *folders]
+    status, _, last = run_command(*words, folder=out, bare=True)
+    assert status == 0, last
+    plain, white, mean = (np.load(out / f"{number}.npy") for number in range(3))
     assert mean.shape == (6, dimension)
     return {"plain": plain, "whitened": white, "mean": mean}
 
@@ -60,15 +53,16 @@ def evaluated(model, paths, sizes, *combination):
     return features.vectors("d", None, *combination)
 
 
-def test_same_vectors_as_evaluation(model, served, paths, whitening):
+def test_same_vectors_as_evaluation(model, simple, served, paths, whitening):
     expected = evaluated(model, paths, RESOLUTIONS)
     assert served["plain"].dtype == np.float32
     np.testing.assert_allclose(served["plain"], expected[:], atol=1e-5)
-    np.testing.assert_allclose(served["whitened"], expected.whitened(whitening)[:], atol=1e-5)
+    expected = evaluated(simple, paths, RESOLUTIONS).whitened(whitening)
+    np.testing.assert_allclose(served["whitened"], expected[:], atol=1e-5)
 
 
-def test_factors_and_the_generalised_mean(model, served, paths):
-    expected = evaluated(model, paths, MIXED, "gmean", 3.0)
+def test_factors_and_the_generalised_mean(simple, served, paths):
+    expected = evaluated(simple, paths, MIXED, "gmean", 3.0)
     np.testing.assert_allclose(served["mean"], expected[:], atol=1e-5)
 
 

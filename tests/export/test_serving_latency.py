@@ -6,7 +6,7 @@ from tests.helpers import write_backbone
 def test_the_table(run_command, tmp_path):
     backbone = write_backbone(tmp_path / "small.keras")
     status, output, last = run_command(
-        "benchmarks.serving_latency", f"--backbone={backbone}",
+        "benchmarks.serving_latency", f"--backbone={backbone}", "--pooling=spoc",
         "--resolutions=32", "--resolutions=32,48", "--batches=1,3", "--height=48", "--width=64",
         "--repeats=2",
     )  # fmt: skip

@@ -17,12 +17,12 @@ from tests.helpers import write_image
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
-def test_precisions(model, published, exported, photos, precision, tmp_path):
+def test_precisions(simple, published, exported, photos, precision, tmp_path):
     paths = images_to_verify(photos, 10)
     assert len(paths) == len(set(paths)) == 10
     settings = ExportSettings(RESOLUTIONS, precision=precision)
     if precision != "float32":
-        published = publish(model, tmp_path / "out", settings, verify_paths=paths)
+        published = publish(simple, tmp_path / "out", settings, verify_paths=paths)
     worst = {"float32": 1e-5, "bfloat16": 2e-2, "float16": 2e-3}[precision]
     found = published.verification
     assert found.images == 10 and found.max_difference < worst
@@ -47,7 +47,7 @@ def test_nothing_is_published_below_the_threshold(model, copies, tmp_path):
     assert not any((tmp_path / "out").iterdir())
 
 
-def test_verification_where_images_cannot_be_read(model, exported, limited, tmp_path):
+def test_verification_where_images_cannot_be_read(model, simple, exported, limited, tmp_path):
     good = write_image(tmp_path / "a.png", 40, 57)
     shutil.copy(good, tmp_path / "b.png")
     (tmp_path / "c.png").write_bytes(b"no image")
@@ -55,7 +55,7 @@ def test_verification_where_images_cannot_be_read(model, exported, limited, tmp_
     found = verify_export(exported, model, ExportSettings(RESOLUTIONS), paths, 0.9999)
     assert (found.images, found.unreadable) == (2, 1)
     with pytest.raises(UserError, match="only one of the exported model and eval"):
-        verify_export(limited, model, ExportSettings((Factor(2),)), [good], 0.9999)
+        verify_export(limited, simple, ExportSettings((Factor(2),)), [good], 0.9999)
     for source, message in [("nowhere", "neither"), ("empty", "no image")]:
         (tmp_path / "empty").mkdir(exist_ok=True)
         with pytest.raises(UserError, match=message):
