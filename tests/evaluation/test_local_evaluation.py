@@ -164,7 +164,8 @@ def test_a_run_goes_on_where_it_stopped(run_dir):
     model = (folder / "delf.keras").stat().st_mtime_ns
     train_local_features(config, folder, resume=True)
     assert (folder / "delf.keras").stat().st_mtime_ns == model
-    assert load_local(folder).reduction.projection.shape == (8, 16)
+    reduction = load_local(folder).reduction
+    assert reduction.projection.shape == (8, 16) and len(reduction.image_keys) == 12  # all images
     assert len(pca) == len((folder / "pca.npz").read_bytes())
 
 

@@ -1,12 +1,15 @@
 """Pairs and hardest negatives, against loops."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from darac_tf.errors import UserError
-from darac_tf.training.mining import draw_pairs, hardest_negatives
+from darac_tf.training import mining
+from darac_tf.training.mining import HardNegatives, draw_pairs, hardest_negatives
 
 
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=30), st.integers(1, 50), st.integers(0, 9))
@@ -51,6 +54,20 @@ def test_hardest_negatives(count):
     query_labels, pool_labels = random.integers(0, 6, 7), random.integers(0, 6, 40)
     found = hardest_negatives(similarities, query_labels, pool_labels, count)
     np.testing.assert_array_equal(found, _loop(similarities, query_labels, pool_labels, count))
+
+
+def test_tuples_have_the_hardest_negatives_of_their_own_query(tmp_path, monkeypatch):
+    random = np.random.default_rng(0)
+    labels, vectors = random.integers(0, 6, 40), random.standard_normal((40, 5))
+    config = SimpleNamespace(seed=0, mining_queries=60, mining_pool=40, tuple_negatives=3)
+    miner = HardNegatives(config, tmp_path, None, SimpleNamespace(labels=labels))
+    monkeypatch.setattr(miner, "_describe", lambda indices: vectors[indices])
+    monkeypatch.setattr(mining, "_BLOCK", 7)
+    tuples = miner._mine(0)
+    queries = tuples[:, 0]
+    assert len(set(queries)) == 40
+    expected = _loop(vectors[queries] @ vectors.T, labels[queries], labels, 3)
+    np.testing.assert_array_equal(tuples[:, 2:], expected)
 
 
 def test_too_few_classes_in_the_pool():

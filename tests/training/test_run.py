@@ -101,12 +101,14 @@ def test_the_seed_decides(config, whole, tmp_path):
     assert np.abs(other - first).max() > 1e-3
 
 
-def test_resuming_a_finished_run_changes_nothing(config, copied):
-    before = _weights(copied / "last.keras")
+def test_resuming_a_finished_run_changes_nothing_but_writes_what_is_missing(config, copied):
+    before, best = _weights(copied / "last.keras"), (copied / "best.keras").read_bytes()
+    (copied / "last.keras").unlink()  # killed before it was there
     result = train(config, copied, resume=True)
     assert result.steps == 6 and not len(result.losses)
     for found, expected in zip(_weights(copied / "last.keras"), before, strict=True):
         np.testing.assert_array_equal(found, expected)
+    assert (copied / "best.keras").read_bytes() == best
 
 
 def test_refused_runs(config, copied, tmp_path):
