@@ -7,11 +7,9 @@ import pytest
 
 from darac_tf.data.images import decode_image, resize_long_side, scaled_size
 from darac_tf.data.labelled import read_folder
-from darac_tf.data.pipeline import (
-    batch_by_shape,
-    description_batches,
-)
+from darac_tf.data.pipeline import batch_by_shape, description_batches, sized_batches
 from darac_tf.data.views import ImageList, read_views
+from darac_tf.describing.sizes import LongSide
 from tests.helpers import write_collection
 
 
@@ -58,6 +56,17 @@ def test_description_batches_crop_and_then_turn(images):
             seen = data if index % 3 == 0 else data[3:21, 4:40]
             expected = resize_long_side(np.rot90(seen, turns[index]).copy(), 40)
             np.testing.assert_allclose(image, expected, atol=1e-3)
+
+
+def test_an_image_of_another_size_than_its_header_is_named_and_the_others_follow(images):
+    views, _ = read_views(ImageList(images.paths), progress=False)
+    stored = views.stored + 8 * (np.arange(25) == 7)[:, np.newaxis]
+    views = views._replace(stored=stored, shapes=stored)
+    batches = list(sized_batches(views, np.arange(25), [LongSide(40)], 10**6))
+    (failures,) = (batch.failures for batch in batches if batch.failures)
+    assert list(failures) == [7] and f"{images.paths[7]}: its header says" in failures[7]
+    described = np.concatenate([batch.places for batch in batches])
+    np.testing.assert_array_equal(np.sort(described), np.delete(np.arange(25), 7))
 
 
 def test_batches_fill():
