@@ -135,6 +135,11 @@ def test_damaged_ones_do_not_push_out_good_ones(state, folder):
     assert steps_in(folder) == [5, 7]
 
 
+def test_checkpoints_of_later_steps_are_of_an_earlier_run(state, folder):
+    save(RunCheckpoint(folder.parent, state), state, 2)
+    assert steps_in(folder) == [2] and restore(folder, state)[0].step == 2
+
+
 def test_a_run_that_was_cut_off_while_it_wrote(state, folder):
     whole = {file.name: file.read_bytes() for file in folder.iterdir()}
     (folder / f"writing.{DATA}").write_bytes(whole[f"ckpt-6.{DATA}"][:50])
