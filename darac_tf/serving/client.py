@@ -212,7 +212,7 @@ def _parsed_address(text):
 def split_images(sizes, batch_size, batch_bytes):
     """Cuts images, in their order, into requests of bounded count and size.
 
-    >>> split_images([5, 5, 20, 1, 1, 1], batch_size=2, batch_bytes=12)
+    >>> split_images([5, 7, 20, 1, 1, 1], batch_size=2, batch_bytes=12)
     [(0, 2), (2, 3), (3, 5), (5, 6)]
 
     Args:

@@ -1,11 +1,14 @@
 """Tasks of labelled collections and of every benchmark, from files to scores."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from darac_tf.data import load_benchmark
 from darac_tf.data.labelled import LabelledImages
+from darac_tf.data.views import ImageList
 from darac_tf.describing.combination import Vectors
 from darac_tf.describing.sizes import LongSide
 from darac_tf.describing.sources import Source
@@ -93,6 +96,11 @@ def test_a_whole_query_in_the_database_is_described_once(tmp_path):
     assert len(task.images) == len(holidays.database)
     np.testing.assert_array_equal(task.queries, holidays.own_rows)
     assert [task.n_positives(q) for q in range(2)] == [2, 1]
+    # Turned otherwise than in the database, it is another image.
+    is_turned = (np.arange(len(task.queries)) == 1).astype(np.int64)
+    turned = replace(holidays, queries=ImageList(holidays.queries.paths, turns=is_turned))
+    queries = benchmark_task(turned).queries
+    np.testing.assert_array_equal(np.flatnonzero(queries >= len(holidays.database)), [1])
     oxford = benchmark_task(load_benchmark("oxford5k", synthetic.write_oxford(tmp_path / "o")))
     assert len(oxford.images) == oxford.n_database + len(oxford.queries)
     assert oxford.n_positives(0) == 6  # itself, 3 good and 2 ok

@@ -1,5 +1,6 @@
 """The client against the stand-in, over both protocols: vectors, order, limits, bad images."""
 
+import doctest
 import threading
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from darac_tf.errors import UserError
 from darac_tf.serving import ServerError, connect
+from darac_tf.serving import client as client_module
 from tests.serving.servicer import Faults, client_of, serving
 
 PROTOCOLS = ["grpc", "rest"]
@@ -96,7 +98,8 @@ def test_versions(server, images, offline, protocol):
     with client_of(server, protocol, version=3) as client, pytest.raises(ServerError, match=code):
         client.describe(images[:1])
     with client_of(server, protocol, model="other") as client:
-        with pytest.raises(ServerError, match=f"{code}.*no model 'other'"):
+        # The server's reason in words, not the JSON that REST has it in.
+        with pytest.raises(ServerError, match=rf"{code}: [^{{]*no model 'other'"):
             client.versions()
         with pytest.raises(ServerError, match=f"{code}.*no model 'other'"):
             client.describe(images[:1])
@@ -157,6 +160,13 @@ def test_a_message_too_long_for_the_server_is_not_sent_again(small_model, images
 def test_wrong_addresses(text):
     with pytest.raises(UserError, match="--server="):
         connect(text)
+
+
+def test_the_example_of_requests():
+    result = doctest.testmod(client_module)
+    assert result.attempted and not result.failed
+    with pytest.raises(ValueError, match="Received: 0, 5"):
+        client_module.split_images([1], 0, 5)
 
 
 def test_wrong_arguments():
