@@ -17,17 +17,6 @@ hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
 
-# Folders whose tests share exports that take seconds to make.
-_TOGETHER = ("export", "serving")
-
-
-def pytest_itemcollected(item):
-    """With --dist=loadgroup, what shares fixtures runs in one process, and makes them once."""
-    folder = item.path.parent
-    group = folder if folder.name in _TOGETHER else item.path
-    item.add_marker(pytest.mark.xdist_group(str(group.relative_to(REPOSITORY))))
-
-
 @pytest.fixture(scope="session")
 def shared_data():
     """The folder with real photographs, weights and ground truth; skips where it is absent."""
