@@ -79,6 +79,8 @@ def test_re_ranking_of_a_global_descriptor(images, source):
     (row,) = evaluate([descriptor], task, settings)
     assert row.result.scores["mAP (plain)"] == 1.0
     assert row.result.post_processing == "inliers of local features (first 5)"
+    # Scores are inliers where there are none too, whatever the search gave.
+    assert (row.rankings.scores == 0).any() and (np.diff(row.rankings.scores, axis=1) <= 0).all()
     shallow = dataclasses.replace(settings, reranker=InlierReranker(source, depth=1))
     (unchanged,) = evaluate([descriptor], task, shallow)
     assert unchanged.result.scores["mAP (plain)"] < 0.8

@@ -1,17 +1,23 @@
 """What a whitening is fitted on: images and pairs, of labelled collections and of benchmarks."""
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from darac_tf.data import load_benchmark
+from darac_tf.data.content_keys import keys_of_images
 from darac_tf.data.labelled import LabelledImages
+from darac_tf.describing.combination import Vectors
 from darac_tf.describing.sizes import LongSide
 from darac_tf.describing.sources import Source
 from darac_tf.errors import UserError
 from darac_tf.evaluation.evaluator import Settings, evaluate
 from darac_tf.evaluation.task import benchmark_task
 from darac_tf.evaluation.whitening_source import FittingImages, WhiteningSource
+from darac_tf.rows import unit_rows
 from tests.data.benchmarks import synthetic
 
 WRITERS = {
@@ -53,12 +59,13 @@ def test_pairs_of_a_benchmark_are_its_queries_and_positives(kind, tmp_path):
     assert all(fitting.images.box_of(j) is None for j in second)
 
 
-def test_pairs_are_among_the_images_that_could_be_read(tmp_path):
+@pytest.mark.parametrize("side", [0, 1], ids=["query", "positive"])
+def test_pairs_are_among_the_images_that_could_be_read(side, tmp_path):
     fitting = FittingImages.of(
         load_benchmark("oxford5k", synthetic.write_oxford(tmp_path)), "learned"
     )
     everything = np.arange(len(fitting.images))
-    lost = int(fitting.pairs[0][0])
+    lost = int(fitting.pairs[side][0])
     rows = np.delete(everything, lost)
     first, second = fitting.pairs_among(rows, 10**6, 0)
     kept = (fitting.pairs[0] != lost) & (fitting.pairs[1] != lost)
@@ -69,6 +76,20 @@ def test_pairs_are_among_the_images_that_could_be_read(tmp_path):
     assert len(few[0]) == 5 and set(zip(*map(np.ndarray.tolist, few), strict=True)) <= all_pairs
     with pytest.raises(UserError, match="no query has a positive"):
         fitting.pairs_among(everything[:0], 5, 0)
+
+
+def test_keys_are_those_of_the_images_that_could_be_read(tmp_path):
+    paths = np.array([str(tmp_path / f"{i}.jpg") for i in range(6)])
+    for path in paths:
+        Path(path).write_text(path)
+    images = LabelledImages.from_rows("six", [(path, "one", "") for path in paths])
+    vectors = unit_rows(np.random.default_rng(0).normal(size=(6, 3)))
+    usable = np.array([False, True, True, False, True, True])
+    described = SimpleNamespace(vectors=Vectors([vectors]), usable=usable, name="d", sizes=("32",))
+    whitening = WhiteningSource(FittingImages.of(images), dim=2).fit(described)
+    expected = np.unique(keys_of_images(paths[usable]), axis=0)
+    np.testing.assert_array_equal(whitening.image_keys, expected)
+    np.testing.assert_allclose(whitening.mean, vectors[usable].mean(axis=0), atol=1e-6)
 
 
 def test_pca_takes_the_database_of_a_benchmark(tmp_path):

@@ -57,9 +57,13 @@ def test_refuses_what_is_broken(tmp_path):
     (folder / "descriptors.npy").write_bytes(data[:-20])
     with pytest.raises(UserError, match="are damaged"):
         FeatureStore(folder)
-    np.save(folder / "descriptors.npy", np.zeros((4, 8), np.float16))
-    with pytest.raises(UserError, match="don't belong together"):
-        FeatureStore(folder)
+    (folder / "descriptors.npy").write_bytes(data)
+    for name, shape in (("long_sides", 2), ("descriptors", (4, 8))):
+        whole = (folder / f"{name}.npy").read_bytes()
+        np.save(folder / f"{name}.npy", np.zeros(shape, np.float16))
+        with pytest.raises(UserError, match="don't belong together"):
+            FeatureStore(folder)
+        (folder / f"{name}.npy").write_bytes(whole)
 
 
 def test_refuses_pickles(tmp_path):
