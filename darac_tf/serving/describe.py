@@ -51,9 +51,8 @@ def describe_files(client, paths, out, made_from, limits, progress=True):
     keys = keys_of_images(paths)
     kept = Path(f"{out}.partial")
     table = FeatureTable(kept, made_from)
-    places = table.find(view_keys(keys))
-    table.check(places)
-    missing = np.flatnonzero(places < 0)
+    table.check(table.find(view_keys(keys)))
+    missing = np.flatnonzero(table.find(view_keys(keys)) < 0)  # damaged ones too
     _, first = np.unique(keys[missing], axis=0, return_index=True)
     missing = missing[np.sort(first)]  # one for each content
     sizes = keys[missing, 0].astype(np.int64).tolist()

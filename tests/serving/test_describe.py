@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from darac_tf.data.labelled import image_files
+from darac_tf.describing import feature_table
 from darac_tf.describing.feature_file import load_feature_file
 from darac_tf.errors import UserError
 from darac_tf.serving import ServerError
@@ -42,12 +43,18 @@ def test_a_file_of_all_images(small_model, paths, tmp_path, protocol):
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 
-def test_an_interrupted_call_goes_on(small_model, paths, tmp_path):
+@pytest.mark.parametrize("is_damaged", [False, True])
+def test_an_interrupted_call_goes_on(small_model, paths, tmp_path, is_damaged, monkeypatch):
+    # Only the last rows are looked at without being asked.
+    monkeypatch.setattr(feature_table, "_CHECKED_AT_ONCE", 1)
     faults, out = Faults(lambda number: "INTERNAL" if number == 4 else None), tmp_path / "a.npz"
     with serving(small_model, faults) as server, client_of(server, "grpc", in_flight=1) as client:
         with pytest.raises(ServerError, match="INTERNAL"):
             describe_files(client, paths, out, MADE_FROM, LIMITS, progress=False)
         assert not out.exists() and faults.count == 4
+        rows = tmp_path / "a.npz.partial" / "rows.f32"
+        if is_damaged:
+            rows.write_bytes(b"\xff" + rows.read_bytes()[1:])
         describe_files(client, paths, out, MADE_FROM, LIMITS, progress=False)
     assert faults.count == 4 + 2  # what is left of the 13, and the bad one if it was among them
     known = offline(small_model, paths)
