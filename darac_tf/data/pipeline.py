@@ -105,9 +105,7 @@ def description_batches(views, plan):
             image = crop(image, boxes[index])
         if turns is not None:
             image = turn(image, turns[index])
-        as_announced = tf.debugging.assert_equal(tf.shape(image)[:2], shapes[index])
-        with tf.control_dependencies([as_announced]):
-            image = tf.identity(image)
+        tf.debugging.assert_equal(tf.shape(image)[:2], shapes[index])
         targets = tf.unstack(targets, plan.shapes.shape[1])
         return batch, index, tuple(resize(image, *tf.unstack(each)) for each in targets)
 
