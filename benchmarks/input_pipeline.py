@@ -17,6 +17,7 @@ from absl import flags
 from darac_tf import cli
 from darac_tf.data import DATASETS, load_dataset
 from darac_tf.data.augmentation import Augmentation
+from darac_tf.data.crop_shapes import CropShapes
 from darac_tf.data.images import decode_image, resize
 from darac_tf.data.samplers import ClassBalancedSampler, TemperedSampler
 from darac_tf.training.batches import training_batches
@@ -60,13 +61,14 @@ def main():
         sampler = TemperedSampler(images.labels, 12, 4, FLAGS.class_power, 0)
     order = np.concatenate([sampler.batch(step) for step in range(FLAGS.steps)])
     size, steps = FLAGS.image_size, FLAGS.steps
+    shapes = CropShapes(None, size, 0)
     pipelines = {
         "decode and resize": lambda: bare_batches(images, order, size, sampler.batch_size),
         "training": lambda: training_batches(
-            images, sampler, Augmentation(), size, 0, steps, seed=0
+            images, sampler, Augmentation(), shapes, 0, steps, seed=0
         ),
         "training, --light=0": lambda: training_batches(
-            images, sampler, Augmentation(light=0.0), size, 0, steps, seed=0
+            images, sampler, Augmentation(light=0.0), shapes, 0, steps, seed=0
         ),
     }
     times = {name: [] for name in pipelines}

@@ -31,8 +31,10 @@ class Augmentation:
     """Strengths of the augmentation.
 
     Attributes:
-        min_area: Smallest share of the image's area that a crop keeps, in (0, 1]; 1 keeps all.
-        aspect: Crops have a width : height between `1 / aspect` and `aspect` (1 or more).
+        min_area: Smallest share of the image's area that a crop keeps, in (0, 1]; 1 keeps all. An
+            image that has no such crop in the shape that is asked for is taken as a whole.
+        aspect: How many times longer or shorter in width : height than the result a crop may be (1
+            or more).
         flip: Whether half of the images are mirrored.
         light: Strength of brightness, contrast and saturation changes, 0 (none) to 1.
     """
@@ -53,28 +55,29 @@ class Augmentation:
         factors = (1 + self.light * (2 * chances - 1) for chances in light)
         return Draws(crop, mirror < 0.5, *light_matrix(*factors))
 
-    def __call__(self, data, size, draws):
+    def __call__(self, data, height, width, draws):
         """Decodes and augments one image, `data`, by its row of `Draws`.
 
         Returns:
-            float32 `(size, size, 3)` in [0, 255].
+            float32 `(height, width, 3)` in [0, 255].
         """
-        image = resize(decode_window(data, partial(self._window, draws.crop)), size, size)
-        image = tf.ensure_shape(image, [size, size, 3])
+        window = partial(self._window, draws.crop, width / height)
+        image = resize(decode_window(data, window), height, width)
+        image = tf.ensure_shape(image, [height, width, 3])
         if self.flip:
             image = tf.cond(draws.is_mirrored, lambda: tf.reverse(image, [1]), lambda: image)
         if self.light:
             image = change_light(image, draws.colours, draws.lifts)
         return image
 
-    def _window(self, seed, shape):
-        """`(offset, size)` of a random crop, as `tf.slice` takes them."""
+    def _window(self, seed, ratio, shape):
+        """`(offset, size)` of a random crop near a width : height, as `tf.slice` takes them."""
         offset, size, _ = tf.image.stateless_sample_distorted_bounding_box(
             shape,
             bounding_boxes=tf.zeros([1, 0, 4]),
             seed=seed,
             min_object_covered=0.0,
-            aspect_ratio_range=(1 / self.aspect, self.aspect),
+            aspect_ratio_range=(ratio / self.aspect, ratio * self.aspect),
             area_range=(self.min_area, 1.0),
             max_attempts=20,
             use_image_if_no_bounding_boxes=True,

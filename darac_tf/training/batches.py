@@ -1,9 +1,12 @@
 """The batches of a run's steps: which images are in them, decoded, augmented and shared out."""
 
+from functools import partial
+
 import numpy as np
 import tensorflow as tf
 
 from darac_tf.data.augmentation import Augmentation
+from darac_tf.data.crop_shapes import CropShapes
 from darac_tf.data.images import check_images
 from darac_tf.data.pipeline import untuned
 from darac_tf.data.samplers import ClassBalancedSampler, TemperedSampler
@@ -40,8 +43,9 @@ class StepBatches:
         """
         config = self._config
         augmentation = Augmentation(config.min_crop_area, flip=config.flip, light=config.light)
+        shapes = CropShapes(config.crop_shapes, config.image_size, config.seed)
         for sampler, start, stop in self._epochs(step, config.steps):
-            arguments = (sampler, augmentation, config.image_size, start, stop, config.seed)
+            arguments = (sampler, augmentation, shapes, start, stop, config.seed)
 
             def batches(context=None, arguments=arguments):
                 return training_batches(self._images, *arguments, *_shares(context))
@@ -111,7 +115,7 @@ def training_batches(
     images,
     sampler,
     augmentation,
-    size,
+    shapes,
     first_step,
     last_step,
     seed,
@@ -128,7 +132,7 @@ def training_batches(
         images: `LabelledImages`, or `PreparedImages`.
         sampler: A sampler over its labels.
         augmentation: `Augmentation`.
-        size: Side of the square images, in pixels.
+        shapes: `CropShapes`.
         first_step: The first step.
         last_step: The step to stop before.
         seed: Integer.
@@ -137,7 +141,7 @@ def training_batches(
         parts_here: How many to give, one after another.
 
     Returns:
-        Dataset of `(float32 (n, size, size, 3) in [0, 255], int32 (n,))`, n = P * K / parts.
+        Dataset of `(float32 (n, height, width, 3) in [0, 255], int32 (n,))`, n = P * K / parts.
     """
     labels = tf.constant(images.labels, tf.int32)
     part = sampler.batch_size // parts
@@ -149,10 +153,15 @@ def training_batches(
         chosen = tf.numpy_function(sampler.batch, [step], tf.int64, stateful=False)
         chosen = tf.ensure_shape(chosen, [sampler.batch_size])
         draws = augmentation.draw(sampler.batch_size, tf.stack([stream, tf.cast(step, tf.int32)]))
-        return tf.nest.map_structure(lambda rows: rows[mine], (chosen, draws))
+        shape = tf.numpy_function(shapes.of_step, [step], tf.int64, stateful=False)
+        shape = tf.fill([sampler.batch_size], tf.ensure_shape(tf.cast(shape, tf.int32), []))
+        return tf.nest.map_structure(lambda rows: rows[mine], (chosen, draws, shape))
 
-    def load(index, draws):
-        return augmentation(images.read(index), size, draws), labels[index]
+    def load(index, draws, shape):
+        data = images.read(index)
+        made = [partial(augmentation, data, *sides, draws) for sides in shapes.sides]
+        pixels = made[0]() if len(made) == 1 else tf.switch_case(shape, made)
+        return pixels, labels[index]
 
     chosen = tf.data.Dataset.range(first_step, last_step).map(choose).unbatch()
     loaded = chosen.map(load, num_parallel_calls=CORES, deterministic=True)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darac_tf.data import DATASET_KINDS
+from darac_tf.data.crop_shapes import parse_shapes
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 from darac_tf.layers.regional import SHARINGS
@@ -58,6 +59,11 @@ class TrainConfig:
     )
     normalize_regions: bool = setting(True, "L2 of regional vectors before the weights.")
     image_size: int = setting(299, "Side of the training images.", low=1)
+    crop_shapes: str | None = setting(
+        None,
+        "Shapes of training images as width:height, all of the area of a square, each for an equal "
+        "share of the steps: 4:3,4:3,3:4,1:1 has half of them in 4:3. Default: squares.",
+    )
     classes_per_batch: int = setting(12, "P of P x K batches.", low=2)
     images_per_class: int = setting(4, "K of P x K batches.", low=2)
     class_power: float | None = setting(
@@ -110,7 +116,9 @@ class TrainConfig:
     pooling_learning_rate: float = setting(0.02, "Of these steps.", above=0)
     pooling_images: int = setting(2000, "Images whose vectors are cached for it.", low=4)
     pooling_views: int = setting(
-        1, "Views of each: the whole image, then random crops that keep its shape.", low=1
+        1,
+        "Views of each: the whole image, then random crops of its shape, or --crop_shapes.",
+        low=1,
     )
     clip_norm: float | None = setting(None, "Largest norm of the gradient; default: any.", above=0)
     chunk_size: int | None = setting(
@@ -146,6 +154,8 @@ class TrainConfig:
     def __post_init__(self):
         """Raises `UserError` naming the first flag that can't be."""
         check_settings(self, self._faults_together())
+        if self.crop_shapes is not None:
+            parse_shapes(self.crop_shapes)
 
     def _faults_together(self):
         """Yields `(setting, fault)` of settings that don't fit together."""

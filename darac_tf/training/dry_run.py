@@ -10,6 +10,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from darac_tf.data.crop_shapes import CropShapes
 from darac_tf.data.samplers import ClassBalancedSampler
 from darac_tf.errors import UserError
 from darac_tf.models.descriptor import backbone_of
@@ -28,7 +29,7 @@ _TIMED_STEPS = 3
 class Measured(NamedTuple):
     """What a few steps took, in seconds."""
 
-    first: float  # The first step, which is traced and compiled.
+    first: float  # The first step of each shape, which is traced and compiled; all together.
     step: float  # Median of the later ones, with the wait for their images.
     wait: float  # Median of that wait alone.
     describe: float  # To describe one image of the training size; 0 without validation.
@@ -80,18 +81,30 @@ def _sampling(config, model, training):
 
 def _measure(config, state, replicas, batches):
     step = make_train_step(state, config, replicas)
-    seconds, waits = [], []
-    for _ in range(min(1 + _TIMED_STEPS, config.steps)):
+    shapes = len(_shapes(config))
+    first, later = {}, []  # seconds and wait of the first step of a shape, and of the others
+    for _ in range(config.steps):
         started = time.perf_counter()
         images, labels = next(batches)
-        waits.append(time.perf_counter() - started)
+        wait = time.perf_counter() - started
         float(step(images, labels)[0])
-        seconds.append(time.perf_counter() - started)
+        times = time.perf_counter() - started, wait
+        if (shape := replicas.first_share(images).shape) in first:
+            later.append(times)
+        else:
+            first[shape] = times
+        if len(first) == shapes and len(later) >= _TIMED_STEPS:
+            break
     describe = 0.0
     if config.validates:
         describe = _seconds_to_describe(state.model, replicas.first_share(images))
-    medians = (statistics.median(times[1:] or times) for times in (seconds, waits))
-    return Measured(seconds[0], *medians, describe)
+    medians = map(statistics.median, zip(*(later or first.values()), strict=True))
+    return Measured(sum(seconds for seconds, _ in first.values()), *medians, describe)
+
+
+def _shapes(config):
+    """`(height, width)` of all batches that the run has."""
+    return CropShapes(config.crop_shapes, config.image_size, config.seed).sides
 
 
 def _seconds_to_describe(model, images):
@@ -116,26 +129,32 @@ def _size_of(images):
 
 def _rows_of_shapes(config, model, replicas):
     network, _ = backbone_of(model)
-    size = config.image_size
-    maps = network.compute_output_shape((config.batch_size, size, size, 3))
+    images = [(config.batch_size, *sides, 3) for sides in _shapes(config)]
+    maps = map(network.compute_output_shape, images)
     weights = f"{model.count_params():,}, of which {trained_weights(model):,} are trained"
     return [
-        ("batch", f"{config.batch_size} x {size} x {size} x 3 on {replicas.count} device(s)"),
-        ("feature maps", " x ".join(map(str, maps))),
+        ("batch", f"{_listed(images)} on {replicas.count} device(s)"),
+        ("feature maps", _listed(maps)),
         ("descriptor", f"{config.batch_size} x {model.output_shape[-1]}"),
         ("parameters", weights),
     ]
 
 
+def _listed(shapes):
+    return ", ".join(" x ".join(map(str, shape)) for shape in shapes)
+
+
 def _rows_of_cost(config, state, measured, validation_images):
-    training = measured.first + measured.step * (config.steps - 1)
+    shapes = len(_shapes(config))
+    of_each = f" of {shapes} shapes" if shapes > 1 else ""
+    training = measured.first + measured.step * max(config.steps - shapes, 0)
     times = 1 + math.ceil(config.steps / config.val_every)
     validating = times * validation_images * measured.describe
     rate = config.batch_size / measured.step
     step = f"{measured.step:.3g} s ({rate:.1f} images/s); {measured.wait:.2g} s wait for images"
     rows = [
         ("memory, peak", _peak_memory()),
-        ("first step", f"{measured.first:.3g} s, with tracing"),
+        (f"first step{of_each}", f"{measured.first:.3g} s, with tracing"),
         ("step", step),
         ("training", f"{_duration(training)} for {config.steps:,} steps"),
     ]

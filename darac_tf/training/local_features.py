@@ -117,8 +117,7 @@ def _make_step(inner, preprocessing, pooling, classifier, config):
     rate = keras.optimizers.schedules.CosineDecay(config.head_learning_rate, config.steps)
     optimizer = keras.optimizers.Adam(rate)
     optimizer.build(variables)
-    side = config.image_size
-    signature = [tf.TensorSpec([None, side, side, 3]), tf.TensorSpec([None], tf.int32)]
+    signature = [tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([None], tf.int32)]
     cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     @tf.function(input_signature=signature)

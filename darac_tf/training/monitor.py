@@ -42,7 +42,7 @@ class Monitor:
         self._images, self._seconds = 0, 0.0  # since the last scalars
 
     def batch(self, step, images):
-        """Shows the images of a step, `(batch, size, size, 3)` in [0, 255], as a grid."""
+        """Shows the images of a step, `(batch, height, width, 3)` in [0, 255], as a grid."""
         self._picture("train/images", step, image_grid(images[:_GRID_IMAGES], _GRID_COLUMNS))
 
     def step(self, step, loss, gradient_norm, images, seconds):

@@ -17,6 +17,7 @@ import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
+from darac_tf.data.crop_shapes import parse_shapes
 from darac_tf.data.samplers import ClassBalancedSampler
 from darac_tf.data.training_sets import PreparedImages
 from darac_tf.data.views import ImageList, read_views
@@ -77,8 +78,8 @@ def fit_pooling_weights(model, training, held_out, config, folder):
         held_out: `LabelledImages` of other classes, which decide where to stop; None takes a fifth
             of the training classes for it.
         config: `TrainConfig`: `pooling_steps`, `pooling_learning_rate`, `pooling_images`,
-            `pooling_views`, `image_size`, P, K and the loss; a loss with weights of classes, or of
-            tuples, is replaced by NRA.
+            `pooling_views`, `crop_shapes`, `image_size`, P, K and the loss; a loss with weights of
+            classes, or of tuples, is replaced by NRA.
         folder: For the cached vectors, removed afterwards. Interrupted, a second call goes on with
             what is described.
 
@@ -127,17 +128,24 @@ def _some(images, config, folder):
 
 
 def _views(images, config):
-    """`ImageList`: all images as a whole, then `pooling_views - 1` random crops of each."""
+    """`ImageList`: all images as a whole, then `pooling_views - 1` random crops of each.
+
+    Crops have the shapes of `crop_shapes`, or each that of its image.
+    """
     if config.pooling_views == 1:
         return ImageList(images.paths)
     views, _ = read_views(ImageList(images.paths), progress=False)
     random = np.random.default_rng([config.seed, 12])
     height, width = views.shapes.T
+    ratios = None if config.crop_shapes is None else parse_shapes(config.crop_shapes)
     boxes = [np.full((len(height), 4), np.nan)]
     for _ in range(config.pooling_views - 1):
         side = np.sqrt(random.uniform(config.min_crop_area, 1, len(height)))
-        x, y = (random.uniform(0, (1 - side) * length) for length in (width, height))
-        boxes.append(np.column_stack([x, y, x + side * width, y + side * height]).round())
+        ratio = width / height if ratios is None else random.choice(ratios, len(height))
+        # Of the crop's shape, the largest that the image has.
+        sides = side * np.minimum(width, height * ratio), side * np.minimum(height, width / ratio)
+        x, y = random.uniform(0, width - sides[0]), random.uniform(0, height - sides[1])
+        boxes.append(np.column_stack([x, y, x + sides[0], y + sides[1]]).round())
     return ImageList(np.tile(images.paths, config.pooling_views), np.concatenate(boxes))
 
 

@@ -1,4 +1,4 @@
-"""One training step, traced once, on one replica or several, at once or in chunks.
+"""One training step, traced once a shape, on one replica or several, at once or in chunks.
 
 The loss needs the embeddings of the whole batch; the network does not need its images at once. So a
 step has three parts: images to embeddings, the loss and its gradient with respect to the
@@ -25,9 +25,9 @@ def make_train_step(state, config, replicas):
         replicas: `Replicas`.
 
     Returns:
-        Function of `(images (batch, size, size, 3), labels (batch,))`, with several replicas of
+        Function of `(images (batch, height, width, 3), labels (batch,))`, with several replicas of
         their distributed values, to the float32 loss and the float32 norm of the gradient, before
-        it is clipped. It has one trace.
+        it is clipped. It has one trace for each height and width.
     """
     compute = _make_gradients(state, config)
     scale, strategy = state.loss_scale, replicas.strategy
@@ -103,7 +103,7 @@ def _gathered(context, values):
 
 
 def embedder(model, precision="float32", jit_compile=False):
-    """Function of images `(batch, size, size, 3)` to float32 embeddings `(batch, dim)`.
+    """Function of images `(batch, height, width, 3)` to float32 embeddings `(batch, dim)`.
 
     The backbone computes in a precision of `precision.PRECISIONS`.
     """

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from darac_tf.data.augmentation import Augmentation, Draws, change_light, light_matrix
 
@@ -40,7 +41,7 @@ def test_strength_bounds_the_change_of_a_flat_image():
     augmentation = Augmentation(light=0.2)
     draws = augmentation.draw(40, [0, 1])
     means = [
-        float(tf.reduce_mean(augmentation(flat, 16, Draws(*(rows[image] for rows in draws)))))
+        float(tf.reduce_mean(augmentation(flat, 16, 16, Draws(*(rows[image] for rows in draws)))))
         for image in range(40)
     ]
     assert min(means) >= 80 - 1e-2 and max(means) <= 120 + 1e-2 and max(means) - min(means) > 20
@@ -55,11 +56,11 @@ def test_matrices_of_many_are_those_of_each():
         np.testing.assert_allclose(lifts[place], lift, rtol=1e-6)
 
 
-def _augmented(augmentation, image, seed, count=1):
+def _augmented(augmentation, image, seed, count=1, shape=(32, 32)):
     data = tf.io.encode_png(image)
     draws = augmentation.draw(count, [0, seed])
     each = [Draws(*(rows[place] for rows in draws)) for place in range(count)]
-    return np.stack([augmentation(data, 32, own) for own in each])
+    return np.stack([augmentation(data, *shape, own) for own in each])
 
 
 def test_without_augmentation_it_is_the_resized_image():
@@ -93,3 +94,30 @@ def test_crops_differ_and_keep_to_their_share_and_shape():
     shares, aspects = widths * heights / (150 * 200), widths / heights
     assert 0.38 < shares.min() < 0.5 and 0.8 < shares.max() < 1.02
     assert 0.73 < aspects.min() < 0.85 and 1.2 < aspects.max() < 1.36
+
+
+@pytest.mark.parametrize("shape", [(24, 32), (32, 24), (20, 20)])
+def test_a_crop_of_a_shape_is_that_part_of_the_image(shape):
+    # Two channels tell the place of a pixel, the third is a picture.
+    image = np.zeros((150, 200, 3), np.uint8)
+    image[..., 0], image[..., 1] = np.arange(200), np.arange(150)[:, None]
+    picture = np.random.default_rng(0).integers(0, 256, (30, 40)).astype(np.uint8)
+    image[..., 2] = Image.fromarray(picture).resize((200, 150), Image.BICUBIC)
+    plain = Augmentation(min_area=0.2, aspect=1.0, flip=False, light=0.0)
+    height, width = shape
+    windows = []
+    for found in _augmented(plain, image, 3, 12, shape):
+        # The middle half, where a ramp stays one: pixels apart, and the place of the first edge.
+        places = found[height // 4 : -(height // 4), width // 4 : -(width // 4)]
+        steps = [np.polyfit(range(len(p)), p, 1)[0] for p in (places[0, :, 0], places[:, 0, 1])]
+        centre = places[..., :2].mean(axis=(0, 1)) + 0.5
+        sides = np.rint(np.multiply(steps, (width, height))).astype(int)
+        left, top = np.rint(centre - sides / 2).astype(int)
+        right, bottom = left + sides[0], top + sides[1]
+        assert left >= 0 and top >= 0 and right <= 200 and bottom <= 150
+        assert abs(sides[0] / sides[1] - width / height) < 0.03
+        cut = Image.fromarray(image[top:bottom, left:right])
+        expected = np.asarray(cut.resize((width, height), Image.BILINEAR), np.float32)
+        np.testing.assert_allclose(found, expected, atol=1.5)
+        windows.append((left, top, right, bottom))
+    assert len(set(windows)) > 8

@@ -48,6 +48,14 @@ def test_it_says_what_the_run_takes_and_writes_nothing(settings, tmp_path):
     assert rows["validation"].endswith("for 4 times")
 
 
+def test_it_measures_each_shape_of_crops(settings, tmp_path):
+    shapes = {"crop_shapes": "2:1,1:2,2:1", "steps": 6}
+    rows = rows_of(dry_run(TrainConfig(**settings | shapes), tmp_path / "run"))
+    assert rows["batch"].startswith("6 x 23 x 45 x 3, 6 x 45 x 23 x 3 on")
+    assert rows["feature maps"] == "6 x 3 x 6 x 16, 6 x 6 x 3 x 16"
+    assert rows["first step of 2 shapes"].endswith("with tracing")
+
+
 def test_a_run_of_one_step_with_mining_and_without_validation(settings, tmp_path):
     changes = {
         "val_classes": 0,

@@ -119,6 +119,25 @@ def test_views_lie_in_their_images_and_come_with_their_labels(photos):
     np.testing.assert_array_equal(np.bincount(_some(images, config, None).labels), 2)
 
 
+def test_views_have_the_shapes_that_are_asked_for(photos):
+    training = load_dataset("folder", photos)  # 96 x 64 pixels
+    config = TrainConfig(**SETTINGS, pooling_views=9, crop_shapes="4:3,3:4,1:1")
+    boxes = _views(training, config).boxes
+    assert np.isnan(boxes[: len(training)]).all()
+    sides = (boxes[:, 2:] - boxes[:, :2])[len(training) :]
+    most = {4 / 3: (85, 64), 3 / 4: (48, 64), 1: (64, 64)}
+    which = np.argmin(np.abs(np.log(sides[:, :1] / sides[:, 1:] / [list(most)])), axis=1)
+    for place, (ratio, largest) in enumerate(most.items()):
+        own = sides[which == place]
+        assert abs(len(own) / len(sides) - 1 / 3) < 0.08
+        # Corners are rounded to whole pixels.
+        assert (np.abs(own[:, 0] - ratio * own[:, 1]) <= 1 + ratio).all()
+        area = own.prod(axis=1) / np.prod(largest)
+        assert area.min() > config.min_crop_area - 0.05 and area.max() < 1.05
+    assert boxes[len(training) :].min() >= 0
+    assert (boxes[len(training) :, 2:] <= [96, 64]).all()
+
+
 def test_a_run_of_the_pooling_alone(photos, backbone, tmp_path):
     keras.utils.set_random_seed(0)
     config = TrainConfig(

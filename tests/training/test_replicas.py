@@ -37,6 +37,7 @@ def config(place):
         backbone=write_backbone(place / "small.keras"),
         pooling="gem",
         image_size=32,
+        crop_shapes="4:3,3:4",
         classes_per_batch=4,
         images_per_class=2,
         steps=4,
@@ -92,7 +93,7 @@ def assert_same(found, expected):
 
 
 def test_two_replicas_equal_one_with_the_whole_batch(done):
-    assert done["mirrored"]["traces"] == 1
+    assert done["mirrored"]["traces"] == 2  # one a shape
     assert_same(done["mirrored"], done["one"])
 
 
@@ -101,7 +102,7 @@ def test_chunks_of_replicas(place, config, done):
     chunks = dataclasses.replace(config, chunk_size=2, **TWO)
     finish(command(place, "chunks", [record(place, "chunks", chunks)]))
     found = np.load(place / "chunks.npz")
-    assert found["traces"] == 1
+    assert found["traces"] == 2
     assert_same(found, done["one"])
 
 

@@ -74,6 +74,20 @@ def test_a_run_writes_what_it_promises(config, whole):
     assert {"train/loss", "train/learning_rate", "validation/mAP (plain)"} <= tags
 
 
+def test_crops_of_other_shapes_cost_one_trace_each_and_resume(config, tmp_path, monkeypatch):
+    changes = {"crop_shapes": "2:1,1:2,2:1", "steps": 4, "val_classes": 0}
+    config = dataclasses.replace(config, **changes, chunk_size=3, batch_norm="frozen")
+    whole = train(config, tmp_path / "whole")
+    assert whole.traces == 2 and np.isfinite(whole.losses).all()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        during(patch, 4, interrupt)
+        train(config, tmp_path / "cut")
+    with pytest.raises(UserError, match="has --crop_shapes=2:1,1:2,2:1, not None"):
+        train(dataclasses.replace(config, crop_shapes=None), tmp_path / "cut", resume=True)
+    rest = train(config, tmp_path / "cut", resume=True)
+    np.testing.assert_allclose(rest.losses, whole.losses[2:], rtol=1e-5)
+
+
 def test_a_resumed_run_equals_an_uninterrupted_one(config, whole, tmp_path, monkeypatch):
     whole, whole_dir = whole
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -148,6 +162,8 @@ def test_a_bad_image_is_named(config, tmp_path):
         ({"min_crop_area": 0.0}, "--min_crop_area=0.0"),
         ({"warmup_steps": 6}, "--warmup_steps=6"),
         ({"pooling": "sum"}, "--pooling=sum: choose from"),
+        ({"crop_shapes": "4:3,5:1"}, "--crop_shapes=4:3,5:1: '5:1' is no shape; give width:height"),
+        ({"crop_shapes": "4:3,"}, "--crop_shapes=4:3,: '' is no shape"),
         ({"val_split": "val"}, "--val_split=val: and --val_classes"),
     ],
 )

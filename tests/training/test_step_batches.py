@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from darac_tf.data.augmentation import Augmentation
+from darac_tf.data.crop_shapes import CropShapes
 from darac_tf.data.labelled import read_folder
 from darac_tf.data.samplers import ClassBalancedSampler
 from darac_tf.errors import UserError
@@ -20,15 +21,19 @@ def images(tmp_path_factory):
     return read_folder(write_collection(tmp_path_factory.mktemp("batches"), 5, 5))
 
 
-def _batches(images, first, last, augmentation=None, seed=0):
+SHAPES = [None, "4:3,4:3,3:4,1:1"]
+
+
+def _batches(images, first, last, shapes=None, seed=0, **parts):
     sampler = ClassBalancedSampler(images.labels, 3, 2, seed)
-    augmentation = augmentation or Augmentation()
-    dataset = training_batches(images, sampler, augmentation, 32, first, last, seed)
+    shapes = CropShapes(shapes, 32, seed)
+    dataset = training_batches(images, sampler, Augmentation(), shapes, first, last, seed, **parts)
     return list(dataset.as_numpy_iterator())
 
 
-def test_starting_later_gives_the_same_batches(images):
-    whole, rest = _batches(images, 0, 6), _batches(images, 4, 6)
+@pytest.mark.parametrize("shapes", SHAPES)
+def test_starting_later_gives_the_same_batches(images, shapes):
+    whole, rest = _batches(images, 0, 6, shapes), _batches(images, 4, 6, shapes)
     assert len(whole) == 6 and len(rest) == 2
     for (pixels, labels), (later_pixels, later_labels) in zip(whole[4:], rest, strict=True):
         np.testing.assert_array_equal(pixels, later_pixels)
@@ -42,12 +47,24 @@ def test_batches(images):
     assert labels.dtype == np.int32 and sorted(np.bincount(labels)[np.unique(labels)]) == [2, 2, 2]
 
 
+def test_shapes_have_their_shares_in_every_round(images):
+    batches = _batches(images, 0, 8, SHAPES[1])
+    shapes = [pixels.shape for pixels, _ in batches]
+    for start in (0, 4):
+        found = shapes[start : start + 4]
+        # Of the area of 32 x 32.
+        assert sorted(found) == [(6, 28, 37, 3)] * 2 + [(6, 32, 32, 3), (6, 37, 28, 3)]
+    for (pixels, labels), (squares, as_ever) in zip(batches, _batches(images, 0, 8), strict=True):
+        np.testing.assert_array_equal(labels, as_ever)
+        if pixels.shape == squares.shape:
+            np.testing.assert_array_equal(pixels, squares)
+
+
 def test_parts_are_those_of_the_whole(images):
-    sampler = ClassBalancedSampler(images.labels, 3, 2, 0)
-    make = partial(training_batches, images, sampler, Augmentation(), 32, 2, 4, 0)
-    whole = list(make().as_numpy_iterator())
+    make = partial(_batches, images, 2, 4, SHAPES[1])
+    whole = make()
     for first_part in range(3):
-        parts = list(make(parts=3, first_part=first_part).as_numpy_iterator())
+        parts = make(parts=3, first_part=first_part)
         for (pixels, labels), (own_pixels, own_labels) in zip(whole, parts, strict=True):
             own = slice(2 * first_part, 2 * first_part + 2)
             np.testing.assert_array_equal(pixels[own], own_pixels)
@@ -70,5 +87,6 @@ def test_a_bad_image_that_was_read_ahead_is_named(tmp_path):
 
 def test_no_tuner_holds_up_the_end(images):
     sampler = ClassBalancedSampler(images.labels, 3, 2, 0)
-    training = training_batches(images, sampler, Augmentation(), 32, 0, 2, 0)
+    shapes = CropShapes(None, 32, 0)
+    training = training_batches(images, sampler, Augmentation(), shapes, 0, 2, 0)
     assert training.options().autotune.enabled is False
