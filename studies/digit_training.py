@@ -110,7 +110,7 @@ def train(network, loss, images, labels, batch_indices, learning_rate):
     optimizer.build(variables)
     images, labels = tf.constant(images), tf.constant(labels, tf.int32)
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(indices):
         with tf.GradientTape() as tape:
             embeddings = network(tf.gather(images, indices), training=True)

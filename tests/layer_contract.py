@@ -25,7 +25,7 @@ def check_layer(layer_class, arguments, inputs, folder):
     _check_config(layer, inputs, eager)
     graph = tf.function(layer)(tf.constant(inputs))
     np.testing.assert_allclose(graph, eager, rtol=1e-5, atol=1e-6)
-    xla = tf.function(layer, jit_compile=True)(tf.constant(inputs))
+    xla = tf.function(layer, jit_compile=True, autograph=False)(tf.constant(inputs))
     np.testing.assert_allclose(xla, eager, rtol=1e-5, atol=1e-6)
     model = _symbolic_model(layer, inputs)
     np.testing.assert_allclose(model(inputs), eager, rtol=1e-5, atol=1e-6)

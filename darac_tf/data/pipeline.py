@@ -98,6 +98,7 @@ def description_batches(views, plan):
         for rows in (*views.decoded(), views.turns, views.ratios)
     )
 
+    @tf.autograph.experimental.do_not_convert
     def load(index, batch, targets):
         data = tf.io.read_file(all_paths[index])
         image = decode_image(data) if ratios is None else decode_scaled(data, ratios[index])

@@ -77,7 +77,9 @@ class LocalExtractor:
             self._reduce = PCAWhitening.from_arrays(reduction.mean, reduction.projection)
             self.dim = len(reduction.projection)
         signature = [tf.TensorSpec([None, None, 3], tf.uint8), tf.TensorSpec([2], tf.int32)]
-        self._of_scale = tf.function(self._best_of_scale, input_signature=signature)
+        self._of_scale = tf.function(
+            self._best_of_scale, input_signature=signature, autograph=False
+        )
 
     def __len__(self):
         return len(self._views.paths)

@@ -148,6 +148,7 @@ def training_batches(
     mine = slice(first_part * part, (first_part + parts_here) * part)
     stream = tf.random.experimental.stateless_fold_in([seed, _STREAM], 0)[0]
 
+    @tf.autograph.experimental.do_not_convert
     def choose(step):
         # All of a step at once: one image at a time, it took as long as the crop.
         chosen = tf.numpy_function(sampler.batch, [step], tf.int64, stateful=False)
@@ -157,6 +158,7 @@ def training_batches(
         shape = tf.fill([sampler.batch_size], tf.ensure_shape(tf.cast(shape, tf.int32), []))
         return tf.nest.map_structure(lambda rows: rows[mine], (chosen, draws, shape))
 
+    @tf.autograph.experimental.do_not_convert
     def load(index, draws, shape):
         data = images.read(index)
         made = [partial(augmentation, data, *sides, draws) for sides in shapes.sides]

@@ -108,7 +108,7 @@ def _shapes(config):
 
 
 def _seconds_to_describe(model, images):
-    describe = tf.function(lambda pixels: model(pixels, training=False))
+    describe = tf.function(lambda pixels: model(pixels, training=False), autograph=False)
     describe(images)
     started = time.perf_counter()
     describe(images).numpy()

@@ -120,7 +120,7 @@ def _make_step(inner, preprocessing, pooling, classifier, config):
     signature = [tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([None], tf.int32)]
     cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
-    @tf.function(input_signature=signature)
+    @tf.function(input_signature=signature, autograph=False)
     def step(pixels, labels):
         # Outside the tape: nothing of it is trained.
         maps = inner(preprocessing(pixels), training=False)

@@ -199,7 +199,7 @@ def _make_step(pooling, pool, config):
     variables = pooling.trainable_variables
     optimizer.build(variables)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def step(rows, labels):
         with tf.GradientTape() as tape:
             loss = loss_of(labels, pool(rows))
@@ -240,7 +240,7 @@ class _Scorer:
     """Leave-one-out mAP of held-out classes."""
 
     def __init__(self, pool, rows, images):
-        self._pool = tf.function(pool, reduce_retracing=True)
+        self._pool = tf.function(pool, reduce_retracing=True, autograph=False)
         self._rows, self._task = rows, labelled_task(images)
 
     def __call__(self):

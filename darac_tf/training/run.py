@@ -143,7 +143,7 @@ def fit_pooling(model, batches, n_images):
         return
     network, preprocessing = backbone_of(model)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def regional_vectors(images):
         vectors = pooling.regional_vectors(network(preprocessing(images), training=False))
         return tf.reshape(vectors, [-1, vectors.shape[-1]])

@@ -32,7 +32,7 @@ def make_train_step(state, config, replicas):
     compute = _make_gradients(state, config)
     scale, strategy = state.loss_scale, replicas.strategy
 
-    @tf.function
+    @tf.function(autograph=False)
     def train_step(images, labels):
         value, norm, gradients = strategy.run(compute, (images, labels))
         value, norm = (strategy.experimental_local_results(each)[0] for each in (value, norm))
@@ -113,7 +113,7 @@ def embedder(model, precision="float32", jit_compile=False):
         with computing_in(network, precision):
             return model(images, training=True)
 
-    return tf.function(embed, jit_compile=True) if jit_compile else embed
+    return tf.function(embed, jit_compile=True, autograph=False) if jit_compile else embed
 
 
 def whole_batch(embed, variables):

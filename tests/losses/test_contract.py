@@ -52,7 +52,7 @@ def _step(loss, dtype, mode):
     if mode == "eager":
         return step
     signature = [tf.TensorSpec([None], tf.int64), tf.TensorSpec([None, DIM], dtype)]
-    return tf.function(step, input_signature=signature, jit_compile=mode == "xla")
+    return tf.function(step, input_signature=signature, jit_compile=mode == "xla", autograph=False)
 
 
 def _check_edges(loss, dtype, modes):

@@ -105,7 +105,7 @@ def _step(options, dtype, mode):
     if mode == "eager":
         return step
     signature = [tf.TensorSpec([None], tf.int64), tf.TensorSpec([None, 6], dtype)]
-    return tf.function(step, input_signature=signature, jit_compile=mode == "xla")
+    return tf.function(step, input_signature=signature, jit_compile=mode == "xla", autograph=False)
 
 
 @pytest.mark.parametrize(
