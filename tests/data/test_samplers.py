@@ -40,6 +40,8 @@ def test_images_of_a_class_come_equally_often_over_its_cycle():
     labels = np.repeat([0, 1], [8, 8])
     batches = _batches(ClassBalancedSampler(labels, 2, 4, seed=0), 6)
     np.testing.assert_array_equal(np.bincount(batches.ravel()), 3)
+    # Each class in an order of its own.
+    assert (batches[:, :4] % 8 != batches[:, 4:] % 8).any()
 
 
 def test_seed_decides():

@@ -79,6 +79,6 @@ def test_refused(model, tmp_path):
 
 def test_a_whitening_of_other_resolutions_is_refused(model, tmp_path):
     descriptors = np.random.default_rng(0).normal(size=(40, 16))
-    whitening = fit_pca_whitening(descriptors, 4, {"resolutions": ["32"]})
-    with pytest.raises(UserError, match=r"fitted at the resolutions 32, .* for 32,48"):
+    whitening = fit_pca_whitening(descriptors, 4, {"resolutions": ["32", "64"]})
+    with pytest.raises(UserError, match=r"fitted at the resolutions 32,64, .* for 32,48"):
         export_saved_model(model, tmp_path / "x", (32, 48), whitening)

@@ -1,5 +1,7 @@
 """What a pooling learns on cached vectors: the same descriptors, better ones, and nothing else."""
 
+from types import SimpleNamespace
+
 import keras
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from darac_tf.training import TrainConfig, train
 from darac_tf.training.pooling_weights import (
     _Batches,
     _cached_vectors,
+    _fit,
     _make_pool,
     _some,
     _views,
@@ -136,6 +139,21 @@ def test_views_have_the_shapes_that_are_asked_for(photos):
         assert area.min() > config.min_crop_area - 0.05 and area.max() < 1.05
     assert boxes[len(training) :].min() >= 0
     assert (boxes[len(training) :, 2:] <= [96, 64]).all()
+
+
+def test_the_best_weights_stay_and_it_ends_where_none_are_better():
+    weights, scores = [0], [0.2, 0.5, 0.4, 0.4, 0.5, 0.3]
+
+    def step():
+        weights[0] += 1
+        return 0.0
+
+    pooling = SimpleNamespace(get_weights=lambda: [*weights], set_weights=weights.__init__)
+    batches = SimpleNamespace(batch=lambda number: ())
+    fit = _fit(pooling, step, batches, lambda: scores.pop(0), 60)
+    # Fifteen validations in all, and no more than four without a better score.
+    assert [number for number, _ in fit.scores] == [0, 4, 8, 12, 16, 20]
+    assert (fit.best_step, weights) == (4, [4])
 
 
 def test_a_run_of_the_pooling_alone(photos, backbone, tmp_path):
