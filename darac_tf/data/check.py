@@ -13,7 +13,7 @@ from darac_tf.data.benchmarks.published import PARIS_CORRUPT, PUBLISHED
 from darac_tf.data.benchmarks.text_lists import find_text_lists
 from darac_tf.data.images import stored_size
 from darac_tf.data.tfds_sets import open_builder
-from darac_tf.data.training_sets.lists import LISTS
+from darac_tf.data.training_sets.lists import read_listing
 from darac_tf.data.training_sets.published import TRAINING_SETS
 from darac_tf.errors import UserError
 
@@ -48,7 +48,7 @@ def check_data(kind, data_dir):
     if kind in PUBLISHED:
         look, what = _look_at_benchmark, "benchmark"
     else:
-        look, what = _look_at_list if kind in LISTS else _look_at_tfds, "set"
+        look, what = _look_at_training_set, "set"
     try:
         look(kind, data_dir, report)
     except UserError as error:
@@ -77,8 +77,11 @@ class _Report(NamedTuple):
             self.problems.append(f"{what}: {len(items)}")
 
 
-def _look_at_list(kind, data_dir, report):
-    listing = LISTS[kind](data_dir)
+def _look_at_training_set(kind, data_dir, report):
+    listing = read_listing(kind, data_dir)
+    if listing is None:
+        _look_at_tfds(kind, data_dir, report)
+        return
     _count_listed(kind, len(listing.rows), len({row[1] for row in listing.rows}), report)
     there = listing.present()
     missing = [listing.origins[index] for index in np.flatnonzero(~there)]

@@ -1,4 +1,4 @@
-"""Reads ground truth from MATLAB files into the same form that the pickles have."""
+"""Reads MATLAB files, and ground truth from them into the same form that the pickles have."""
 
 import io
 import struct
@@ -25,21 +25,26 @@ def load_ground_truth_mat(path):
     Raises:
         UserError: If the file can't be read or hasn't that form.
     """
-    data = read_bounded(path)
-    _check_container(path, data)
-    try:
-        variables = loadmat(io.BytesIO(data))
-    # SciPy's reader raises many kinds of errors for damaged files.
-    except Exception as error:
-        raise UserError(
-            f"{path}: can't be read as a MATLAB file ({one_line(error)}); fetch it again"
-        ) from error
+    variables = read_mat(path)
     try:
         return _plain(variables)
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}: not in the form of gnd_*.mat (imlist, gnd, and qidx or qimlist): "
             f"{one_line(error)}; fetch it again"
+        ) from error
+
+
+def read_mat(path):
+    """The variables of a MAT-file of version 5 to 7; `UserError` if it can't be read as one."""
+    data = read_bounded(path)
+    _check_container(path, data)
+    try:
+        return loadmat(io.BytesIO(data))
+    # SciPy's reader raises many kinds of errors for damaged files.
+    except Exception as error:
+        raise UserError(
+            f"{path}: can't be read as a MATLAB file ({one_line(error)}); fetch it again"
         ) from error
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from darac_tf.data.labelled import LabelledImages
 from darac_tf.data.tfds_sets import open_builder, read_splits
-from darac_tf.data.training_sets.lists import LISTS
+from darac_tf.data.training_sets.lists import read_listing
 from darac_tf.data.training_sets.preparation import prepare
 from darac_tf.data.training_sets.prepared import PreparedImages, read_prepared
 from darac_tf.data.training_sets.published import TRAINING_SETS
@@ -45,14 +45,14 @@ def read_for_preparation(kind, data_dir):
 
 
 def _listing(kind, data_dir):
-    """The `Listing` of a set, or None of one of TensorFlow Datasets."""
+    """As `read_listing`, after a check of the kind and the folder."""
     if kind not in TRAINING_SETS:
         raise UserError(f"--dataset={kind}: choose from {', '.join(TRAINING_SETS)}")
     if not data_dir:
         raise UserError(f"--dataset={kind} needs --data_dir")
     if not Path(data_dir).is_dir():
         raise UserError(f"--data_dir: no such folder: {data_dir}")
-    return LISTS[kind](data_dir) if kind in LISTS else None
+    return read_listing(kind, data_dir)
 
 
 def _class_halves(kind, data_dir):

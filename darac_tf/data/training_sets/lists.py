@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from darac_tf.data.benchmarks.mat import read_mat
 from darac_tf.data.labelled import LabelledImages
 from darac_tf.errors import UserError
 
@@ -21,6 +22,7 @@ _GLDV2_HEADER = "landmark_id,images"
 _IMAGE_ID = re.compile(r"[0-9a-z]{4,}")
 _LANDMARKS_LISTS = {"train": "annotation_clean_train.txt", "val": "annotation_clean_val.txt"}
 _PRODUCTS_LISTS = {"train": "Ebay_train.txt", "test": "Ebay_test.txt"}
+_CUB_LIST, _CARS_LIST = "images.txt", "cars_annos.mat"
 _PRODUCTS_HEADER = "image_id class_id super_class_id path"
 
 
@@ -132,11 +134,64 @@ def list_products(data_dir):
     return _listing("products", path, rows, [row[0] for row in rows])
 
 
-LISTS = {
+def list_cub(data_dir):
+    """CUB-200-2011 as published: `images.txt` and `image_class_labels.txt` beside `images/`.
+
+    The first half of the classes is `train`, the second `test` (Song et al., CVPR 2016).
+    """
+    data_dir, found = Path(data_dir), []
+    for name, form in (("images.txt", "path"), ("image_class_labels.txt", "class_id")):
+        found.append({})
+        for number, line in _lines(data_dir / name):
+            image, _, value = line.partition(" ")
+            if not image.isdigit() or not (value.isdigit() if form == "class_id" else value):
+                raise UserError(
+                    f"{data_dir / name}, line {number}: must be image_id {form}, and is {line!r}"
+                )
+            found[-1][int(image)] = value
+    paths, classes = found
+    if paths.keys() != classes.keys():
+        raise UserError(f"{data_dir}: {_CUB_LIST} and {name} have other image_ids; get both anew")
+    pairs = [(data_dir / "images" / paths[image], int(classes[image])) for image in paths]
+    return _class_halves("cub200", data_dir / _CUB_LIST, pairs)
+
+
+def list_cars(data_dir):
+    """Cars196 as published: `cars_annos.mat` beside `car_ims/`. Splits are those of `list_cub`."""
+    path = Path(data_dir) / _CARS_LIST
+    try:
+        pairs = [
+            (path.parent / str(image["relative_im_path"].item()), int(image["class"].item()))
+            for image in read_mat(path)["annotations"].ravel()
+        ]
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"{path}: has no annotations of relative_im_path and class; get it anew"
+        ) from error
+    return _class_halves("cars196", path, pairs)
+
+
+_LISTS = {
     "gldv2_clean": list_gldv2,
     "landmarks_clean": list_clean_landmarks,
     "products": list_products,
+    "cub200": list_cub,
+    "cars196": list_cars,
 }
+
+
+def read_listing(kind, data_dir):
+    """The `Listing` of a set, or None of one that TensorFlow Datasets has in this folder."""
+    first = {"cub200": _CUB_LIST, "cars196": _CARS_LIST}.get(kind)
+    if first and not (Path(data_dir) / first).is_file():
+        return None
+    return _LISTS[kind](data_dir)
+
+
+def _class_halves(kind, path, pairs):
+    half = max((number for _, number in pairs), default=0) // 2
+    rows = [(str(p), f"{n:03d}", "train" if n <= half else "test") for p, n in pairs]
+    return _listing(kind, path, rows, [row[0] for row in rows])
 
 
 def _listing(kind, path, rows, origins):

@@ -15,8 +15,9 @@ class TrainingSet:
     tfds_name: str | None = None  # in TensorFlow Datasets, if it is read through it
 
 
-def _tfds_sources(name):
+def _tfds_sources(name, published):
     return (
+        f"as published: {published} lie in the data folder; or",
         f"prepared by TensorFlow Datasets: `tfds build {name} --data_dir=FOLDER`, and "
         "--data_dir=FOLDER here; that command downloads, nothing here does",
     )
@@ -63,14 +64,18 @@ TRAINING_SETS = {
         *("CUB-200-2011", 11_788, 200),
         "C. Wah, S. Branson, P. Welinder, P. Perona, S. Belongie: The Caltech-UCSD Birds-200-2011 "
         "Dataset. Caltech CNS-TR-2011-001",
-        _tfds_sources("caltech_birds2011"),
+        _tfds_sources(
+            "caltech_birds2011",
+            "CUB_200_2011.tgz, linked at https://www.vision.caltech.edu/datasets/cub_200_2011/, "
+            "unpacked so that images.txt, image_class_labels.txt and images/",
+        ),
         "caltech_birds2011",
     ),
     "cars196": TrainingSet(
         *("Cars196", 16_185, 196),
         "J. Krause, M. Stark, J. Deng, L. Fei-Fei: 3D Object Representations for Fine-Grained "
         "Categorization. 3dRR 2013",
-        _tfds_sources("cars196"),
+        _tfds_sources("cars196", "car_ims.tgz, unpacked, and cars_annos.mat"),
         "cars196",
     ),
 }
