@@ -2,6 +2,8 @@
 
 import itertools
 
+from darac_tf.losses import make_loss
+
 RATES = (3e-5, 1e-4, 3e-4, 1e-3)
 
 
@@ -40,6 +42,13 @@ OPTIONS = {
 def compared(loss):
     """The six options of a loss that it is tuned over where losses are compared."""
     return NRA_COMPARED if loss == "nra" else OPTIONS[loss]
+
+
+def maker(loss, option, classes, dim):
+    """A function of a seed to the loss, and the rate of its class weights by that of the head."""
+    arguments = {"class_rate": 10.0} | option
+    class_rate = arguments.pop("class_rate")
+    return lambda seed: make_loss(loss, classes, dim, seed=seed, **arguments), class_rate
 
 
 def option_name(option):

@@ -21,15 +21,14 @@ from tqdm import tqdm
 
 from darac_tf import cli
 from darac_tf.data import DATASETS, load_dataset
-from darac_tf.data.samplers import ClassBalancedSampler
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
-from darac_tf.losses import make_loss
 from darac_tf.reports import markdown
 from darac_tf.reports.environment import environment
+from studies.digit_training import batches
 from studies.head_scores import average_precisions
 from studies.heads import apply_head, train_heads
-from studies.loss_options import OPTIONS, RATES, compared, option_name
+from studies.loss_options import OPTIONS, RATES, compared, maker, option_name
 from studies.loss_table import (
     choose,
     compared_table,
@@ -108,19 +107,14 @@ class Sweep:
                 if json.loads(str(stored["settings"])) == own:
                     return stored["aps"]
             raise UserError(f"{file} is of other settings: remove it, or name another --out")
-        indices = self._batches(classes, images, points[-1])
-        options = {"class_rate": 10.0} | option
-        class_rate = options.pop("class_rate")
-        aps = [
-            [[self._aps(head) for head in of_rate] for of_rate in heads]
-            for heads in train_heads(
-                lambda seed: make_loss(
-                    loss, self._labels.max() + 1, self._settings["dim"], seed=seed, **options
-                ),
-                *(self._vectors, self._labels, indices, rates, self._settings["dim"], points),
-                class_rate=class_rate,
-            )
-        ]
+        seeds, dim = range(self._settings["seeds"]), self._settings["dim"]
+        steps = [batches(self._labels, classes, images, points[-1], seed) for seed in seeds]
+        make, class_rate = maker(loss, option, self._labels.max() + 1, dim)
+        trained = train_heads(
+            *(make, self._vectors, self._labels, np.stack(steps), rates, dim, points),
+            class_rate=class_rate,
+        )
+        aps = [[[self._aps(head) for head in of_rate] for of_rate in heads] for heads in trained]
         aps = np.moveaxis(np.array(aps, np.float32), 0, 2)
         with atomic_path(file) as path:
             np.savez(path, aps=aps, settings=json.dumps(own))
@@ -129,13 +123,6 @@ class Sweep:
     def _kept_settings(self):
         free = ("losses", "batches", "batch_steps", "steps", "batch", "out", "cache_dir")
         return {name: value for name, value in self._settings.items() if name not in free}
-
-    def _batches(self, classes, images, steps):
-        samplers = [
-            ClassBalancedSampler(self._labels, classes, images, seed)
-            for seed in range(self._settings["seeds"])
-        ]
-        return np.stack([[sampler.batch(step) for step in range(steps)] for sampler in samplers])
 
     def _aps(self, head):
         """Each half is ranked by itself."""
@@ -162,12 +149,12 @@ def check_flags():
         raise UserError(f"--dim={FLAGS.dim}: must be at most --input_dim={FLAGS.input_dim}")
 
 
-def with_other_batches(sweep, found, batches):
+def with_other_batches(sweep, found, shapes):
     """Rows `[loss, mAP ± of each batch]` of the chosen configurations, after --batch_steps."""
     rows = []
     for loss, chosen in found.items():
         row = [loss]
-        for batch in batches:
+        for batch in shapes:
             classes, images = map(int, batch.split("x"))
             if loss in _CUBIC and FLAGS.seeds * (classes * images) ** 3 > _MOST_NUMBERS:
                 row.append("too large")
@@ -221,12 +208,12 @@ def main():
         "## The gradient through the statistics\n\n" + gradient_table(all_nra, sweep.choosing),
     ]
     if FLAGS.batches:
-        batches = [FLAGS.batch, *FLAGS.batches]
-        rows = with_other_batches(sweep, found, batches)
-        numeric = [False] + [True] * len(batches)
+        shapes = [FLAGS.batch, *FLAGS.batches]
+        rows = with_other_batches(sweep, found, shapes)
+        numeric = [False] + [True] * len(shapes)
         parts.append(
             f"## Batches, {FLAGS.batch_steps} steps\n\n"
-            + markdown.table(["loss", *batches], rows, numeric)
+            + markdown.table(["loss", *shapes], rows, numeric)
         )
     page = "\n\n".join(parts)
     facts = {

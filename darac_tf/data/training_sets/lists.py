@@ -159,10 +159,11 @@ def list_cub(data_dir):
 def list_cars(data_dir):
     """Cars196 as published: `cars_annos.mat` beside `car_ims/`. Splits are those of `list_cub`."""
     path = Path(data_dir) / _CARS_LIST
+    variables = read_mat(path)
     try:
         pairs = [
             (path.parent / str(image["relative_im_path"].item()), int(image["class"].item()))
-            for image in read_mat(path)["annotations"].ravel()
+            for image in variables["annotations"].ravel()
         ]
     except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
         raise UserError(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.io import savemat
 
 from darac_tf.data import check_data
 from darac_tf.data.training_sets import TRAINING_SETS, load_training_set, read_for_preparation
@@ -48,12 +49,46 @@ def write_products(folder):
     return folder
 
 
+def write_cub(folder):
+    """Four classes, in the order of another list."""
+    names = [f"{n:03d}.Bird/{n}_{view}.jpg" for n in (1, 2, 3, 4) for view in (0, 1)]
+    for name in names:
+        write_image(folder / "images" / name)
+    lines = [f"{i} {name}\n" for i, name in enumerate(names, 1)]
+    (folder / "images.txt").write_text("".join(lines))
+    labels = [f"{i} {int(name[:3])}\n" for i, name in reversed(list(enumerate(names, 1)))]
+    (folder / "image_class_labels.txt").write_text("".join(labels))
+    return folder
+
+
+def write_cars(folder):
+    """Annotations of four classes in MATLAB's form: a struct array of cells."""
+    names = [f"car_ims/{i:06d}.jpg" for i in range(1, 9)]
+    for name in names:
+        write_image(folder / name)
+    rows = [(name, np.float64(1), 1 + i % 4, 0) for i, name in enumerate(names)]
+    fields = [(n, object) for n in ("relative_im_path", "bbox_x1", "class", "test")]
+    savemat(folder / "cars_annos.mat", {"annotations": np.array([rows], fields)})
+    return folder
+
+
 WRITERS = {
+    "cub200": write_cub,
+    "cars196": write_cars,
     "gldv2_clean": write_gldv2,
     "landmarks_clean": write_landmarks,
     "products": write_products,
 }
 ROWS = {
+    "cub200": [
+        (f"images/{n:03d}.Bird/{n}_{view}.jpg", f"{n:03d}", "train" if n < 3 else "test")
+        for n in (1, 2, 3, 4)
+        for view in (0, 1)
+    ],
+    "cars196": [
+        (f"car_ims/{i + 1:06d}.jpg", f"{1 + i % 4:03d}", "train" if i % 4 < 2 else "test")
+        for i in range(8)
+    ],
     "gldv2_clean": [
         ("train/a/b/c/abcd1.jpg", "2", ""),
         ("train/x/y/z/xyz45.jpg", "2", ""),
@@ -125,6 +160,9 @@ def test_missing_urls_are_left_out(tmp_path, caplog):
             "must be `url label`",
         ),
         ("products", "Ebay_test.txt", "", "first line must be image_id"),
+        ("cub200", "image_class_labels.txt", "1 x\n", "line 1: must be image_id class_id"),
+        ("cub200", "image_class_labels.txt", "1 1\n", "have other image_ids"),
+        ("cars196", "cars_annos.mat", "", "not a MATLAB file"),
         (
             "products",
             "Ebay_train.txt",
