@@ -66,10 +66,14 @@ def settings_of_flags(settings, values=flags.FLAGS):
 
 
 def apply_preset(settings):
-    """Gives flags that are not on the command line the values of a dictionary of their names."""
-    for name, value in settings.items():
-        if flags.FLAGS[name].using_default_value:
-            flags.FLAGS[name].value = value
+    """Gives flags that are not on the command line the values of a dictionary of their names.
+
+    Returns the names of these flags.
+    """
+    free = [name for name in settings if flags.FLAGS[name].using_default_value]
+    for name in free:
+        flags.FLAGS[name].value = settings[name]
+    return free
 
 
 class KindParser(flags.EnumParser):

@@ -36,7 +36,17 @@ def test_what_the_papers_say():
     assert len(parse_sizes(load_system("gem").eval["resolutions"][0])) == 5
     assert load_system("gem").train["mining"] == "hard_negatives"
     assert load_system("gem").eval["whiten_kind"] == "learned"
+    # An image is limited to 1024 pixels before the factors, as in the code of GeM's authors.
+    whole = parse_sizes(load_system("gem").eval["resolutions"][0])[-1]
+    assert whole.planned_size(1536, 2048) == (768, 1024)
+    gem = TrainConfig(**load_system("gem").train)
+    assert gem.steps * gem.tuples_per_batch == 30 * gem.mining_queries
     assert load_system("dir").eval["resolutions"] == ["550,800,1050"]
+    ranking = TrainConfig(**load_system("dir").train)
+    assert (ranking.batch_size, ranking.image_size, ranking.chunk_size) == (32, 800, 4)
+    assert (ranking.squared, ranking.margin) == (True, 0.1)
+    delf = TrainConfig(**load_system("delf").train)
+    assert (delf.image_size, delf.head_learning_rate) == (720, 1e-3) and delf.min_scale < 1
 
 
 def test_flags_win_over_a_preset():

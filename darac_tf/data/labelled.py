@@ -25,6 +25,8 @@ class LabelledImages:
         labels: int64 array `(images,)`, indices into `class_names`.
         class_names: Names of the classes, sorted.
         splits: String array `(images,)`, empty strings where none is given.
+        pairs: int64 `(pairs, 2)`, rows of a query and of an image that matches it; None where all
+            images of a class match.
     """
 
     name: str
@@ -32,6 +34,7 @@ class LabelledImages:
     labels: np.ndarray
     class_names: tuple[str, ...]
     splits: np.ndarray
+    pairs: np.ndarray | None = None
 
     def __len__(self):
         return len(self.paths)
@@ -47,11 +50,12 @@ class LabelledImages:
             return tf.constant(self.paths)
 
     @classmethod
-    def from_rows(cls, name, rows):
+    def from_rows(cls, name, rows, pairs=None):
         """Makes a collection of `(path, class name, split)` rows."""
         paths, names, splits = zip(*rows, strict=True)
         class_names, labels = np.unique(np.array(names), return_inverse=True)
-        return cls(name, np.array(paths), labels, tuple(map(str, class_names)), np.array(splits))
+        classes = tuple(map(str, class_names))
+        return cls(name, np.array(paths), labels, classes, np.array(splits), pairs)
 
     def rows(self):
         """`(path, class name, split)` of each image."""
@@ -59,7 +63,7 @@ class LabelledImages:
         return list(zip(map(str, self.paths), names, map(str, self.splits), strict=True))
 
     def select(self, mask, name=None):
-        """The images where the boolean array `mask` holds; only their classes stay.
+        """The images where the boolean array `mask` holds; only their classes and pairs stay.
 
         Raises:
             UserError: If there are none.
@@ -67,7 +71,10 @@ class LabelledImages:
         if not np.any(mask):
             raise UserError(f"{self.name}: no image is left of the {len(self)}")
         rows = [row for row, keep in zip(self.rows(), mask, strict=True) if keep]
-        return self.from_rows(name or self.name, rows)
+        pairs = self.pairs
+        if pairs is not None:
+            pairs = (np.cumsum(mask) - 1)[pairs[mask[pairs].all(axis=1)]]
+        return self.from_rows(name or self.name, rows, pairs)
 
     def split(self, name):
         """The images of one split.
@@ -106,7 +113,7 @@ class LabelledImages:
                 f"{self.name}: only the class {self.class_names[0]!r}; training needs at least two"
             )
         counts = np.bincount(self.labels)
-        if counts.min() < 2:
+        if counts.min() < 2 and getattr(self, "pairs", None) is None:
             lone = self.class_names[int(np.argmin(counts))]
             raise UserError(
                 f"{self.name}: fewer than two images in class {lone!r}; add images of it or "

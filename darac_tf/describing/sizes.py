@@ -2,7 +2,8 @@
 
 As text, `299` is a long side, `x0.5` a factor, and `0.25..2` the factors from 0.25 to 2 whose
 neighbours are a factor of sqrt(2) apart, to four decimals: the seven scales of DELF (Noh et al.
-2017, arXiv 1612.06321). `0.25..1` are the first five of them.
+2017, arXiv 1612.06321). `0.25..1` are the first five of them. `x0.5@1024` and `0.25..1@1024` are
+factors of images that are limited to a long side of 1024 pixels first, as GeM's authors do.
 """
 
 import contextlib
@@ -51,15 +52,19 @@ class LongSide:
 class Factor:
     """Both sides of an image (of the crop, where it is cropped) are multiplied by `value`.
 
-    It is rounded to millionths; above 1 it enlarges.
+    It is rounded to millionths; above 1 it enlarges. With `limit`, pixels, the longer side counts
+    as no more than that.
 
     Raises:
-        ValueError: If `value` is not between a millionth and 1000.
+        ValueError: If `value` is not between a millionth and 1000, or `limit` not positive.
     """
 
     value: float
+    limit: int | None = None
 
     def __post_init__(self):
+        if self.limit is not None:
+            LongSide(self.limit)
         if not 1 / _UNIT <= self.value <= _LARGEST_FACTOR:
             raise ValueError(
                 f"`value` must be between {1 / _UNIT:f} and {_LARGEST_FACTOR}. "
@@ -68,7 +73,8 @@ class Factor:
         object.__setattr__(self, "value", round(float(self.value), 6))
 
     def __str__(self):
-        return "x" + f"{self.value:.6f}".rstrip("0").rstrip(".")
+        limit = "" if self.limit is None else f"@{self.limit}"
+        return "x" + f"{self.value:.6f}".rstrip("0").rstrip(".") + limit
 
     def planned_size(self, height, width):
         """`(height, width)` after the resize; each side rounded to the nearest, at least 1.
@@ -80,6 +86,9 @@ class Factor:
         >>> Factor(0.01).planned_size(3, 100)
         (1, 1)
         """
+        if self.limit is not None:
+            beyond = maximum(maximum(height, width) - self.limit, 0)
+            height, width = scaled_size(height, width, maximum(height, width) - beyond)
         millionths = round(self.value * _UNIT)
         return tuple(
             maximum((2 * side * millionths + _UNIT) // (2 * _UNIT), 1) for side in (height, width)
@@ -120,12 +129,17 @@ def parse_sizes(text):
 def _parse_part(part, text):
     if part.isascii() and part.isdecimal() and int(part) > 0:
         return [LongSide(int(part))]
-    first, dots, last = part.partition("..")
+    factors, at, limit = part.partition("@")
+    if at and not (limit.isascii() and limit.isdecimal() and int(limit) > 0):
+        raise _not_a_size(part, text)
+    first, dots, last = factors.partition("..")
     if dots:
-        return _factor_range(_number(first, text), _number(last, text), text)
-    if part.startswith("x"):
-        return [Factor(_number(part[1:], text))]
-    raise _not_a_size(part, text)
+        values = _factor_range(_number(first, text), _number(last, text), text)
+    elif part.startswith("x"):
+        values = [_number(factors[1:], text)]
+    else:
+        raise _not_a_size(part, text)
+    return [Factor(value, int(limit) if at else None) for value in values]
 
 
 def _number(part, text):
@@ -142,11 +156,11 @@ def _factor_range(first, last, text):
             f"sizes {text!r}: the ends of {first:g}..{last:g} must rise by a power of the square "
             "root of 2, as in 0.25..2"
         )
-    return [Factor(round(value, 4)) for value in np.geomspace(first, last, round(steps) + 1)]
+    return [round(value, 4) for value in np.geomspace(first, last, round(steps) + 1)]
 
 
 def _not_a_size(part, text):
     return UserError(
         f"sizes {text!r}: {part!r} is no size; give a long side in pixels (299), a factor (x0.5) "
-        "or a range of factors (0.25..2)"
+        "or a range of factors (0.25..2), of at most so many pixels (0.25..1@1024)"
     )

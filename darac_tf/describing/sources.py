@@ -9,8 +9,8 @@ from darac_tf.describing.fingerprint import model_fingerprint
 from darac_tf.engines import DEFAULT_ENGINE, EngineSettings, make_engine
 from darac_tf.errors import UserError
 from darac_tf.models import POOLINGS, Preprocessing, build_backbone, load_descriptor
-from darac_tf.models.backbones import APPLICATIONS, load_keras_model
-from darac_tf.models.descriptor import POOLING_LAYER, backbone_of, is_descriptor, make_pooling
+from darac_tf.models.backbones import APPLICATIONS
+from darac_tf.models.descriptor import POOLING_LAYER, backbone_of, make_pooling
 
 
 @dataclass(frozen=True)
@@ -94,11 +94,10 @@ def _load(backbone, poolings, backbone_weights, seed, engine):
 
 def _parts(backbone, poolings, backbone_weights):
     """`(network, preprocessing, trained pooling or None)`."""
+    if None in poolings.values():
+        model = load_descriptor(backbone)
+        return *backbone_of(model), model.get_layer(POOLING_LAYER)
     if backbone not in APPLICATIONS and Path(backbone).exists():
-        wants_trained = None in poolings.values() or Path(backbone).is_dir()
-        model = load_descriptor(backbone) if wants_trained else load_keras_model(backbone)
-        if is_descriptor(model):
-            return *backbone_of(model), model.get_layer(POOLING_LAYER)
         backbone_weights = None  # A saved backbone holds its own.
     network, mode = build_backbone(backbone, backbone_weights)
     return network, Preprocessing(mode), None

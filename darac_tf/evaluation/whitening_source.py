@@ -51,7 +51,8 @@ class FittingImages:
         ok) is a positive; a query's own image is not.
         """
         if isinstance(images, LabelledImages):
-            return cls(images.name, ImageList(images.paths), labels=images.labels)
+            pairs = None if images.pairs is None else tuple(images.pairs.T)
+            return cls(images.name, ImageList(images.paths), images.labels, pairs)
         if kind == "pca":
             return cls(images.name, images.database)
         task = benchmark_task(images)

@@ -8,8 +8,9 @@ from pathlib import Path
 import keras
 
 from darac_tf.errors import UserError
-from darac_tf.models.preprocessing import mode_of_application
+from darac_tf.models.preprocessing import Preprocessing, mode_of_application
 
+BEST_MODEL = "best.keras"
 APPLICATIONS = tuple(sorted(n for n, f in vars(keras.applications).items() if isfunction(f)))
 
 
@@ -19,7 +20,8 @@ def build_backbone(name="ResNet50V2", weights=None, layer=None):
     Args:
         name: A `keras.applications` class, or the path of a saved Keras model (`.keras`) that maps
             RGB in [-1, 1], `(batch, height, width, 3)`, to feature maps
-            `(batch, rows, columns, channels)`.
+            `(batch, rows, columns, channels)`; or a trained descriptor, or its run directory, whose
+            network is taken.
         weights: `"imagenet"` (downloaded by Keras once, then cached), `"none"` (random), or the
             path of a weight file for `name`. None stands for `"imagenet"` with an application, and
             for the file's own weights with a saved model.
@@ -35,14 +37,25 @@ def build_backbone(name="ResNet50V2", weights=None, layer=None):
     if name in APPLICATIONS:
         network = _application(name, weights or "imagenet")
         return up_to(network, layer, name), mode_of_application(name)
-    if not Path(name).exists():
+    path, mode = Path(name), "tf"
+    if not path.exists():
         raise UserError(
             f"--backbone: {name!r} is neither a file nor one of keras.applications "
             f"({', '.join(APPLICATIONS)})"
         )
-    backbone = load_keras_model(name)
+    backbone = load_keras_model(path / BEST_MODEL if path.is_dir() else path)
+    if any(isinstance(each, Preprocessing) for each in backbone.layers):
+        backbone, preprocessing = backbone_of(backbone)
+        mode, backbone.trainable = preprocessing.mode, True  # Whatever its run has frozen.
     _check_feature_maps(backbone, name)
-    return up_to(_with_weights(backbone, name, weights), layer, name), "tf"
+    return up_to(_with_weights(backbone, name, weights), layer, name), mode
+
+
+def backbone_of(descriptor):
+    """The `(network, preprocessing)` that a descriptor is made of."""
+    network = next(layer for layer in descriptor.layers if isinstance(layer, keras.Model))
+    preprocessing = next(layer for layer in descriptor.layers if isinstance(layer, Preprocessing))
+    return network, preprocessing
 
 
 def load_keras_model(path):

@@ -6,7 +6,8 @@ import keras
 
 from darac_tf import layers
 from darac_tf.errors import UserError
-from darac_tf.models.backbones import build_backbone, load_keras_model
+from darac_tf.models.backbones import BEST_MODEL, build_backbone, load_keras_model
+from darac_tf.models.backbones import backbone_of as backbone_of  # For those who use descriptors.
 from darac_tf.models.preprocessing import Preprocessing
 
 # To add a pooling: write its layer in `darac_tf.layers`, and name it here.
@@ -20,7 +21,6 @@ POOLINGS = {
     "darac": layers.DARAC,
 }
 POOLING_LAYER = "pooling"
-BEST_MODEL = "best.keras"
 CONFIG_FILE = "config.json"
 
 
@@ -59,13 +59,6 @@ def compose(network, preprocessing, pooling):
     feature_maps = network(preprocessing(pixels))
     vectors = layers.L2Normalization(name="descriptor", dtype="float32")(pooling(feature_maps))
     return keras.Model(pixels, vectors, name=f"{network.name}_{type(pooling).__name__.lower()}")
-
-
-def backbone_of(descriptor):
-    """The `(network, preprocessing)` that a descriptor is made of."""
-    network = next(layer for layer in descriptor.layers if isinstance(layer, keras.Model))
-    preprocessing = next(layer for layer in descriptor.layers if isinstance(layer, Preprocessing))
-    return network, preprocessing
 
 
 def load_descriptor(path):

@@ -41,7 +41,9 @@ class TrainConfig:
     val_split: str | None = setting(None, "Validate on this split of the data set.")
     val_classes: int = setting(0, "Classes held out for validation.")
     split_seed: int = setting(0, "Which classes are held out.")
-    backbone: str = setting("ResNet50V2", "keras.applications name or .keras file.")
+    backbone: str = setting(
+        "ResNet50V2", "keras.applications name, .keras file, or a run for its network."
+    )
     backbone_weights: str | None = setting(
         None,
         "imagenet, none or a weight file. Default: imagenet for a keras.applications name, its own "
@@ -73,6 +75,9 @@ class TrainConfig:
         high=1,
     )
     min_crop_area: float = setting(0.4, "Smallest share a crop keeps.", above=0, high=1)
+    min_scale: float = setting(
+        1.0, "Local features: least random factor of a step's crops.", above=0, high=1
+    )
     light: float = setting(0.3, "Strength of photometric augmentation, in [0, 1).", low=0, below=1)
     flip: bool = setting(True, "Mirror half of the images.")
     matching: str = setting(
@@ -176,6 +181,8 @@ class TrainConfig:
             yield from self._faults_of_chunks()
         if self.matching == "local":
             yield from self._faults_of_local()
+        elif self.min_scale != 1:
+            yield "min_scale", "is for --matching=local"
 
     def _faults_of_pooling(self):
         if self.pooling_steps and self.pooling not in ("darac", "gem"):

@@ -1,5 +1,6 @@
 """Builds a run, makes a few steps, and says what the whole would take; nothing is kept."""
 
+import dataclasses
 import math
 import resource
 import statistics
@@ -12,11 +13,13 @@ import tensorflow as tf
 
 from darac_tf.data.crop_shapes import CropShapes
 from darac_tf.data.samplers import ClassBalancedSampler
-from darac_tf.errors import UserError
+from darac_tf.models import Preprocessing, build_backbone
 from darac_tf.models.descriptor import backbone_of
 from darac_tf.reports import markdown
 from darac_tf.training.batches import StepBatches, make_sampling, one_sampler
 from darac_tf.training.checkpoint import KEPT
+from darac_tf.training.local_features import train_attention
+from darac_tf.training.pooling_weights import cost_of_fit
 from darac_tf.training.replicas import make_replicas
 from darac_tf.training.run import check_run_dir, training_images
 from darac_tf.training.state import build_state
@@ -49,25 +52,27 @@ def dry_run(config, run_dir):
     Raises:
         UserError: If settings, data or an earlier run do not allow the run.
     """
-    if config.matching == "local":
-        raise UserError("--dry_run: is not for --matching=local")
-    if not config.steps:
-        raise UserError("--dry_run: measures steps of the network; give --steps above 0")
     replicas = make_replicas(config.strategy, config.replicas)
     replicas.check_batch(config)
     check_run_dir(config, Path(run_dir), resume=False)
     keras.utils.set_random_seed(config.seed)
     training, validation = training_images(config)
-    state = build_state(config, len(training.class_names), replicas)
-    sampling = _sampling(config, state.model, training)
-    batches = StepBatches(config, training, sampling, replicas).after(0)
-    measured = _measure(config, state, replicas, batches)
     sets = {"training": training} | ({"validation": validation} if validation else {})
-    rows = [
-        *((f"{name} images", _size_of(images)) for name, images in sets.items()),
-        *_rows_of_shapes(config, state.model, replicas),
-        *_rows_of_cost(config, state, measured, len(validation or ())),
-    ]
+    rows = [(f"{name} images", _size_of(images)) for name, images in sets.items()]
+    if config.matching == "local":
+        rows += _rows_of_attention(config, training)
+    else:
+        state = build_state(config, len(training.class_names), replicas)
+        sampling = _sampling(config, state.model, training)
+        # Without steps of the network, one batch is still what images are described by.
+        shown = dataclasses.replace(config, steps=config.steps or 1, warmup_steps=0)
+        batches = StepBatches(shown, training, sampling, replicas).after(0)
+        measured = _measure(config, state, replicas, batches)
+        rows += _rows_of_shapes(config, state.model, replicas)
+        if config.pooling_steps:
+            cost = cost_of_fit(state.model, training, validation, config)
+            rows += _rows_of_pooling(config, measured, *cost)
+        rows += _rows_of_cost(config, state, measured, len(validation or ()))
     return markdown.table(["dry run", ""], rows, [False, False])
 
 
@@ -80,10 +85,10 @@ def _sampling(config, model, training):
 
 
 def _measure(config, state, replicas, batches):
-    step = make_train_step(state, config, replicas)
+    step = make_train_step(state, config, replicas) if config.steps else lambda *_: [0]
     shapes = len(_shapes(config))
     first, later = {}, []  # seconds and wait of the first step of a shape, and of the others
-    for _ in range(config.steps):
+    for _ in range(max(config.steps, 1)):
         started = time.perf_counter()
         images, labels = next(batches)
         wait = time.perf_counter() - started
@@ -96,7 +101,7 @@ def _measure(config, state, replicas, batches):
         if len(first) == shapes and len(later) >= _TIMED_STEPS:
             break
     describe = 0.0
-    if config.validates:
+    if config.validates or config.pooling_steps:
         describe = _seconds_to_describe(state.model, replicas.first_share(images))
     medians = map(statistics.median, zip(*(later or first.values()), strict=True))
     return Measured(sum(seconds for seconds, _ in first.values()), *medians, describe)
@@ -144,7 +149,41 @@ def _listed(shapes):
     return ", ".join(" x ".join(map(str, shape)) for shape in shapes)
 
 
+def _rows_of_attention(config, training):
+    """Rows of a run of local features: its time is that of more steps less that of one."""
+    network, mode = build_backbone(config.backbone, config.backbone_weights)
+
+    def seconds(steps):
+        started, few = time.perf_counter(), dataclasses.replace(config, steps=steps, warmup_steps=0)
+        train_attention(network, Preprocessing(mode), training, few, progress=False)
+        return time.perf_counter() - started
+
+    first = seconds(1)
+    step = max(seconds(1 + _TIMED_STEPS) - first, 0) / _TIMED_STEPS
+    size = _listed((config.batch_size, *sides, 3) for sides in _shapes(config))
+    scaled = f", scaled by {config.min_scale} to 1" if config.min_scale < 1 else ""
+    return [
+        ("batch", size + scaled),
+        ("memory, peak", _peak_memory()),
+        ("first step", f"{first:.3g} s, with tracing"),
+        ("step", f"{step:.3g} s"),
+        ("training", f"{_duration(first + step * config.steps)} for {config.steps:,} steps"),
+        ("PCA", "comes on top: not measured"),
+    ]
+
+
+def _rows_of_pooling(config, measured, images, size, step):
+    seconds = images * measured.describe + config.pooling_steps * step
+    what = f"{images:,} images described, {config.pooling_steps:,} steps of {step:.2g} s at most"
+    return [
+        ("pooling alone", f"{_duration(seconds)}: {what}"),
+        ("disk, cached vectors", f"{size / 2**20:.2g} MiB, removed after it"),
+    ]
+
+
 def _rows_of_cost(config, state, measured, validation_images):
+    if not config.steps:
+        return [("memory, peak", _peak_memory())]
     shapes = len(_shapes(config))
     of_each = f" of {shapes} shapes" if shapes > 1 else ""
     training = measured.first + measured.step * max(config.steps - shapes, 0)

@@ -1,8 +1,8 @@
 """Trains DELF's local features in a run directory: attention by classification, then the PCA.
 
 Source: Noh et al., ICCV 2017 (arXiv 1612.06321), sections 3.3, 4.1 and 4.2.2: softmax cross-entropy
-of a linear classifier on the features pooled by attention. The steps, rates and augmentation are a
-reconstruction.
+of a linear classifier on the features pooled by attention, of crops that are scaled by a random
+factor. The steps, rates and the least factor are a reconstruction.
 """
 
 import dataclasses
@@ -14,12 +14,14 @@ import tensorflow as tf
 from tqdm import tqdm
 
 from darac_tf.data.content_keys import keys_of_images
+from darac_tf.data.images import resize
 from darac_tf.data.views import ImageList
 from darac_tf.errors import UserError
 from darac_tf.local_features.extraction import LocalExtractor, fit_local_pca
 from darac_tf.local_features.model import (
     DELF_MODEL,
     PCA_FILE,
+    STRIDE,
     AttentionPooling,
     build_delf,
     inner_model,
@@ -32,6 +34,8 @@ from darac_tf.training.run import RunResult, check_run_dir, start_run_dir, train
 
 # Images that the PCA is fitted on; each gives up to a hundred features.
 _PCA_IMAGES = 1000
+# Keeps the random factors apart from other random numbers under the same seed.
+_STREAM = 5
 
 
 def train_local_features(config, run_dir, resume=False):
@@ -105,7 +109,7 @@ def train_attention(backbone, preprocessing, images, config, hidden_units=512, p
     classes = min(config.classes_per_batch, n_classes)
     config = dataclasses.replace(config, classes_per_batch=classes)
     sampling = make_sampling(config, None, None, images)
-    losses = _run_steps(step, StepBatches(config, images, sampling), config.steps, progress)
+    losses = _run_steps(step, StepBatches(config, images, sampling), config, progress)
     return build_delf(inner, preprocessing, pooling.scores), losses
 
 
@@ -117,12 +121,16 @@ def _make_step(inner, preprocessing, pooling, classifier, config):
     rate = keras.optimizers.schedules.CosineDecay(config.head_learning_rate, config.steps)
     optimizer = keras.optimizers.Adam(rate)
     optimizer.build(variables)
-    signature = [tf.TensorSpec([None, None, None, 3]), tf.TensorSpec([None], tf.int32)]
+    labels = tf.TensorSpec([None], tf.int32)
+    signature = [tf.TensorSpec([None, None, None, 3]), labels, tf.TensorSpec([])]
     cross_entropy = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
 
     @tf.function(input_signature=signature, autograph=False)
-    def step(pixels, labels):
+    def step(pixels, labels, factor):
         # Outside the tape: nothing of it is trained.
+        if config.min_scale < 1:  # To whole cells of the feature map.
+            sides = tf.cast(tf.cast(tf.shape(pixels)[1:3], tf.float32) * factor, tf.int32)
+            pixels = resize(pixels, *tf.unstack(tf.maximum(sides // STRIDE, 1) * STRIDE))
         maps = inner(preprocessing(pixels), training=False)
         with tf.GradientTape() as tape:
             loss = cross_entropy(labels, tf.cast(classifier(pooling(maps)), tf.float32))
@@ -132,12 +140,17 @@ def _make_step(inner, preprocessing, pooling, classifier, config):
     return step
 
 
-def _run_steps(step, batches, steps, progress):
-    losses = []
+def factor_of_step(config, step):
+    """What the images of a step are scaled by."""
+    return np.random.default_rng([config.seed, _STREAM, step]).uniform(config.min_scale, 1)
+
+
+def _run_steps(step, batches, config, progress):
+    losses, steps = [], config.steps
     try:
         bar = tqdm(batches.after(0), "train attention", steps, unit="step", disable=not progress)
         for pixels, labels in bar:
-            losses.append(float(step(pixels, labels)))
+            losses.append(float(step(pixels, labels, factor_of_step(config, len(losses)))))
             bar.set_postfix(loss=f"{losses[-1]:.3f}", refresh=False)
             if not np.isfinite(losses[-1]):
                 raise UserError(

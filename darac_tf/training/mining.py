@@ -65,7 +65,7 @@ class HardNegatives:
     def _mine(self, epoch):
         config, labels = self._config, self._images.labels
         random = np.random.default_rng([config.seed, _STREAM, epoch])
-        pairs = draw_pairs(labels, config.mining_queries, random)
+        pairs = draw_pairs(labels, config.mining_queries, random, self._images.pairs)
         pool = np.sort(random.permutation(len(labels))[: config.mining_pool])
         queries, place = np.unique(pairs[:, 0], return_inverse=True)
         described = np.union1d(queries, pool)
@@ -92,19 +92,22 @@ class HardNegatives:
         return extract_features(describe, paths, [size], batch_pixels=batch_pixels)[size][""]
 
 
-def draw_pairs(labels, count, random):
+def draw_pairs(labels, count, random, listed=None):
     """int64 `(count, 2)`: queries and an image of the same class of each, of `labels` `(images,)`.
 
     Each query comes as often as the others up to one; an image that is alone in its class is none.
+    Where pairs are `listed`, int64 `(pairs, 2)`, it is those that come equally often.
     """
     order = np.argsort(labels, kind="stable")
     sizes = np.bincount(labels)
     starts = np.cumsum(sizes) - sizes
-    eligible = np.flatnonzero(sizes[labels] > 1)
+    eligible = np.flatnonzero(sizes[labels] > 1) if listed is None else np.arange(len(listed))
     if not eligible.size:
-        raise UserError("no class has two images: there are no positives to train on")
+        raise UserError("no two images match: there are no positives to train on")
     rounds = [random.permutation(eligible) for _ in range(-(-count // len(eligible)))]
     queries = np.concatenate(rounds)[:count]
+    if listed is not None:
+        return listed[queries]
     # A step of 1 to size - 1 along the class's images never comes back to the query.
     size, start = sizes[labels[queries]], starts[labels[queries]]
     place = np.empty(len(labels), np.int64)

@@ -8,6 +8,7 @@ The procedure is a reconstruction: the papers don't say how the weights were tra
 """
 
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,41 +91,69 @@ def fit_pooling_weights(model, training, held_out, config, folder):
         UserError: If an image can't be read, or there are too few classes.
     """
     folder = Path(folder)
-    if held_out is None:
-        count = max(2, round(_HELD_OUT_SHARE * len(training.class_names)))
-        training, held_out = training.hold_out_classes(count, config.split_seed)
+    training, held_out = _halves(training, held_out, config)
     training, held_out = (
-        _some(images, config, folder / name)
+        images.extract(folder / name) if isinstance(images, PreparedImages) else images
         for name, images in (("training", training), ("held_out", held_out))
     )
-    network, preprocessing = backbone_of(model)
-    layer = model.get_layer(POOLING_LAYER)
-    channels = network.output_shape[-1]
-    # A copy: without the strategy and the precision of the run.
-    pooling = type(layer).from_config(layer.get_config() | {"dtype": "float32"})
-    pooling.build((None, None, None, channels))
-    pooling.set_weights(layer.get_weights())
-    vectors_of = _cached_vectors(network, preprocessing, pooling, config, folder / "vectors")
-    pool = _make_pool(pooling, channels)
-    step = _make_step(pooling, pool, config)
+    pooling, pool, step = _parts(model, config)
+    vectors_of = _cached_vectors(*backbone_of(model), pooling, config, folder / "vectors")
     scorer = _Scorer(pool, vectors_of(ImageList(held_out.paths)), held_out)
     batches = _Batches(vectors_of(_views(training, config)), training.labels, config)
     fit = _fit(pooling, step, batches, scorer, config.pooling_steps)
-    layer.set_weights(pooling.get_weights())
+    model.get_layer(POOLING_LAYER).set_weights(pooling.get_weights())
     shutil.rmtree(folder, ignore_errors=True)
     return fit
 
 
-def _some(images, config, folder):
-    """At most `pooling_images` images, of each class an equal share of its own, as files."""
+def cost_of_fit(model, training, held_out, config):
+    """`(images that `fit_pooling_weights` describes, bytes it keeps, seconds of a step)`."""
+    training, held_out = _halves(training, held_out, config)
+    views = config.pooling_views * len(training) + len(held_out)
+    network, _ = backbone_of(model)
+    pooling, _, step = _parts(model, config)
+    maps = tf.zeros(network.compute_output_shape((1, config.image_size, config.image_size, 3)))
+    width = tf.size(pooling.vectors(maps) if isinstance(pooling, DARAC) else maps)
+    labels = np.repeat(np.arange(config.classes_per_batch), config.images_per_class)
+    rows = np.random.default_rng(0).random((len(labels), int(width)), np.float32)
+    seconds = []
+    for _ in range(4):
+        started = time.perf_counter()
+        float(step(rows, labels))
+        seconds.append(time.perf_counter() - started)
+    return views, views * rows[0].nbytes, min(seconds)
+
+
+def _parts(model, config):
+    """A copy of the pooling, its function of rows of vectors to descriptors, and its step."""
+    layer, channels = model.get_layer(POOLING_LAYER), model.output_shape[-1]
+    # A copy: without the strategy and the precision of the run.
+    pooling = type(layer).from_config(layer.get_config() | {"dtype": "float32"})
+    pooling.build((None, None, None, channels))
+    pooling.set_weights(layer.get_weights())
+    pool = _make_pool(pooling, channels)
+    return pooling, pool, _make_step(pooling, pool, config)
+
+
+def _halves(training, held_out, config):
+    """Images to train on and images of other classes, as many as the settings want of each."""
+    if held_out is None:
+        count = max(2, round(_HELD_OUT_SHARE * len(training.class_names)))
+        training, held_out = training.hold_out_classes(count, config.split_seed)
+    return _some(training, config), _some(held_out, config)
+
+
+def _some(images, config):
+    """At most `pooling_images` images: an equal share of each class, or two of some of them."""
     chosen = np.zeros(len(images), bool)
+    random, labels = np.random.default_rng([config.seed, 11]), range(len(images.class_names))
     share = min(1.0, config.pooling_images / len(images))
-    random = np.random.default_rng([config.seed, 11])
-    for label in range(len(images.class_names)):
+    if 2 * len(labels) > config.pooling_images:
+        labels = random.permutation(labels)[: config.pooling_images // 2]
+    for label in labels:
         rows = np.flatnonzero(images.labels == label)
         chosen[random.permutation(rows)[: max(2, round(share * len(rows)))]] = True
-    images = images.select(chosen)
-    return images.extract(folder) if isinstance(images, PreparedImages) else images
+    return images.select(chosen)
 
 
 def _views(images, config):

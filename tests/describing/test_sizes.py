@@ -27,7 +27,11 @@ def test_the_range_of_delf():
     st.lists(
         st.one_of(
             st.integers(1, 5000).map(LongSide),
-            st.integers(1, 4_000_000).map(lambda millionths: Factor(millionths / 1e6)),
+            st.builds(
+                lambda millionths, limit: Factor(millionths / 1e6, limit),
+                st.integers(1, 4_000_000),
+                st.none() | st.integers(1, 5000),
+            ),
         ),
         min_size=1,
         max_size=6,
@@ -41,7 +45,8 @@ def test_text_and_back(wanted):
 @pytest.mark.parametrize(
     "text",
     ["", "299,", "0", "-5", "2.5", "x0", "x-1", "xnan", "xinf", "x", "0.5", "1e3", "a..b", "1..1",
-     "2..0.25", "0.25..3", "0..2", "0.25..nan", "..", "299,299", "x0.5,0.25..1", "²", "x1001"],
+     "2..0.25", "0.25..3", "0..2", "0.25..nan", "..", "299,299", "x0.5,0.25..1", "²", "x1001",
+     "x0.5@", "x0.5@0", "x0.5@x", "@5", "299@5", "x1@5@6"],
 )  # fmt: skip
 def test_refused(text):
     with pytest.raises(UserError, match=r"^sizes ") as info:
@@ -66,6 +71,8 @@ def test_values_are_checked(value):
         (Factor(2), (3, 5), (6, 10)),
         (Factor(1), (7, 9), (7, 9)),
         (Factor(0.3536), (768, 1024), (272, 362)),
+        (Factor(0.5, 1024), (1536, 2048), (384, 512)),
+        (Factor(0.5, 1024), (600, 800), (300, 400)),  # Smaller images are not enlarged.
         (LongSide(299), (768, 1024), (224, 299)),
     ],
 )
@@ -74,7 +81,7 @@ def test_planned_size(size, shape, expected):
     assert tuple(size.resize(np.zeros((*shape, 3), np.uint8)).shape) == (*expected, 3)
 
 
-@pytest.mark.parametrize("size", parse_sizes("1,17,64,0.25..2,x0.01,x0.333333"))
+@pytest.mark.parametrize("size", parse_sizes("1,17,64,0.25..2,x0.01,x0.333333,0.5..1@40"))
 def test_planned_and_graph_sizes_are_equal(size):
     rng = np.random.default_rng(1)
     shapes = rng.integers(1, 80, (60, 2))

@@ -1,5 +1,7 @@
 """Training learns and changes nothing but the attention; its file gives the model back."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from darac_tf.local_features.model import AttentionScores, build_delf, load_delf
 from darac_tf.models import Preprocessing
 from darac_tf.models.backbones import load_keras_model
 from darac_tf.training import TrainConfig
-from darac_tf.training.local_features import train_attention
+from darac_tf.training.local_features import factor_of_step, train_attention
 from tests.helpers import write_backbone, write_collection, write_image
 
 SETTINGS = TrainConfig(
@@ -118,3 +120,15 @@ def test_a_loss_that_is_not_finite_is_named(images, backbone):
     backbone.layers[-1].set_weights([np.full(w.shape, np.nan) for w in backbone.layers[-1].weights])
     with pytest.raises(UserError, match="step 1: the loss is nan"):
         train_attention(backbone, Preprocessing(), images, SETTINGS, 6, False)
+
+
+def test_crops_are_scaled_by_a_random_factor(images, backbone):
+    config = dataclasses.replace(SETTINGS, matching="local", loss="softmax", steps=4)
+    config = dataclasses.replace(config, image_size=96, min_scale=0.5)
+    factors = [factor_of_step(config, step) for step in range(200)]
+    assert 0.5 <= min(factors) < 0.52 and 0.98 < max(factors) <= 1
+    assert factor_of_step(SETTINGS, 0) == 1
+    _, losses = train_attention(backbone, Preprocessing("tf"), images, config, 6, False)
+    assert np.isfinite(losses).all() and len(losses) == 4
+    with pytest.raises(UserError, match=r"--min_scale=0\.5: is for --matching=local"):
+        dataclasses.replace(config, matching="global")

@@ -5,8 +5,14 @@ import numpy as np
 import pytest
 
 from darac_tf.errors import UserError
-from darac_tf.models import POOLINGS, build_backbone, build_descriptor, load_descriptor
-from darac_tf.models.descriptor import backbone_of, share_backbone
+from darac_tf.models import (
+    POOLINGS,
+    Preprocessing,
+    build_backbone,
+    build_descriptor,
+    load_descriptor,
+)
+from darac_tf.models.descriptor import backbone_of, compose, make_pooling, share_backbone
 from tests.helpers import write_backbone
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, 48, 64, 3)).astype(np.uint8)
@@ -35,6 +41,21 @@ def test_shared_backbone_gives_what_each_descriptor_gives(backbone):
     shared = share_backbone(network, preprocessing, heads)(PIXELS)
     for name, model in models.items():
         np.testing.assert_allclose(shared[name], model(PIXELS), atol=1e-6)
+
+
+def test_a_run_as_backbone_is_its_network_with_its_preprocessing(backbone, tmp_path):
+    network, _ = build_backbone(backbone)
+    network.trainable = False
+    trained = compose(network, Preprocessing("caffe"), make_pooling("spoc"))
+    trained.save(tmp_path / "best.keras")
+    for name in (tmp_path, tmp_path / "best.keras"):
+        built, mode = build_backbone(str(name))
+        assert mode == "caffe" and len(built.trainable_weights) == 6
+    again = build_descriptor(str(tmp_path), pooling="spoc")
+    np.testing.assert_array_equal(again(PIXELS), trained(PIXELS))
+    (tmp_path / "best.keras").unlink()
+    with pytest.raises(UserError, match=r"best\.keras: no such"):
+        build_backbone(str(tmp_path))
 
 
 @pytest.mark.parametrize(("name", "channels"), [("ResNet50V2", 2048), ("VGG16", 512)])

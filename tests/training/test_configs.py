@@ -10,30 +10,91 @@ import pytest
 
 import darac_tf.training.configs as configs
 from darac_tf.errors import UserError
+from darac_tf.evaluation.paper_tables import NAMES, load_rows
+from darac_tf.systems import load_system, system_names
 from darac_tf.training import TrainConfig
-from darac_tf.training.configs import config_names, load_config
+from darac_tf.training.configs import config_names, load_config, load_presets
 from tests.conftest import REPOSITORY
+from tests.helpers import write_backbone, write_collection
 
+RUNS = {"glob_avg-GL", "darac-GL", "darac-CL", "delf-GL", "gem-SfM", "dir-CL"}
+FIRST_RUNS = {"delf-GL-classes", "dir-CL-classes"}
 FOLDER = Path(configs.__file__).parent
 
 
 def test_the_files_that_come_with_the_project():
-    assert config_names() == ["demo", "paper", "small"]
+    assert set(config_names()) == {"demo", "small"} | RUNS | FIRST_RUNS
     for name in config_names():
-        settings = load_config(name)
-        built = TrainConfig(**settings)
-        assert built.validates and settings["backbone"] == "ResNet50V2"
+        built = TrainConfig(**load_config(name))
+        assert built.validates or built.matching == "local"
+    # The runs of the paper's tables have a file each, and those the runs that they begin with.
+    rows = [row for table in NAMES for row in load_rows(table)]
+    assert {row.run for row in rows if row.run} == RUNS
+    assert {Path(load_config(name)["backbone"]).name for name in RUNS} >= FIRST_RUNS
 
 
-@pytest.mark.parametrize("name", ["demo", "paper", "small"])
+@pytest.mark.parametrize("name", sorted(RUNS))
+def test_a_run_of_the_tables_is_of_its_system(name):
+    system = load_system(name.partition("-")[0]).train
+    settings = load_config(name)
+    # Only what it begins with is another.
+    assert {key for key in system if settings[key] != system[key]} <= {"backbone"}
+    # Thousands of steps, as many as the preset's comment says in passes.
+    assert TrainConfig(**settings).steps >= 12_000
+
+
+@pytest.mark.parametrize("system", system_names())
+@pytest.mark.parametrize("config", [*config_names(), "a run's config.json"])
+def test_a_system_wins_over_a_config_or_is_refused(system, config, tmp_path):
+    if config not in config_names():
+        TrainConfig(val_classes=7, pooling="mac", image_size=55).write(tmp_path)
+        config = str(tmp_path / "config.json")
+    own = config.partition("-")[0] if config in RUNS else None
+    if own not in (None, system):
+        with pytest.raises(UserError, match=f"--system={system}: .* a run of --system={own}"):
+            load_presets(config, system)
+        return
+    settings, replaced = load_presets(config, system)
+    of_config, of_system = load_config(config), load_system(system).train
+    if own:
+        assert settings == of_config and not replaced
+        return
+    assert of_system.items() <= settings.items()
+    both = {n: v for n, v in of_config.items() if n in of_system and of_system[n] != v}
+    assert replaced == both
+    assert settings == of_config | of_system
+
+
+def test_flags_win_over_a_system_and_a_system_over_a_config(run_command, tmp_path):
+    data = write_collection(tmp_path / "photos", classes=4, images=2)
+    config = tmp_path / "own.toml"
+    config.write_text(
+        'pooling = "mac"\nimage_size = 64\nsteps = 1\nwarmup_steps = 0\nclasses_per_batch = 2\n'
+        f'images_per_class = 2\nbackbone = "{write_backbone(tmp_path / "small.keras")}"\n'
+    )
+    backbone = f"--backbone={tmp_path / 'small.keras'}"
+    arguments = [f"--config={config}", f"--data_dir={data}", f"--run_dir={tmp_path / 'run'}"]
+    arguments += ["--system=glob_avg", "--dataset=folder", "--image_size=32", backbone]
+    status, output, error = run_command("train.py", *arguments)
+    assert status == 0, error
+    stored = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert (stored["pooling"], stored["image_size"], stored["steps"]) == ("spoc", 32, 1)
+    # Neither the size nor the backbone is replaced by the system.
+    assert f"--system=glob_avg wins over --config={config}: pooling=spoc (not mac)\n" in output
+
+
+@pytest.mark.parametrize("name", config_names())
 def test_their_first_comment_has_a_command_and_a_score(name):
     comment = (FOLDER / f"{name}.toml").read_text().split("\n\n")[0]
     assert re.search(r"Expected\b.*mAP", comment, re.DOTALL)
-    commands = [
-        shlex.split(line.lstrip("# ")) for line in comment.splitlines() if "python " in line
-    ]
+    lines = comment.replace("\\\n#", "").splitlines()
+    commands = [shlex.split(line.lstrip("# ")) for line in lines if "python " in line]
     train = [command for command in commands if command[1] == "train.py"]
-    assert train and all(f"--config={name}" in command for command in train)
+    assert train or name == "demo"
+    assert all(f"--config={name}" in command for command in train)
+    for command in train:
+        flags = dict(each.removeprefix("--").split("=") for each in command[2:] if "=" in each)
+        assert name not in RUNS or flags["run_dir"] == f"runs/{name}"
     for command in commands:
         assert (REPOSITORY / command[1]).exists()
 
@@ -76,7 +137,7 @@ def test_a_wrong_file_is_named_with_what_is_wrong(tmp_path, name, text, message)
 
 
 def test_a_name_that_is_not_there():
-    with pytest.raises(UserError, match="no such file; give demo, paper, small"):
+    with pytest.raises(UserError, match="no such file; give darac-CL, darac-GL, delf"):
         load_config("papre")
 
 

@@ -2,6 +2,7 @@
 
 import re
 
+import keras
 import pytest
 
 from darac_tf.errors import UserError
@@ -72,15 +73,28 @@ def test_a_run_of_one_step_with_mining_and_without_validation(settings, tmp_path
     assert "validation" not in rows and rows["training"].endswith("for 1 steps")
 
 
+@pytest.mark.parametrize("changes", [{"steps": 0}, {"val_classes": 0, "pooling": "gem"}])
+def test_the_pooling_alone(settings, tmp_path, changes):
+    pooling = {"pooling_steps": 50, "pooling_images": 10, "pooling_views": 3}
+    rows = rows_of(dry_run(TrainConfig(**settings | pooling | changes), tmp_path / "run"))
+    # Two of each of four classes in three views, and all eight of the two held-out classes.
+    assert "32 images described, 50 steps of " in rows["pooling alone"]
+    width = 16 * (42 if "steps" in changes else 4 * 4)
+    assert rows["disk, cached vectors"].startswith(f"{32 * width * 4 / 2**20:.2g} MiB")
+    assert ("training" in rows) == ("steps" not in changes) and not list(tmp_path.iterdir())
+
+
+def test_local_features(settings, tmp_path):
+    layer = keras.models.load_model(settings["backbone"]).layers[-1].name
+    local = {"matching": "local", "loss": "softmax", "layer": layer, "min_scale": 0.5}
+    rows = rows_of(dry_run(TrainConfig(**settings | local), tmp_path / "run"))
+    assert rows["batch"] == "6 x 32 x 32 x 3, scaled by 0.5 to 1" and "memory, peak" in rows
+    assert rows["training"].endswith("for 10 steps") and not list(tmp_path.iterdir())
+
+
 def test_what_stops_the_run_stops_the_dry_run(settings, tmp_path):
     with pytest.raises(UserError, match="nowhere"):
         dry_run(TrainConfig(**settings | {"data_dir": "nowhere"}), tmp_path / "run")
-    with pytest.raises(UserError, match="--dry_run"):
-        local = {"matching": "local", "loss": "softmax"}
-        dry_run(TrainConfig(**settings | local), tmp_path / "run")
-    with pytest.raises(UserError, match="--dry_run: measures steps"):
-        none = {"steps": 0, "pooling_steps": 5, "pooling": "gem"}
-        dry_run(TrainConfig(**settings | none), tmp_path / "run")
     short = TrainConfig(**settings | {"steps": 2})
     short.write(tmp_path / "run")
     with pytest.raises(UserError, match="holds a run already"):

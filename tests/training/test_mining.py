@@ -17,7 +17,7 @@ def test_pairs_are_of_one_class_and_queries_come_equally_often(labels, count, se
     labels = np.array(labels)
     sizes = np.bincount(labels)
     if sizes.max() < 2:
-        with pytest.raises(UserError, match="no class has two images"):
+        with pytest.raises(UserError, match="no two images match"):
             draw_pairs(labels, count, np.random.default_rng(seed))
         return
     pairs = draw_pairs(labels, count, np.random.default_rng(seed))
@@ -33,6 +33,13 @@ def test_every_image_of_the_class_can_be_the_positive():
     pairs = draw_pairs(labels, 500, np.random.default_rng(0))
     assert set(pairs[pairs[:, 0] == 0, 1]) == {2, 3}
     assert set(pairs[pairs[:, 0] == 4, 1]) == {1}
+
+
+def test_listed_pairs_come_equally_often():
+    listed = np.array([[3, 1], [0, 2], [1, 0]])
+    drawn = draw_pairs(np.zeros(4, int), 7, np.random.default_rng(0), listed)
+    times = [(drawn == pair).all(axis=1).sum() for pair in listed]
+    assert len(drawn) == 7 and sorted(times) == [2, 2, 3]
 
 
 def _loop(similarities, query_labels, pool_labels, count):

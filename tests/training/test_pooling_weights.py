@@ -119,7 +119,7 @@ def test_views_lie_in_their_images_and_come_with_their_labels(photos):
         np.testing.assert_array_equal(images.labels[rows[:, 0] % count], labels)
         assert set(rows[:, 0] // count) == {0, 1, 2}
     # A class of one image would have no positive.
-    np.testing.assert_array_equal(np.bincount(_some(images, config, None).labels), 2)
+    np.testing.assert_array_equal(np.bincount(_some(images, config).labels), 2)
 
 
 def test_views_have_the_shapes_that_are_asked_for(photos):

@@ -9,11 +9,13 @@ import logging
 import os
 import re
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from darac_tf.data.benchmarks.mat import read_mat
+from darac_tf.data.benchmarks.unpickle import load_ground_truth_pickle
 from darac_tf.data.labelled import LabelledImages
 from darac_tf.errors import UserError
 
@@ -21,6 +23,9 @@ _LOG = logging.getLogger(__name__)
 _GLDV2_HEADER = "landmark_id,images"
 _IMAGE_ID = re.compile(r"[0-9a-z]{4,}")
 _LANDMARKS_LISTS = {"train": "annotation_clean_train.txt", "val": "annotation_clean_val.txt"}
+_SFM_NAMES = {"sfm_30k": "retrieval-SfM-30k.pkl", "sfm_120k": "retrieval-SfM-120k.pkl"}
+_SFM_COLUMNS = ("cids", "cluster", "qidxs", "pidxs")
+_CID = re.compile(r"[0-9A-Za-z_-]{6,}")
 _PRODUCTS_LISTS = {"train": "Ebay_train.txt", "test": "Ebay_test.txt"}
 _CUB_LIST, _CARS_LIST = "images.txt", "cars_annos.mat"
 _PRODUCTS_HEADER = "image_id class_id super_class_id path"
@@ -33,6 +38,7 @@ class Listing:
     kind: str  # a key of `published.TRAINING_SETS`
     rows: list[tuple[str, str, str]]  # `(path, class name, split)` of each image
     origins: list[str]  # what a user looks each image up by: its URL, or its path again
+    pairs: np.ndarray | None = None  # as of `LabelledImages`
 
     def present(self):
         """Boolean array `(images,)`: there is a file, and it is not empty."""
@@ -40,7 +46,7 @@ class Listing:
 
     def images(self):
         """All images of the list as `LabelledImages`, files there or not."""
-        return LabelledImages.from_rows(self.kind, self.rows)
+        return LabelledImages.from_rows(self.kind, self.rows, self.pairs)
 
     def those_there(self):
         """The images as `LabelledImages`.
@@ -172,12 +178,48 @@ def list_cars(data_dir):
     return _class_halves("cars196", path, pairs)
 
 
+def list_sfm(kind, data_dir):
+    """retrieval-SfM-30k or 120k: a pickle, `train` and `val` with lists of names, models and pairs.
+
+    The class of an image is its 3-D model (`cluster`), of which not all images show the same part:
+    those that match are pairs (`qidxs`, `pidxs`). Image `...abcdef` (`cids`) is expected at
+    `ims/ef/cd/ab/...abcdef`. Pairs of an image with itself, of which there are 47, are left out.
+
+    Source: Radenovic, Tolias, Chum, Fine-tuning CNN Image Retrieval with No Human Annotation, PAMI
+    2018; the files are read as its authors' code reads them.
+    """
+    path, rows, pairs = Path(data_dir) / _SFM_NAMES[kind], [], []
+    if not path.is_file():
+        raise UserError(f"--data_dir: no {path.name} in {path.parent}: put it there")
+    database = load_ground_truth_pickle(path)
+    for split in ("train", "val"):
+        try:
+            names, models, *found = (list(database[split][key]) for key in _SFM_COLUMNS)
+            found = np.array(found, np.int64).T.reshape(-1, 2)
+            are_names = all(map(_CID.fullmatch, names)) and len(names) == len(models)
+            if not are_names or (found.size and not 0 <= found.min() <= found.max() < len(names)):
+                raise ValueError("lists that don't fit each other")
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise UserError(
+                f"{path}: {split} must hold {', '.join(_SFM_COLUMNS)}, lists of names, numbers of "
+                "models, and rows of matching images; get it anew"
+            ) from error
+        pairs.append(len(rows) + found[found[:, 0] != found[:, 1]])
+        folder = Path(data_dir) / "ims"
+        rows += [
+            (str(folder / name[-2:] / name[-4:-2] / name[-6:-4] / name), f"{split}-{model}", split)
+            for name, model in zip(names, models, strict=True)
+        ]
+    return _listing(kind, path, rows, [row[0] for row in rows], np.concatenate(pairs))
+
+
 _LISTS = {
     "gldv2_clean": list_gldv2,
     "landmarks_clean": list_clean_landmarks,
     "products": list_products,
     "cub200": list_cub,
     "cars196": list_cars,
+    **{kind: partial(list_sfm, kind) for kind in _SFM_NAMES},
 }
 
 
@@ -195,10 +237,10 @@ def _class_halves(kind, path, pairs):
     return _listing(kind, path, rows, [row[0] for row in rows])
 
 
-def _listing(kind, path, rows, origins):
+def _listing(kind, path, rows, origins, pairs=None):
     if not rows:
         raise UserError(f"{path}: lists no images; get it anew")
-    return Listing(kind, rows, origins)
+    return Listing(kind, rows, origins, pairs)
 
 
 def _lines(path, header=None):

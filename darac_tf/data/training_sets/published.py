@@ -23,6 +23,19 @@ def _tfds_sources(name, published):
     )
 
 
+def _sfm(title, images):
+    return TrainingSet(
+        *(title, images, 713),
+        "F. Radenovic, G. Tolias, O. Chum: Fine-tuning CNN Image Retrieval with No Human "
+        "Annotation. PAMI 2018",
+        (
+            f"list: {title}.pkl, linked at https://github.com/filipradenovic/cnnimageretrieval-pytorch",
+            "images: ims.tar.gz from the same place, unpacked into ims/, so that the image "
+            "...abcdef lies at ims/ef/cd/ab/...abcdef",
+        ),
+    )
+
+
 TRAINING_SETS = {
     "gldv2_clean": TrainingSet(
         *("GLDv2-clean", 1_580_470, 81_313),
@@ -50,6 +63,8 @@ TRAINING_SETS = {
             "many URLs are dead by now",
         ),
     ),
+    "sfm_30k": _sfm("retrieval-SfM-30k", 28_559),
+    "sfm_120k": _sfm("retrieval-SfM-120k", 98_045),
     "products": TrainingSet(
         *("Stanford Online Products", 120_053, 22_634),
         "H. O. Song, Y. Xiang, S. Jegelka, S. Savarese: Deep Metric Learning via Lifted "

@@ -1,7 +1,8 @@
 """Settings of whole runs as readable files: what `train.py --config=NAME` takes.
 
-A file holds flags of train.py with their values; its first comment has the command and the score to
-expect. Flags that are given win over it.
+A file holds flags of train.py with their values, and may name the system that it is of; its first
+comment has the command and the score to expect. The runs of the paper's tables are named as there.
+Flags that are given win over it.
 """
 
 import dataclasses
@@ -11,6 +12,7 @@ from pathlib import Path
 
 from darac_tf.errors import UserError
 from darac_tf.settings import is_of_kind
+from darac_tf.systems import load_system
 from darac_tf.training.config import TrainConfig
 
 _FOLDER = Path(__file__).parent
@@ -24,12 +26,43 @@ def config_names():
 def load_config(name):
     """Reads values of some or all fields of `TrainConfig`, as a dictionary.
 
+    Where the file has a `system`, what it doesn't say is taken from there.
+
     Args:
         name: One of `config_names`, a `.toml` file, or the `config.json` of an earlier run.
 
     Raises:
         UserError: If there is no such file, or it holds anything else.
     """
+    return load_presets(name)[0]
+
+
+def load_presets(config=None, system=None):
+    """What `--config` and `--system` say together: a system wins where both speak.
+
+    Either may be None.
+
+    Returns:
+        `(settings, replaced)`: a dictionary of names to values, and one of what the config said
+        where the system says something else.
+
+    Raises:
+        UserError: As `load_config` and `load_system`, or if the config is of another system.
+    """
+    of_config = _read(config) if config else {}
+    own = of_config.pop("system", None)
+    if own and system and own != system:
+        raise UserError(
+            f"--system={system}: --config={config} is a run of --system={own}; leave one out"
+        )
+    of_system = load_system(own or system).train if own or system else {}
+    if own:
+        return of_system | of_config, {}
+    replaced = {n: of_config[n] for n, v in of_system.items() if of_config.get(n, v) != v}
+    return of_config | of_system, replaced
+
+
+def _read(name):
     path = _FOLDER / f"{name}.toml" if name in config_names() else Path(name)
     try:
         text = path.read_text(encoding="utf-8")
@@ -43,6 +76,8 @@ def load_config(name):
         raise UserError(f"--config={name}: must hold names with values")
     fields = {field.name: field for field in dataclasses.fields(TrainConfig)}
     for key, value in settings.items():
+        if key == "system":
+            continue  # `load_system` knows them.
         if key not in fields:
             raise UserError(f"--config={name}: train.py has no flag --{key}")
         if not is_of_kind(value, fields[key]):

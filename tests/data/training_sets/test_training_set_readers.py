@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import logging
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -72,9 +73,27 @@ def write_cars(folder):
     return folder
 
 
+SFM = {
+    "train": (["aa0001", "bb0002", "0123456789"], [7, 7, 9], [0, 2, 1], [1, 2, 0]),
+    "val": (["dd0004", "ee0005"], [7, 7], [1], [0]),
+}
+
+
+def write_sfm(folder, sets=None):
+    columns = ("cids", "cluster", "qidxs", "pidxs")
+    database = {name: dict(zip(columns, lists, strict=True)) for name, lists in SFM.items()}
+    folder.mkdir(parents=True)
+    (folder / "retrieval-SfM-30k.pkl").write_bytes(pickle.dumps(database | (sets or {})))
+    for path, *_ in ROWS["sfm_30k"]:
+        write_image(folder / f"{path}.png")
+        (folder / f"{path}.png").rename(folder / path)
+    return folder
+
+
 WRITERS = {
     "cub200": write_cub,
     "cars196": write_cars,
+    "sfm_30k": write_sfm,
     "gldv2_clean": write_gldv2,
     "landmarks_clean": write_landmarks,
     "products": write_products,
@@ -88,6 +107,13 @@ ROWS = {
     "cars196": [
         (f"car_ims/{i + 1:06d}.jpg", f"{1 + i % 4:03d}", "train" if i % 4 < 2 else "test")
         for i in range(8)
+    ],
+    "sfm_30k": [
+        ("ims/01/00/aa/aa0001", "train-7", "train"),
+        ("ims/02/00/bb/bb0002", "train-7", "train"),
+        ("ims/89/67/45/0123456789", "train-9", "train"),
+        ("ims/04/00/dd/dd0004", "val-7", "val"),
+        ("ims/05/00/ee/ee0005", "val-7", "val"),
     ],
     "gldv2_clean": [
         ("train/a/b/c/abcd1.jpg", "2", ""),
@@ -176,6 +202,40 @@ def test_damaged_lists(tmp_path, kind, file, text, message):
     (folder / file).write_text(text)
     with pytest.raises(UserError, match=message):
         load_training_set(kind, folder)
+
+
+def test_pairs_of_sfm_follow_their_images(tmp_path):
+    images = load_training_set("sfm_30k", write_sfm(tmp_path / "set"))
+    # Without that of an image with itself.
+    assert images.pairs.tolist() == [[0, 1], [1, 0], [4, 3]]
+    assert images.split("val").pairs.tolist() == [[1, 0]]
+    assert images.select(np.arange(5) != 1).pairs.tolist() == [[3, 2]]
+    images.split("train").check_for_training()  # With a model of one image, which is in no pair.
+
+
+@pytest.mark.parametrize(
+    "val",
+    [
+        {},
+        {"cids": ["../../x"], "cluster": [1], "qidxs": [], "pidxs": []},
+        {"cids": [b"abcdef"], "cluster": [1], "qidxs": [], "pidxs": []},
+        {"cids": ["abcdef"], "cluster": [], "qidxs": [], "pidxs": []},
+        {"cids": ["abcdef"], "cluster": [1], "qidxs": [0], "pidxs": [1]},
+        {"cids": ["abcdef"], "cluster": [1], "qidxs": [0], "pidxs": []},
+        {"cids": ["abcdef"], "cluster": [1], "qidxs": ["a"], "pidxs": ["b"]},
+        [],
+    ],
+)
+def test_damaged_sfm(tmp_path, val):
+    folder = write_sfm(tmp_path / "set", {"val": val})
+    with pytest.raises(UserError, match="val must hold cids, cluster, qidxs, pidxs"):
+        load_training_set("sfm_30k", folder)
+
+
+def test_a_pickle_of_sfm_that_runs_code_is_refused(tmp_path):
+    folder = write_sfm(tmp_path / "set", {"val": print})
+    with pytest.raises(UserError, match=r"asks for builtins\.print"):
+        load_training_set("sfm_30k", folder)
 
 
 @pytest.mark.parametrize("kind", TRAINING_SETS)
