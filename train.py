@@ -2,9 +2,9 @@
 
     python train.py --dataset=folder --data_dir=photos --val_classes=10 --run_dir=runs/photos
 
---config=NAME takes the settings of a whole run (darac_tf/training/configs), --system=NAME those of
-a paper's system (darac_tf/systems), which win over a config's; flags that are given win over both.
---dry_run only says what it takes.
+--config=NAME takes the settings of a whole run (darac_tf/training/configs, darac_tf/systems/runs),
+--system=NAME those of a paper's system (darac_tf/systems), which win over a config's; flags that
+are given win over both. --dry_run only says what it takes.
 A run directory holds the settings, checkpoints, TensorBoard events, and the best and last model.
 An interrupted run goes on with --resume and the same flags.
 """

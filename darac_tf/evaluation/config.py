@@ -44,8 +44,10 @@ class EvalConfig:
     split: str | None = setting(None, "Use this split of the data set only.")
     query_split: str | None = setting(None, "This split's images are queries, the rest database.")
     crop_queries: bool = setting(True, "Look at the boxes of the benchmark's queries only.")
-    orientation: str = setting(
-        "stored", "Holidays: how images are turned.", choices=["stored", "exif", "list"]
+    orientation: str | None = setting(
+        None,
+        "Holidays: how images are turned; default: stored, and upright (exif or list) in --table.",
+        choices=["stored", "exif", "list"],
     )
     rotation_list: str | None = setting(None, "For --orientation=list: name quarter_turns lines.")
     distractors_dir: str | None = setting(None, "Add all images below it to the database.")
@@ -81,6 +83,9 @@ class EvalConfig:
     whiten_dataset: str = setting("folder", "Kind of the whitening set.", choices=_ALL_KINDS)
     whiten_data_dir: str | None = setting(None, "Fit a whitening on these images.")
     whiten_split: str | None = setting(None, "Fit it on this split only.")
+    whiten_images: int | None = setting(
+        None, "Fit it on so many, of all classes; default: all, and 20,000 for --table.", low=2
+    )
     whiten_kind: str = setting("pca", "PCA, or learned from pairs (Lw).", choices=KINDS)
     whiten_dim: int | None = setting(None, "Dimension after it; default: all.", low=1)
     whiten_shrinkage: str = setting("0", "Of the covariance: 0 to 1, or auto.")
@@ -105,6 +110,9 @@ class EvalConfig:
         "For --table: data sets, KIND (at DATA_DIR/KIND) or KIND:PATH.",
     )
     runs_dir: str | None = setting(None, "For --table: folder of the trained rows' runs.")
+    allow_other_runs: bool = setting(
+        False, "For --table: go on where runs are not trained as the rows say, and list how."
+    )
     backbone: str = setting("ResNet50V2", "For --table: backbone of untrained rows.")
 
     # Reports.

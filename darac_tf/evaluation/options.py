@@ -29,13 +29,13 @@ def read_task(config):
     kind = config.dataset
     distractors = _images_below(config.distractors_dir)
     if kind not in BENCHMARKS:
-        if config.orientation != "stored" or config.rotation_list:
+        if config.orientation or config.rotation_list:
             raise UserError("--orientation and --rotation_list are for --dataset=holidays")
         images = load_dataset(kind, config.data_dir, config.split)
         return labelled_task(images, config.query_split, distractors)
     _refuse(config, f"is for folder and csv sets, not {kind}", "split", "query_split")
-    names = ("data_dir", "crop_queries", "orientation", "rotation_list")
-    benchmark = load_benchmark(kind, *(getattr(config, name) for name in names))
+    how = config.crop_queries, config.orientation or "stored", config.rotation_list
+    benchmark = load_benchmark(kind, config.data_dir, *how)
     return benchmark_task(benchmark, distractors)
 
 
@@ -117,19 +117,22 @@ def _check_nothing_to_compute(config, settings, engine):
 def _whitening(config):
     if config.whitening:
         why = "fits a whitening, and --whitening names a fitted one"
-        _refuse(config, why, "whiten_data_dir", "whiten_dim", "whiten_split")
+        _refuse(config, why, "whiten_data_dir", "whiten_dim", "whiten_split", "whiten_images")
         loaded = load_whitening(config.whitening)
         return WhiteningSource(loaded=loaded, allow_on_test=config.allow_whiten_on_test)
     kind = config.whiten_dataset
     if not config.whiten_data_dir and (kind in BENCHMARKS or needs_data_dir(kind)):
-        _refuse(config, "needs --whiten_data_dir", "whiten_dim", "whiten_split")
+        names = ("whiten_dim", "whiten_split", "whiten_images")
+        _refuse(config, "needs --whiten_data_dir", *names)
         return None
     if kind in BENCHMARKS:
         images = load_benchmark(kind, config.whiten_data_dir)
     else:
         images = load_dataset(kind, config.whiten_data_dir, config.whiten_split)
     return WhiteningSource(
-        fitting=FittingImages.of(images, config.whiten_kind),
+        fitting=FittingImages.of(images, config.whiten_kind).some(
+            config.whiten_images, config.seed
+        ),
         kind=config.whiten_kind,
         dim=config.whiten_dim,
         shrinkage=parse_shrinkage(config.whiten_shrinkage),

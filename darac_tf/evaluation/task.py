@@ -130,7 +130,7 @@ def benchmark_task(benchmark, distractors=()):
     return Task(
         name=benchmark.name,
         protocol=PROTOCOLS[benchmark.protocol].words,
-        images=_joined(benchmark.database, _selected(benchmark.queries, ~is_shared)),
+        images=_joined(benchmark.database, selected(benchmark.queries, ~is_shared)),
         n_database=n_database,
         queries=queries,
         exclude=None,
@@ -168,7 +168,8 @@ def _joined(first, second):
     return ImageList(np.concatenate([images.paths for images in lists]), boxes, turns)
 
 
-def _selected(images, mask):
+def selected(images, mask):
+    """The images of an `ImageList` where a mask holds, or at places."""
     boxes, turns = (None if x is None else x[mask] for x in (images.boxes, images.turns))
     return ImageList(images.paths[mask], boxes, turns)
 

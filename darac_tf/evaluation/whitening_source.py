@@ -9,7 +9,7 @@ from darac_tf.data import LabelledImages
 from darac_tf.data.content_keys import keys_of_images
 from darac_tf.data.views import ImageList
 from darac_tf.errors import UserError
-from darac_tf.evaluation.task import benchmark_task
+from darac_tf.evaluation.task import benchmark_task, selected
 from darac_tf.metrics import query_truth
 from darac_tf.whitening import (
     Whitening,
@@ -23,6 +23,8 @@ from darac_tf.whitening import (
 KINDS = {"pca": "PCA", "learned": "Lw"}
 # As many as GeM's training set has in an epoch, and enough for 2048 dimensions.
 _MAX_PAIRS = 20_000
+# Keeps the choice of images apart from other random numbers under the same seed.
+_STREAM = 6
 
 
 @dataclass(frozen=True)
@@ -51,12 +53,46 @@ class FittingImages:
         ok) is a positive; a query's own image is not.
         """
         if isinstance(images, LabelledImages):
-            pairs = None if images.pairs is None else tuple(images.pairs.T)
+            is_paired = kind != "pca" and images.pairs is not None
+            pairs = tuple(images.pairs.T) if is_paired else None
             return cls(images.name, ImageList(images.paths), images.labels, pairs)
         if kind == "pca":
             return cls(images.name, images.database)
         task = benchmark_task(images)
         return cls(images.name, task.images, pairs=_query_positive_pairs(images, task.queries))
+
+    def some(self, count, seed):
+        """These with at most `count` images, all if it is None.
+
+        Where there are pairs, images of random ones; otherwise each class has its share of images,
+        up to two, two by two so that a learned whitening finds pairs.
+        """
+        total = len(self.images)
+        if count is None or count >= total:
+            return self
+        random = np.random.default_rng([seed, _STREAM])
+        if self.pairs is not None:
+            chosen = random.permutation(len(self.pairs[0]))[: count // 2]
+            rows = np.unique([places[chosen] for places in self.pairs])
+        else:
+            order = random.permutation(total)
+            if self.labels is not None:
+                order = order[np.argsort(self.labels[order], kind="stable")]
+            blocks = count // 2
+            starts = (np.arange(blocks) + random.random()) * ((total - 1) / blocks)
+            rows = np.unique(order[starts.astype(int)[:, None] + [0, 1]])
+        place = np.full(total, -1)
+        place[rows] = np.arange(len(rows))
+        pairs = self.pairs
+        if pairs is not None:
+            among = (place[pairs[0]] >= 0) & (place[pairs[1]] >= 0)
+            pairs = tuple(place[places[among]] for places in pairs)
+        return FittingImages(
+            f"{self.name} ({len(rows):,} of {total:,} images)",
+            selected(self.images, rows),
+            None if self.labels is None else self.labels[rows],
+            pairs,
+        )
 
     def pairs_among(self, rows, max_pairs, seed):
         """Two int arrays, the places in `rows` of at most `max_pairs` pairs that match.

@@ -21,6 +21,7 @@ POOLINGS = {
     "darac": layers.DARAC,
 }
 POOLING_LAYER = "pooling"
+LAST_MODEL = "last.keras"
 CONFIG_FILE = "config.json"
 
 

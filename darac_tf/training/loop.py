@@ -12,11 +12,9 @@ import tensorflow as tf
 
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
-from darac_tf.models.descriptor import BEST_MODEL
+from darac_tf.models.descriptor import BEST_MODEL, LAST_MODEL
 from darac_tf.training.monitor import Monitor, SilentMonitor
 from darac_tf.training.validation import Validator
-
-LAST_MODEL = "last.keras"
 
 
 @dataclass(frozen=True)

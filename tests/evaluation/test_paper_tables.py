@@ -5,12 +5,17 @@ from dataclasses import replace
 
 import pytest
 
+from darac_tf.data import load_dataset
+from darac_tf.data.training_sets import prepare
 from darac_tf.errors import UserError
+from darac_tf.evaluation import paper_tables
 from darac_tf.evaluation.config import EvalConfig
 from darac_tf.evaluation.options import measure
 from darac_tf.evaluation.paper_tables import load_rows, measure_table
+from darac_tf.evaluation.paper_tables.runs import differences
 from darac_tf.reports.markdown import ABSENT
 from darac_tf.training import TrainConfig, train
+from darac_tf.training.configs import load_config
 from tests.data.benchmarks import synthetic
 from tests.helpers import write_backbone, write_collection
 
@@ -42,6 +47,8 @@ def options(place):
         backbone=str(place / "small.keras"),
         batch_pixels=100_000,
         whiten_dim=4,
+        whiten_images=20,
+        allow_other_runs=True,
     )
 
 
@@ -62,10 +69,15 @@ def test_ablation(place, options, tmp_path):
     assert rows[0][2] == "small" and rows[2][2] == "photos"
     assert rows[5][3] == "299+540+1020"
     assert "Glob. Avg. (GL) on oxford5k: there is no" in text
-    assert "train.py --system=glob_avg --run_dir=" in text and "paris6k" in text
+    assert "train.py --config=glob_avg-GL --run_dir=" in text and "paris6k" in text
+    assert "Runs that are not the rows':\n\n- " in text and "steps=2, not 200000" in text
     assert (tmp_path / "out" / "table.md").read_text() == text + "\n"
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert len(report["results"]) == 10  # 5 rows on 2 sets
+    # Published figures of Holidays are of upright images.
+    notes = [" ".join(result["notes"]) for result in report["results"]]
+    assert ["upright by EXIF orientation; 1 of 15" in note for note in notes] == [False, True] * 5
+    assert report["results"][-1]["whitening"] == "PCA on darac-GL/train (20 of 24 images)"
     # The same as an evaluation by hand.
     by_hand = replace(
         options,
@@ -73,6 +85,7 @@ def test_ablation(place, options, tmp_path):
         dataset="oxford5k",
         data_dir=str(place / "benchmarks" / "oxford5k"),
         whiten_dim=None,
+        whiten_images=None,
     )
     (row,) = measure(by_hand)
     assert f"{100 * row.result.scores['mAP (Oxford)']:.2f}" == rows[2][5]
@@ -99,3 +112,77 @@ def test_nothing_to_measure(options):
         measure_table(replace(options, table="comparison", runs_dir=None))
     with pytest.raises(UserError, match="--table needs --data_dir"):
         measure_table(replace(options, table="ablation", data_dir=None))
+
+
+def test_holidays_alone_is_turned_as_asked(options, place, monkeypatch):
+    row = load_rows("ablation")[0]
+    monkeypatch.setattr(paper_tables, "load_rows", lambda _: [row])
+    turned = place / "benchmarks" / "holidays" / "rotations.txt"
+    seen = []
+
+    def evaluate(_, task, settings):
+        seen.append(" ".join(task.notes))
+        return iter(())
+
+    monkeypatch.setattr(paper_tables, "evaluate", evaluate)
+    options = replace(options, table="ablation", table_sets=["oxford5k", "holidays"])
+    for changes in ({"rotation_list": str(turned)}, {"orientation": "stored"}, {}):
+        with pytest.raises(ValueError, match="unpack"):
+            measure_table(replace(options, **changes, table_sets=["holidays"]))
+    words = ["upright by the list rotations.txt; 1", "as stored", "upright by EXIF orientation; 1"]
+    assert all(word in note for word, note in zip(words, seen, strict=True))
+    with pytest.raises(UserError, match="--orientation and --rotation_list are for holidays"):
+        measure_table(replace(options, orientation="exif", table_sets=["oxford5k"]))
+
+
+def _write_run(folder, name, **changes):
+    settings = load_config(name) | {"data_dir": str(folder / "prepared")} | changes
+    TrainConfig(**settings).write(folder / name)
+    (folder / name / ("pca.npz" if settings.get("matching") == "local" else "last.keras")).touch()
+    return folder / name
+
+
+@pytest.fixture
+def prepared(tmp_path):
+    folder = write_collection(tmp_path / "photos", classes=2, images=2)
+    images = replace(load_dataset("folder", folder), name="landmarks_clean")
+    prepare(images, tmp_path / "prepared", 32, progress=False)
+    return tmp_path
+
+
+def test_a_run_is_held_against_its_row(prepared):
+    assert differences(_write_run(prepared, "darac-CL"), "darac-CL") == []
+    others = {"steps": 1000, "warmup_steps": 9, "pooling": "mac", "backbone": "ResNet101"}
+    others |= {"backbone_weights": "none", "loss": "triplet"}
+    folder = _write_run(prepared, "darac-GL", **others)
+    (folder / "last.keras").unlink()
+    assert differences(folder, "darac-GL") == [
+        "pooling=mac, not darac",
+        "loss=triplet, not nra",
+        "steps=1000, not 200000",
+        "backbone=ResNet101, not ResNet50V2",
+        "backbone_weights=none, not imagenet",
+        "trained on landmarks_clean, not gldv2_clean",
+        "has no last.keras: not finished",
+    ]
+    gone = _write_run(prepared, "glob_avg-GL", data_dir="gone")
+    assert differences(gone, "glob_avg-GL") == [
+        "trained on gone, which is no prepared set any more, not gldv2_clean"
+    ]
+
+
+def test_the_run_that_a_run_begins_with_is_held_against_its_own(prepared):
+    first = _write_run(prepared, "dir-CL-classes")
+    assert differences(_write_run(prepared, "dir-CL", backbone=str(first)), "dir-CL") == []
+    _write_run(prepared, "dir-CL-classes", loss="nra")
+    assert differences(prepared / "dir-CL", "dir-CL") == [f"loss=nra, not softmax in {first}"]
+    _write_run(prepared, "dir-CL", backbone="ResNet101")
+    assert differences(prepared / "dir-CL", "dir-CL") == [
+        "backbone=ResNet101, not runs/dir-CL-classes"
+    ]
+
+
+def test_other_runs_are_refused_before_anything_is_described(options, place, monkeypatch):
+    monkeypatch.setattr(paper_tables, "evaluate", None)
+    with pytest.raises(UserError, match=r"not the runs of .*darac-GL: .*steps=2, not 200000"):
+        measure_table(replace(options, table="ablation", allow_other_runs=False))

@@ -127,3 +127,42 @@ def test_learned_whitening_of_one_benchmark_is_measured_on_another(tmp_path):
         FittingImages.of(oxford, "learned").images
     )
     assert whitened.result.scores["mAP (Oxford)"] > 0.9
+
+
+def _labelled(sizes, pairs=None):
+    labels = np.random.default_rng(3).permutation(np.repeat(np.arange(len(sizes)), sizes))
+    paths = np.array([f"{place}.jpg" for place in range(len(labels))])
+    names = tuple(map(str, range(len(sizes))))
+    return LabelledImages("set", paths, labels, names, np.full(len(labels), ""), pairs)
+
+
+def test_some_images_are_a_share_of_each_class():
+    sizes = np.array([400, 100, 60, 40])
+    whole = FittingImages.of(_labelled(sizes))
+    some = whole.some(150, seed=1)
+    assert some.name == "set (150 of 600 images)" and len(set(some.images.paths)) == 150
+    assert np.abs(np.bincount(some.labels) - sizes / 4).max() <= 2
+    labels = dict(zip(whole.images.paths, whole.labels, strict=True))
+    assert [labels[path] for path in some.images.paths] == some.labels.tolist()
+    again, other = whole.some(150, seed=1), whole.some(150, seed=2)
+    assert (again.images.paths == some.images.paths).all()
+    assert (other.images.paths != some.images.paths).any()
+    assert whole.some(None, 0) is whole and whole.some(600, 0) is whole
+    # Of many small classes, those that are there have a pair each.
+    first, _ = (
+        FittingImages.of(_labelled([4] * 100)).some(60, 0).pairs_among(np.arange(60), 10**6, 0)
+    )
+    assert len(first) >= 15
+
+
+def test_some_images_of_listed_pairs_are_those_of_pairs():
+    pairs = np.arange(200).reshape(100, 2)[:, ::-1]
+    whole = FittingImages.of(_labelled([300], pairs), "learned")
+    some = whole.some(40, seed=0)
+    first, second = some.pairs_among(np.arange(len(some.images)), 10**6, 0)
+    named = {
+        (some.images.paths[i], some.images.paths[j]) for i, j in zip(first, second, strict=True)
+    }
+    assert len(named) == 20 and len(some.images) == 40
+    assert named <= {(f"{i}.jpg", f"{j}.jpg") for i, j in pairs}
+    assert FittingImages.of(_labelled([300], pairs)).pairs is None  # PCA wants images only.

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import darac_tf.training.configs as configs
+from darac_tf import systems
 from darac_tf.errors import UserError
 from darac_tf.evaluation.paper_tables import NAMES, load_rows
 from darac_tf.systems import load_system, system_names
@@ -85,7 +86,8 @@ def test_flags_win_over_a_system_and_a_system_over_a_config(run_command, tmp_pat
 
 @pytest.mark.parametrize("name", config_names())
 def test_their_first_comment_has_a_command_and_a_score(name):
-    comment = (FOLDER / f"{name}.toml").read_text().split("\n\n")[0]
+    folder = FOLDER if (FOLDER / f"{name}.toml").exists() else systems.RUNS
+    comment = (folder / f"{name}.toml").read_text().split("\n\n")[0]
     assert re.search(r"Expected\b.*mAP", comment, re.DOTALL)
     lines = comment.replace("\\\n#", "").splitlines()
     commands = [shlex.split(line.lstrip("# ")) for line in lines if "python " in line]

@@ -3,7 +3,6 @@
 Rows are data, in the files beside this one: what is measured, and the paper's figures.
 """
 
-import json
 import tempfile
 import tomllib
 from dataclasses import asdict, dataclass, field, replace
@@ -12,14 +11,18 @@ from pathlib import Path
 from darac_tf.errors import UserError
 from darac_tf.evaluation import options
 from darac_tf.evaluation.evaluator import evaluate
+from darac_tf.evaluation.paper_tables.runs import differences, settings_of
 from darac_tf.files import atomic_path
-from darac_tf.models.descriptor import CONFIG_FILE
 from darac_tf.reports import markdown
 from darac_tf.reports.report import Result, write_report
 from darac_tf.systems import load_system
 
 NAMES = ["ablation", "comparison"]
 
+# Of a training set: more change little, and take days on a CPU.
+_WHITEN_IMAGES = 20_000
+# Training sets whose pairs a whitening is learned from; a CSV file has classes only.
+_PAIRED = ("sfm_30k", "sfm_120k")
 # The paper's data sets, as it calls them.
 _SHOWN = {"oxford5k": "Oxford", "paris6k": "Paris", "holidays": "Holidays"}
 
@@ -66,7 +69,9 @@ def measure_table(config):
     Args:
         config: `EvalConfig` with a `table`; `table_sets`, `data_dir`, `runs_dir` and `backbone` say
             where everything is. Trained rows are run directories in `runs_dir`; whitenings are
-            fitted on the images that the row was trained on, unless `whiten_data_dir` names others.
+            fitted on 20,000 of the images that the row was trained on, unless `whiten_data_dir` or
+            `whiten_images` say otherwise. Holidays is measured upright, by EXIF or the
+            `rotation_list`, unless `orientation` says otherwise.
 
     Returns:
         Markdown: the table with the paper's figures beside the measured ones, then a line for each
@@ -74,9 +79,11 @@ def measure_table(config):
         written there.
 
     Raises:
-        UserError: If no row can be measured.
+        UserError: If no row can be measured, or a run is not what the row says and
+            `allow_other_runs` is off; before anything is described.
     """
     sets, rows = _sets(config), load_rows(config.table)
+    others = _check_runs(rows, config)
     with tempfile.TemporaryDirectory() as scratch:
         # Rows of one run share descriptors.
         shared = replace(config, cache_dir=config.cache_dir or scratch)
@@ -92,6 +99,8 @@ def measure_table(config):
     if not results:
         raise UserError("no row of the table can be measured:\n" + "\n".join(missing))
     text = _table(rows, sets, cells, config)
+    if others:
+        text += "\n\nRuns that are not the rows':\n\n" + "\n".join(f"- {each}" for each in others)
     if missing:
         text += "\n\nNot measured:\n\n" + "\n".join(dict.fromkeys(missing))
     if config.out:
@@ -111,7 +120,22 @@ def _sets(config):
                 raise UserError("--table needs --data_dir, with a folder for each of --table_sets")
             path = str(Path(config.data_dir) / kind)
         found.append((kind, path))
+    if (config.orientation or config.rotation_list) and "holidays" not in dict(found):
+        raise UserError("--orientation and --rotation_list are for holidays in --table_sets")
     return found
+
+
+def _check_runs(rows, config):
+    """A sentence for each run that is there and is not its row's; refuses them unless allowed."""
+    folders = {row.run: Path(config.runs_dir or "") / row.run for row in rows if row.run}
+    there = {run: folder for run, folder in folders.items() if config.runs_dir and folder.is_dir()}
+    found = {folder: differences(folder, run) for run, folder in there.items()}
+    others = [f"{folder}: {'; '.join(each)}" for folder, each in found.items() if each]
+    if others and not config.allow_other_runs:
+        raise UserError(
+            f"not the runs of the table's rows (--allow_other_runs goes on): {' | '.join(others)}"
+        )
+    return others
 
 
 def _cell(row, kind, path, config, loaded):
@@ -121,6 +145,10 @@ def _cell(row, kind, path, config, loaded):
     """
     try:
         of_row = row.settings() | _descriptor(row, config) | _whitening(row, config)
+        if kind != "holidays":
+            of_row |= {"orientation": None, "rotation_list": None}
+        elif config.orientation is None:
+            of_row["orientation"] = "list" if config.rotation_list else "exif"
         config = replace(config, dataset=kind, data_dir=path, **of_row)
         task, settings = options.read_task(config), options.read_settings(config)
         key = (config.matching, *config.descriptors)
@@ -140,20 +168,27 @@ def _descriptor(row, config):
         raise UserError(f"needs the run {row.run}: train it, and name its folder with --runs_dir")
     folder = Path(config.runs_dir) / row.run
     if not folder.is_dir():
-        system = row.system or row.run.partition("-")[0]
         raise UserError(
-            f"there is no {folder}: train it with train.py --system={system} --run_dir={folder}"
+            f"there is no {folder}: train it with train.py --config={row.run} --run_dir={folder} "
+            "(docs/tables.md)"
         )
     return {"descriptors": [str(folder)]}
 
 
 def _whitening(row, config):
     if not row.whiten:
-        return {"whitening": None, "whiten_data_dir": None, "whiten_dim": None}
-    if config.whiten_data_dir:
+        return dict.fromkeys(("whitening", "whiten_data_dir", "whiten_dim", "whiten_images"))
+    if config.whitening:
         return {}
-    listed = Path(config.runs_dir) / row.run / "train.csv"
-    return {"whiten_dataset": "csv", "whiten_data_dir": str(listed)}
+    found = {"whiten_images": config.whiten_images or _WHITEN_IMAGES}
+    if config.whiten_data_dir:
+        return found
+    folder = Path(config.runs_dir) / row.run
+    trained = settings_of(folder)
+    if trained["dataset"] in _PAIRED:
+        names = ("dataset", "data_dir", "split")
+        return found | {f"whiten_{name}": trained[name] for name in names}
+    return found | {"whiten_dataset": "csv", "whiten_data_dir": str(folder / "train.csv")}
 
 
 def _table(rows, sets, cells, config):
@@ -179,9 +214,9 @@ def _table(rows, sets, cells, config):
 
 def _trained_on(row, config):
     """The data set of a run, which need not be the paper's."""
-    file = Path(config.runs_dir or "") / (row.run or "") / CONFIG_FILE
-    if row.run is None or not file.is_file():
+    folder = Path(config.runs_dir or "") / (row.run or "")
+    if row.run is None or not config.runs_dir or not folder.is_dir():
         return markdown.ABSENT if row.run else Path(config.backbone).stem
-    trained = json.loads(file.read_text(encoding="utf-8"))
+    trained = settings_of(folder)
     data_dir = Path(trained["data_dir"] or trained["dataset"])
     return data_dir.parent.name if data_dir.suffix == ".csv" else data_dir.name

@@ -1,7 +1,7 @@
 """Settings of whole runs as readable files: what `train.py --config=NAME` takes.
 
 A file holds flags of train.py with their values, and may name the system that it is of; its first
-comment has the command and the score to expect. The runs of the paper's tables are named as there.
+comment has the command and the score to expect. The runs of the paper's tables are in `systems`.
 Flags that are given win over it.
 """
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 from darac_tf.errors import UserError
 from darac_tf.settings import is_of_kind
-from darac_tf.systems import load_system
+from darac_tf.systems import RUNS, load_system, run_names
 from darac_tf.training.config import TrainConfig
 
 _FOLDER = Path(__file__).parent
@@ -20,7 +20,7 @@ _FOLDER = Path(__file__).parent
 
 def config_names():
     """Names of the files that come with the project, sorted."""
-    return sorted(file.stem for file in _FOLDER.glob("*.toml"))
+    return sorted([*(file.stem for file in _FOLDER.glob("*.toml")), *run_names()])
 
 
 def load_config(name):
@@ -63,7 +63,8 @@ def load_presets(config=None, system=None):
 
 
 def _read(name):
-    path = _FOLDER / f"{name}.toml" if name in config_names() else Path(name)
+    folder = RUNS if name in run_names() else _FOLDER
+    path = folder / f"{name}.toml" if name in config_names() else Path(name)
     try:
         text = path.read_text(encoding="utf-8")
         settings = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
