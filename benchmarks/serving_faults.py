@@ -65,7 +65,8 @@ class Child:
 
     def __init__(self, base, seconds, target=answer_images):
         self._base, self._seconds, self._target = base, seconds, target
-        self._context = multiprocessing.get_context("spawn")
+        # This process has started no threads of TensorFlow's, which a fork would lack.
+        self._context = multiprocessing.get_context("fork")
         self._process = None
 
     def ask(self, message):

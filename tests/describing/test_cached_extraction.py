@@ -2,8 +2,6 @@
 
 import os
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -14,7 +12,6 @@ from darac_tf.describing import feature_table
 from darac_tf.describing.feature_cache import CachedRows, FeatureCache
 from darac_tf.describing.sizes import Factor, LongSide
 from darac_tf.errors import UserError
-from tests.conftest import REPOSITORY
 from tests.describing.extraction_helpers import Counting, extract, extract_all, write_images
 from tests.helpers import write_image
 
@@ -106,7 +103,7 @@ def test_a_damaged_row_is_described_again(images, tmp_path, caplog, monkeypatch)
     assert describe.counted() == 0
 
 
-# Forks before TensorFlow starts its threads: importing it for each attempt would take minutes.
+# Forks before TensorFlow starts its threads.
 KILLED = """
 import os, random, signal, sys, time
 from pathlib import Path
@@ -155,13 +152,12 @@ while True:
 """
 
 
-def test_killed_and_started_again_equals_an_uninterrupted_run(tmp_path):
+def test_killed_and_started_again_equals_an_uninterrupted_run(run_command, tmp_path):
     folder, log = tmp_path / "images", tmp_path / "log"
     paths = np.array(sorted(write_images(folder, 120)))
-    command = [sys.executable, "-c", KILLED, str(folder), str(tmp_path / "cache"), str(log)]
-    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    kills = int(done.stdout)
+    status, printed, last = run_command("-c", KILLED, folder, tmp_path / "cache", log)
+    assert status == 0, last
+    kills = int(printed)
     assert kills == 4
     table = FeatureCache(tmp_path / "cache", {"d": "f"}).tables(LongSide(32), PIXELS_VERSION)["d"]
     assert len(table) == len(table.rows()) == 120 and table.damaged == 0

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from tests.helpers import write_collection
+from tests.serving.servicer import versions
 from tests.serving.small_model import write_small_model
-from tests.serving.stand_in.model import LocalModel
 
 
 def image_bytes(seed, form="JPEG", size=(30, 40)):
@@ -39,7 +39,7 @@ def images():
 @pytest.fixture(scope="session")
 def offline(small_model, images):
     """Their vectors by version 2, one image a run: float32 (11, 48)."""
-    model = LocalModel(small_model / "2", threads=1)
+    model = versions(small_model)[2]
     found = [
         model.run("serving_default", {"image_bytes": np.array([image], object)})["descriptor"]
         for image in images

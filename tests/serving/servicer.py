@@ -1,6 +1,7 @@
 """Servers on 127.0.0.1 for the tests: the stand-in with faults, and ports where nobody listens."""
 
 import contextlib
+import functools
 import socket
 import threading
 
@@ -41,16 +42,18 @@ class Faults:
             raise ERRORS[code](None, None, f"injected {code}")
 
 
+@functools.cache
+def versions(base, only_newest=True):
+    """The versions below a folder, loaded once for all tests: their first runs are slow."""
+    return load_versions(base, only_newest, threads=1)
+
+
 @contextlib.contextmanager
 def serving(base, faults=None, only_newest=True, guard=lambda headers: None, **options):
     """A `LocalServer` of the versions below a folder, as the model `darac`."""
-    versions = load_versions(base, only_newest, threads=1)
-    try:
-        with LocalServer(LocalModels("darac", versions, faults, guard), **options) as server:
-            yield server
-    finally:
-        for model in versions.values():
-            model.close()
+    models = LocalModels("darac", versions(base, only_newest), faults, guard)
+    with LocalServer(models, **options) as server:
+        yield server
 
 
 def client_of(server, protocol, **options):

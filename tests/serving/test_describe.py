@@ -11,8 +11,7 @@ from darac_tf.describing.feature_file import load_feature_file
 from darac_tf.errors import UserError
 from darac_tf.serving import ServerError
 from darac_tf.serving.describe import describe_files
-from tests.serving.servicer import Faults, client_of, serving
-from tests.serving.stand_in.model import LocalModel
+from tests.serving.servicer import Faults, client_of, serving, versions
 
 MADE_FROM = {"model": "darac", "version": 2, "signature": "robust"}
 LIMITS = (3, 1 << 20)
@@ -24,9 +23,8 @@ def paths(photos):
 
 
 def offline(small_model, paths):
-    model = LocalModel(small_model / "2", threads=1)
     data = np.array([Path(path).read_bytes() for path in paths], object)
-    return model.run("robust", {"image_bytes": data})
+    return versions(small_model)[2].run("robust", {"image_bytes": data})
 
 
 @pytest.mark.parametrize("protocol", ["grpc", "rest"])
