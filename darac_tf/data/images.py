@@ -22,6 +22,10 @@ PIXELS_VERSION = 2
 # 256 levels off, which moves descriptors, and is no faster.
 _DCT = "INTEGER_ACCURATE"
 
+# What `resize` makes a pixel of: a triangle as wide as the image shrinks, the nearest four, or one.
+ANTIALIAS = "antialias"
+KERNELS = (ANTIALIAS, "bilinear", "nearest")
+
 # What `decode_scaled` divides sides by.
 RATIOS = (1, 2, 4, 8)
 
@@ -83,9 +87,14 @@ def decode_window(data, window):
     return tf.cond(tf.io.is_jpeg(data), of_jpeg, of_others)
 
 
-def resize(image, height, width):
-    """Antialiased bilinear resize: `(..., h, w, 3)` of any dtype to float32, same value range."""
-    return tf.image.resize(image, [height, width], method="bilinear", antialias=True)
+def resize(image, height, width, kernel=ANTIALIAS):
+    """The one resize: `(..., h, w, 3)` of any dtype to float32, same value range.
+
+    By one of `KERNELS`; all but the first are for comparing with figures of others.
+    """
+    method = "nearest" if kernel == "nearest" else "bilinear"
+    resized = tf.image.resize(image, [height, width], method, antialias=kernel == ANTIALIAS)
+    return tf.cast(resized, tf.float32)
 
 
 def crop(image, box):

@@ -63,7 +63,7 @@ def sized_batches(views, places, sizes, batch_pixels):
         shapes = [np.stack(size.planned_size(*sides), axis=1) for size in sizes]
         plan = batch_by_shape(np.stack(shapes, axis=1), batch_pixels)
         plan = plan._replace(order=places[plan.order])
-        batches = iter(description_batches(views, plan))
+        batches = iter(description_batches(views, plan, [size.kernel for size in sizes]))
         places = plan.order
         for count in plan.sizes:
             try:
@@ -85,12 +85,12 @@ def _failures(views, places):
     return {place: reason for place, reason in reasons.items() if reason}
 
 
-def description_batches(views, plan):
+def description_batches(views, plan, kernels):
     """Images that are decoded once, cropped, turned, and resized to each size, batched by shape.
 
     A dataset of `(places (b,), pixels)` in the order of a `ShapeBatches`, with pixels as of
-    `SizedBatch`. No step holds more than a few batches. An image that decodes to another size than
-    its header has is an error of its batch.
+    `SizedBatch`, each size resized by its own of `images.KERNELS`. No step holds more than a few
+    batches. An image that decodes to another size than its header has is an error of its batch.
     """
     all_paths, batch_sizes = tf.constant(views.paths), tf.constant(plan.sizes)
     boxes, shapes, turns, ratios = (
@@ -107,8 +107,8 @@ def description_batches(views, plan):
         if turns is not None:
             image = turn(image, turns[index])
         tf.debugging.assert_equal(tf.shape(image)[:2], shapes[index])
-        targets = tf.unstack(targets, plan.shapes.shape[1])
-        return batch, index, tuple(resize(image, *tf.unstack(each)) for each in targets)
+        targets = zip(tf.unstack(targets, len(kernels)), kernels, strict=True)
+        return batch, index, tuple(resize(image, *tf.unstack(to), how) for to, how in targets)
 
     plans = plan.order, plan.batch, plan.shapes.astype(np.int32)
     images = tf.data.Dataset.from_tensor_slices(plans)

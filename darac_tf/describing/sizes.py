@@ -4,6 +4,7 @@ As text, `299` is a long side, `x0.5` a factor, and `0.25..2` the factors from 0
 neighbours are a factor of sqrt(2) apart, to four decimals: the seven scales of DELF (Noh et al.
 2017, arXiv 1612.06321). `0.25..1` are the first five of them. `x0.5@1024` and `0.25..1@1024` are
 factors of images that are limited to a long side of 1024 pixels first, as GeM's authors do.
+`299-bilinear` and `x0.5-nearest` resize by another of `data.images.KERNELS`.
 """
 
 import contextlib
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.data.images import maximum, resize, resize_long_side, scaled_size
+from darac_tf.data.images import ANTIALIAS, KERNELS, maximum, resize, scaled_size
 from darac_tf.errors import UserError
 
 # Factors are whole millionths, so that sizes are planned and computed in the same integers.
@@ -22,8 +23,21 @@ _UNIT = 1_000_000
 _LARGEST_FACTOR = 1000
 
 
+class _Size:
+    """What sizes share: the resize, by a `kernel` of `data.images.KERNELS`."""
+
+    def resize(self, image):
+        """Resizes `(..., height, width, 3)` to float32; works in graphs."""
+        shape = tf.shape(image, out_type=tf.int64)
+        height, width = self.planned_size(shape[-3], shape[-2])
+        return resize(image, tf.cast(height, tf.int32), tf.cast(width, tf.int32), self.kernel)
+
+    def _with_kernel(self, text):
+        return text if self.kernel == ANTIALIAS else f"{text}-{self.kernel}"
+
+
 @dataclass(frozen=True)
-class LongSide:
+class LongSide(_Size):
     """Images are resized so that their longer side has `pixels` pixels; the aspect is kept.
 
     Raises:
@@ -31,25 +45,22 @@ class LongSide:
     """
 
     pixels: int
+    kernel: str = ANTIALIAS
 
     def __post_init__(self):
         if not isinstance(self.pixels, numbers.Integral) or self.pixels < 1:
             raise ValueError(f"`pixels` must be a positive integer. Received: {self.pixels!r}")
 
     def __str__(self):
-        return str(self.pixels)
+        return self._with_kernel(str(self.pixels))
 
     def planned_size(self, height, width):
         """`(height, width)` after the resize; as `Factor.planned_size`."""
         return scaled_size(height, width, self.pixels)
 
-    def resize(self, image):
-        """Resizes `(height, width, 3)` to float32; works in graphs."""
-        return resize_long_side(image, self.pixels)
-
 
 @dataclass(frozen=True)
-class Factor:
+class Factor(_Size):
     """Both sides of an image (of the crop, where it is cropped) are multiplied by `value`.
 
     It is rounded to millionths; above 1 it enlarges. With `limit`, pixels, the longer side counts
@@ -61,6 +72,7 @@ class Factor:
 
     value: float
     limit: int | None = None
+    kernel: str = ANTIALIAS
 
     def __post_init__(self):
         if self.limit is not None:
@@ -74,7 +86,7 @@ class Factor:
 
     def __str__(self):
         limit = "" if self.limit is None else f"@{self.limit}"
-        return "x" + f"{self.value:.6f}".rstrip("0").rstrip(".") + limit
+        return self._with_kernel("x" + f"{self.value:.6f}".rstrip("0").rstrip(".") + limit)
 
     def planned_size(self, height, width):
         """`(height, width)` after the resize; each side rounded to the nearest, at least 1.
@@ -94,19 +106,13 @@ class Factor:
             maximum((2 * side * millionths + _UNIT) // (2 * _UNIT), 1) for side in (height, width)
         )
 
-    def resize(self, image):
-        """Resizes `(height, width, 3)` to float32; works in graphs."""
-        shape = tf.shape(image, out_type=tf.int64)
-        height, width = self.planned_size(shape[0], shape[1])
-        return resize(image, tf.cast(height, tf.int32), tf.cast(width, tf.int32))
-
 
 def as_size(size):
     """A `LongSide` or `Factor` as it is; an integer becomes a `LongSide`."""
     return LongSide(int(size)) if isinstance(size, numbers.Integral) else size
 
 
-def parse_sizes(text):
+def parse_sizes(text, kernel=ANTIALIAS):
     """`"299,x0.5"` to `(LongSide(299), Factor(0.5))`.
 
     >>> ",".join(map(str, parse_sizes("540,0.25..1")))
@@ -115,31 +121,36 @@ def parse_sizes(text):
     Args:
         text: Sizes as in the module's description, with commas between them; `str` of a `LongSide`
             or `Factor` gives its text back.
+        kernel: Of the sizes that name none.
 
     Raises:
         UserError: If a part is none of the three kinds, or one size comes twice.
     """
-    sizes = [size for part in text.split(",") for size in _parse_part(part.strip(), text)]
+    sizes = [size for part in text.split(",") for size in _parse_part(part.strip(), text, kernel)]
     for size in sizes:
         if sizes.count(size) > 1:
             raise UserError(f"sizes {text!r}: {size} is in it twice; leave one out")
     return tuple(sizes)
 
 
-def _parse_part(part, text):
-    if part.isascii() and part.isdecimal() and int(part) > 0:
-        return [LongSide(int(part))]
-    factors, at, limit = part.partition("@")
+def _parse_part(part, text, kernel):
+    size, dash, own = part.partition("-")
+    kernel = own if dash else kernel
+    if kernel not in KERNELS:
+        raise _not_a_size(part, text)
+    if size.isascii() and size.isdecimal() and int(size) > 0:
+        return [LongSide(int(size), kernel)]
+    factors, at, limit = size.partition("@")
     if at and not (limit.isascii() and limit.isdecimal() and int(limit) > 0):
         raise _not_a_size(part, text)
     first, dots, last = factors.partition("..")
     if dots:
         values = _factor_range(_number(first, text), _number(last, text), text)
-    elif part.startswith("x"):
+    elif size.startswith("x"):
         values = [_number(factors[1:], text)]
     else:
         raise _not_a_size(part, text)
-    return [Factor(value, int(limit) if at else None) for value in values]
+    return [Factor(value, int(limit) if at else None, kernel) for value in values]
 
 
 def _number(part, text):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from darac_tf.data import BENCHMARKS, DATASET_KINDS
+from darac_tf.data.images import ANTIALIAS, KERNELS
 from darac_tf.describing.combination import COMBINATIONS
 from darac_tf.describing.extraction import DEFAULT_BATCH_PIXELS
 from darac_tf.engines import ENGINES, PRECISIONS
@@ -60,6 +61,11 @@ class EvalConfig:
         "Sizes that are combined: long sides (299,540), factors (x0.5), a range of factors "
         "(0.25..2). Repeat for more rows.",
         is_repeated=True,
+    )
+    resize: str = setting(
+        ANTIALIAS,
+        "How images are resized; all but the first only compare with others' figures.",
+        choices=KERNELS,
     )
     combination: str = setting("sum", "How resolutions are combined.", choices=COMBINATIONS)
     exponent: float | None = setting(None, "Of the generalised mean.", low=1)

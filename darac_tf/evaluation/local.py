@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from darac_tf.data.content_keys import keys_of_images
-from darac_tf.data.images import PIXELS_VERSION
+from darac_tf.data.images import ANTIALIAS, PIXELS_VERSION
 from darac_tf.describing.fingerprint import model_fingerprint
 from darac_tf.describing.sizes import Factor
 from darac_tf.errors import UserError
@@ -102,8 +102,9 @@ class DescribedLocally(Described):
 def _described_locally(source: LocalSource, images, settings):
     """Resolutions are factors of the image's size."""
     for sizes in settings.resolutions:
-        if not all(isinstance(size, Factor) for size in sizes):
-            raise UserError("--matching=local takes factors of the size, as --resolutions=0.25..2")
+        if not all(isinstance(size, Factor) and size.kernel == ANTIALIAS for size in sizes):
+            advice = "as --resolutions=0.25..2, and no other --resize"
+            raise UserError(f"--matching=local takes factors of the size, {advice}")
     notes = source.check(images)
     for sizes in settings.resolutions:
         extraction = ExtractionSettings(scales=sizes)

@@ -4,7 +4,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from darac_tf.data import BENCHMARKS, load_benchmark, load_dataset, needs_data_dir
-from darac_tf.data.images import IMAGE_SUFFIXES, images_below
+from darac_tf.data.images import ANTIALIAS, IMAGE_SUFFIXES, images_below
 from darac_tf.describing.feature_file import SUFFIX, load_feature_file
 from darac_tf.describing.sizes import parse_sizes
 from darac_tf.describing.sources import load_sources
@@ -50,11 +50,15 @@ def read_settings(config):
     ranks = {field.name: getattr(config, field.name) for field in fields(RankingSettings)}
     if config.rerank == "local":
         ranks["rerank"] = "none"
+    resolutions = tuple(parse_sizes(text, config.resize) for text in config.resolutions)
+    whitening = _whitening(config)
+    if whitening and whitening.loaded:
+        _check_kernels(whitening.loaded.provenance.get("resolutions", ()), resolutions)
     return Settings(
-        resolutions=tuple(parse_sizes(text) for text in config.resolutions),
+        resolutions=resolutions,
         combination=config.combination,
         exponent=config.exponent,
-        whitening=_whitening(config),
+        whitening=whitening,
         ranking=RankingSettings(**ranks),
         reranker=_reranker(config),
         batch_pixels=config.batch_pixels,
@@ -140,6 +144,15 @@ def _whitening(config):
         seed=config.seed,
         allow_on_test=config.allow_whiten_on_test,
     )
+
+
+def _check_kernels(fitted_at, resolutions):
+    """Refuses a whitening of images that were resized in another way, where it says how."""
+    found = {str(size).partition("-")[2] for sizes in resolutions for size in sizes}
+    fitted = {str(size).partition("-")[2] for size in fitted_at}
+    if fitted and not found <= fitted:
+        how = ", ".join(sorted(kernel or ANTIALIAS for kernel in fitted))
+        raise UserError(f"--whitening was fitted on images resized by {how}: give that --resize")
 
 
 def _reranker(config):

@@ -2,7 +2,6 @@
 
 import tensorflow as tf
 
-from darac_tf.data.images import resize
 from darac_tf.errors import UserError
 from darac_tf.export.decoding import decode_and_resize, read_headers
 from darac_tf.export.network import Describer, in_steps, traced_once, window_capacity
@@ -85,8 +84,7 @@ class ImageDescriber(tf.Module):
 
         def one_window(start):
             window = pixels[start : start + step]
-            sized = [resize(window, *(tf.cast(side, tf.int32) for side in both)) for both in sides]
-            return self._describer(sized, weights)
+            return self._describer([size.resize(window) for size in self._sizes], weights)
 
         vectors = in_steps(tf.shape(pixels)[0], step, one_window, self.dimension)
         return {"descriptor": vectors}

@@ -68,6 +68,25 @@ def test_resize_is_close_to_pillow():
     np.testing.assert_allclose(images.resize_long_side(array, 24), expected, atol=1.0)
 
 
+@pytest.mark.parametrize("kernel", ["bilinear", "nearest"])
+def test_other_kernels_by_a_plain_loop(kernel):
+    array = np.random.default_rng(0).integers(0, 256, (60, 83, 3)).astype(np.uint8)
+    found = images.resize(array, 18, 25, kernel)
+    assert found.dtype == tf.float32
+
+    def pixel(row, column):
+        y, x = (row + 0.5) * 60 / 18 - 0.5, (column + 0.5) * 83 / 25 - 0.5
+        if kernel == "nearest":  # the pixel that the centre lies in
+            return array[int(y + 0.5), int(x + 0.5)]
+        top, left = int(y), int(x)
+        corners = array[top : top + 2, left : left + 2].astype(float)
+        down, across = np.array([top + 1 - y, y - top]), np.array([left + 1 - x, x - left])
+        return np.einsum("i,j,ijc->c", down, across, corners)
+
+    expected = [[pixel(row, column) for column in range(25)] for row in range(18)]
+    np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
 @pytest.mark.parametrize(
     "box", [(0, 0, 9, 7), (2, 1, 5, 7), (-2, 3, 4, 9), (3, -1, 12, 8), (8, 6, 9, 7)]
 )

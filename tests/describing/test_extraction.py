@@ -49,7 +49,7 @@ def test_many_shapes_in_one_trace_and_in_order(model, tmp_path):
 
 
 @pytest.mark.parametrize("turned", [False, True])
-@pytest.mark.parametrize("size", [LongSide(32), Factor(0.5), Factor(1.3)])
+@pytest.mark.parametrize("size", [LongSide(32), Factor(0.5), Factor(1.3, kernel="nearest")])
 def test_crops_and_turns_are_those_of_the_pixels(size, turned, images):
     """Fails where boxes or turns are ignored, or where the factor is not that of the crop."""
     rng = np.random.default_rng(0)
@@ -261,3 +261,12 @@ def test_a_descriptor_that_is_not_finite_is_named(value, tmp_path):
 def test_descriptors_must_be_vectors(images):
     with pytest.raises(ValueError, match="one vector for each image"):
         extract(images, 32, lambda pixels: {"d": pixels})
+
+
+def test_a_cache_tells_kernels_apart(images, tmp_path):
+    sizes = [LongSide(16), LongSide(16, "bilinear"), LongSide(16, "nearest")]
+    cache = FeatureCache(tmp_path / "cache", {"d": "f"})
+    for size in sizes:
+        found, _ = extract(images[:3], size, cache=cache)
+        np.testing.assert_array_equal(found, extract(images[:3], size)[0])
+    assert len(list((tmp_path / "cache").iterdir())) == 3

@@ -6,6 +6,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
+from darac_tf.data.images import KERNELS
 from darac_tf.describing import sizes
 from darac_tf.describing.sizes import Factor, LongSide, as_size, parse_sizes
 from darac_tf.errors import UserError
@@ -14,6 +15,9 @@ from darac_tf.errors import UserError
 def test_parsing():
     assert parse_sizes("299, 540,x0.5") == (LongSide(299), LongSide(540), Factor(0.5))
     assert parse_sizes("x1") == (Factor(1),)
+    named = parse_sizes("299-nearest,299,0.5..1", "bilinear")
+    assert named[:2] == (LongSide(299, "nearest"), LongSide(299, "bilinear"))
+    assert ",".join(map(str, named[1:3])) == "299-bilinear,x0.5-bilinear"
 
 
 def test_the_range_of_delf():
@@ -26,11 +30,12 @@ def test_the_range_of_delf():
 @given(
     st.lists(
         st.one_of(
-            st.integers(1, 5000).map(LongSide),
+            st.builds(LongSide, st.integers(1, 5000), st.sampled_from(KERNELS)),
             st.builds(
-                lambda millionths, limit: Factor(millionths / 1e6, limit),
+                lambda millionths, *more: Factor(millionths / 1e6, *more),
                 st.integers(1, 4_000_000),
                 st.none() | st.integers(1, 5000),
+                st.sampled_from(KERNELS),
             ),
         ),
         min_size=1,
@@ -46,7 +51,8 @@ def test_text_and_back(wanted):
     "text",
     ["", "299,", "0", "-5", "2.5", "x0", "x-1", "xnan", "xinf", "x", "0.5", "1e3", "a..b", "1..1",
      "2..0.25", "0.25..3", "0..2", "0.25..nan", "..", "299,299", "x0.5,0.25..1", "²", "x1001",
-     "x0.5@", "x0.5@0", "x0.5@x", "@5", "299@5", "x1@5@6"],
+     "x0.5@", "x0.5@0", "x0.5@x", "@5", "299@5", "x1@5@6", "299-", "299-cubic",
+     "299-antialias,299", "x1-nearest@5"],
 )  # fmt: skip
 def test_refused(text):
     with pytest.raises(UserError, match=r"^sizes ") as info:

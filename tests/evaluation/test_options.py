@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from darac_tf.describing.sizes import LongSide
 from darac_tf.errors import UserError
 from darac_tf.evaluation.config import EvalConfig
 from darac_tf.evaluation.options import read_settings, read_task
@@ -86,5 +87,12 @@ def test_tasks_and_settings(photos, oxford, tmp_path):
     fit_pca_whitening(np.random.default_rng(0).normal(size=(9, 3))).save(tmp_path / "w.npz")
     given = replace(DEFAULTS, whitening=str(tmp_path / "w.npz"))
     assert read_settings(given).whitening.loaded.projection.shape == (3, 3)
+    fitted = {"resolutions": ["32-nearest"]}
+    vectors = np.random.default_rng(0).normal(size=(9, 3))
+    fit_pca_whitening(vectors, provenance=fitted).save(tmp_path / "w.npz")
+    same = read_settings(replace(given, resize="nearest"))
+    assert same.resolutions == ((LongSide(299, "nearest"),),)
+    with pytest.raises(UserError, match="resized by nearest: give that --resize"):
+        read_settings(given)
     with pytest.raises(UserError, match="--whiten_dim fits a whitening"):
         read_settings(replace(given, whiten_dim=2))
