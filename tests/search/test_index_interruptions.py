@@ -17,7 +17,7 @@ from tests.search.collection import assert_same, entries, run, write_file
 from tests.search.small_model import StandIn, vector_of
 
 # A prime, so that the killed lines are others in each scenario.
-_STEP = 53
+_STEP = 97
 _TRACED = ("/darac_tf/search/", "/darac_tf/describing/feature_table.py", "/darac_tf/files.py")
 
 

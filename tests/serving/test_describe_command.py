@@ -34,6 +34,8 @@ def test_the_command_and_eval(run_command, small_model, photos, tmp_path):
         "--dataset=csv",
         f"--data_dir={listing}",
         "--skip_bad_images",
+        "--pictured_queries=0",
+        "--page_queries=0",
         f"--out={tmp_path / 'report'}",
     )
     assert status == 0, last
