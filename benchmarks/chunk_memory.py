@@ -36,6 +36,7 @@ def work(images, chunk):
     from darac_tf.training.step import make_train_step
 
     config = TrainConfig(
+        pooling_steps=0,
         backbone=FLAGS.backbone,
         backbone_weights=FLAGS.backbone_weights,
         image_size=FLAGS.image_size,

@@ -47,6 +47,7 @@ def main():
     print("| loss | bare backbone, s | training step, s | ratio |\n| --- | ---: | ---: | ---: |")
     for loss in FLAGS.losses:
         config = TrainConfig(
+            pooling_steps=0,
             backbone=FLAGS.backbone,
             backbone_weights=FLAGS.backbone_weights,
             loss=loss,

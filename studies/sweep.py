@@ -175,4 +175,4 @@ def _cells(values, differences):
 def base_config(**settings):
     """`TrainConfig` of a sweep: no validation and one checkpoint, at the end."""
     steps = settings["steps"]
-    return TrainConfig(**settings, val_every=steps, checkpoint_every=steps)
+    return TrainConfig(**{"pooling_steps": 0} | settings, val_every=steps, checkpoint_every=steps)

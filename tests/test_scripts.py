@@ -28,6 +28,7 @@ def train_flags(place, run_dir, **changes):
         "images_per_class": 2,
         "steps": 3,
         "warmup_steps": 1,
+        "pooling_steps": 0,
         "run_dir": run_dir,
     } | changes
     return [f"--{name}={value}" for name, value in settings.items()]

@@ -48,6 +48,7 @@ class Step:
 
     def __init__(self, backbone, weights, count, side, loss="nra"):
         config = TrainConfig(
+            pooling_steps=0,
             backbone=backbone,
             backbone_weights=weights,
             loss=loss,

@@ -27,8 +27,11 @@ _FREE_ON_RESUME = {
 # What training the attention of local features has no use for.
 _NOT_FOR_LOCAL = {
     *("strategy", "precision", "jit_compile", "freeze_until", "patience", "mining"),
-    *("pooling_steps", "chunk_size", "average_decay", "clip_norm"),
+    *("chunk_size", "average_decay", "clip_norm"),
 }
+
+# Where they were trained to convergence, the best came before (docs/results.md).
+DEFAULT_POOLING_STEPS = 1500
 
 
 @dataclass(frozen=True)
@@ -112,10 +115,10 @@ class TrainConfig:
     weight_decay: float = setting(1e-4, "Of the backbone's kernels.", low=0)
     warmup_steps: int = setting(20, "Steps of rising learning rate.")
     steps: int = setting(1000, "Training steps of the network; 0 trains the pooling alone.", low=0)
-    pooling_steps: int = setting(
-        0,
+    pooling_steps: int | None = setting(
+        None,
         "Steps that DARAC's weights or GeM's exponent are trained on cached vectors before the "
-        "network is touched, such as 1500.",
+        "network is touched; 0 leaves it out. Default: 1500 on a pretrained backbone.",
         low=0,
     )
     pooling_learning_rate: float = setting(0.02, "Of these steps.", above=0)
@@ -184,12 +187,24 @@ class TrainConfig:
         elif self.min_scale != 1:
             yield "min_scale", "is for --matching=local"
 
+    @property
+    def steps_of_pooling(self):
+        """`pooling_steps`, or its default: none where nothing is learned, or nothing known yet."""
+        if self.pooling_steps is not None:
+            return self.pooling_steps
+        is_learned = self.pooling in ("darac", "gem") and self.matching == "global"
+        is_one_machine = self.strategy != "multiworker"
+        is_on = is_learned and is_one_machine and self.backbone_weights != "none"
+        return DEFAULT_POOLING_STEPS if is_on else 0
+
     def _faults_of_pooling(self):
         if self.pooling_steps and self.pooling not in ("darac", "gem"):
             yield "pooling_steps", "is for --pooling=darac and gem"
+        if self.pooling_steps and self.matching == "local":
+            yield "pooling_steps", "is not for --matching=local"
         if self.pooling_steps and self.strategy == "multiworker":
             yield "pooling_steps", "is for one machine; --strategy=multiworker has several"
-        if not self.steps and not self.pooling_steps:
+        if not self.steps and not self.steps_of_pooling:
             yield "steps", "must be above 0, or --pooling_steps"
 
     def _faults_of_chunks(self):
@@ -271,6 +286,8 @@ class TrainConfig:
         # Runs written before a setting existed have its default.
         stored = {field.name: field.default for field in dataclasses.fields(self)} | stored
         for name, value in dataclasses.asdict(self).items():
+            if name == "pooling_steps" and value is None and not stored[name]:
+                continue  # The default of earlier runs.
             if name not in _FREE_ON_RESUME and stored[name] != value:
                 raise UserError(
                     f"--resume: the run in {run_dir} has --{name}={stored[name]}, not {value}; "

@@ -19,7 +19,7 @@ from darac_tf.reports import markdown
 from darac_tf.training.batches import StepBatches, make_sampling, one_sampler
 from darac_tf.training.checkpoint import KEPT
 from darac_tf.training.local_features import train_attention
-from darac_tf.training.pooling_weights import cost_of_fit
+from darac_tf.training.pooling_weights import cost_of_fit, is_fitted
 from darac_tf.training.replicas import make_replicas
 from darac_tf.training.run import check_run_dir, training_images
 from darac_tf.training.state import build_state
@@ -69,7 +69,7 @@ def dry_run(config, run_dir):
         batches = StepBatches(shown, training, sampling, replicas).after(0)
         measured = _measure(config, state, replicas, batches)
         rows += _rows_of_shapes(config, state.model, replicas)
-        if config.pooling_steps:
+        if is_fitted(config, training, validation):
             cost = cost_of_fit(state.model, training, validation, config)
             rows += _rows_of_pooling(config, measured, *cost)
         rows += _rows_of_cost(config, state, measured, len(validation or ()))
@@ -101,7 +101,7 @@ def _measure(config, state, replicas, batches):
         if len(first) == shapes and len(later) >= _TIMED_STEPS:
             break
     describe = 0.0
-    if config.validates or config.pooling_steps:
+    if config.validates or config.steps_of_pooling:
         describe = _seconds_to_describe(state.model, replicas.first_share(images))
     medians = map(statistics.median, zip(*(later or first.values()), strict=True))
     return Measured(sum(seconds for seconds, _ in first.values()), *medians, describe)
@@ -173,8 +173,8 @@ def _rows_of_attention(config, training):
 
 
 def _rows_of_pooling(config, measured, images, size, step):
-    seconds = images * measured.describe + config.pooling_steps * step
-    what = f"{images:,} images described, {config.pooling_steps:,} steps of {step:.2g} s at most"
+    seconds = images * measured.describe + config.steps_of_pooling * step
+    what = f"{images:,} images described, {config.steps_of_pooling:,} steps of {step:.2g} s at most"
     return [
         ("pooling alone", f"{_duration(seconds)}: {what}"),
         ("disk, cached vectors", f"{size / 2**20:.2g} MiB, removed after it"),

@@ -60,14 +60,26 @@ class PoolingFit:
         )
 
 
-def check_classes(training, held_out):
-    """Raises `UserError` where classes are too few to train the pooling and to say when to stop."""
+def is_fitted(config, training, held_out):
+    """Whether a run trains its pooling first.
+
+    Without images that are held out, classes may be too few to train it and to say when to stop:
+    it is left out then, with a warning.
+
+    Raises:
+        UserError: If they are too few for `--pooling_steps` or `--steps=0`.
+    """
     count = len(training.class_names)
-    if held_out is None and count < _FEWEST_CLASSES:
-        raise UserError(
-            f"--pooling_steps: {training.name} has {count} classes, of which two are held out and "
-            f"two train: name a set of at least {_FEWEST_CLASSES}, or validation images"
-        )
+    if not config.steps_of_pooling or held_out is not None or count >= _FEWEST_CLASSES:
+        return config.steps_of_pooling > 0
+    fault = (
+        f"--pooling_steps: {training.name} has {count} classes, of which two are held out and "
+        f"two train: name a set of at least {_FEWEST_CLASSES}, or validation images"
+    )
+    if config.pooling_steps or not config.steps:
+        raise UserError(fault)
+    logging.warning("%s. The pooling starts as it is", fault)
+    return False
 
 
 def fit_pooling_weights(model, training, held_out, config, folder):
@@ -100,7 +112,7 @@ def fit_pooling_weights(model, training, held_out, config, folder):
     vectors_of = _cached_vectors(*backbone_of(model), pooling, config, folder / "vectors")
     scorer = _Scorer(pool, vectors_of(ImageList(held_out.paths)), held_out)
     batches = _Batches(vectors_of(_views(training, config)), training.labels, config)
-    fit = _fit(pooling, step, batches, scorer, config.pooling_steps)
+    fit = _fit(pooling, step, batches, scorer, config.steps_of_pooling)
     model.get_layer(POOLING_LAYER).set_weights(pooling.get_weights())
     shutil.rmtree(folder, ignore_errors=True)
     return fit
@@ -222,7 +234,7 @@ def _make_pool(pooling, channels):
 def _make_step(pooling, pool, config):
     loss_of = _loss(config)
     rate = keras.optimizers.schedules.CosineDecay(
-        config.pooling_learning_rate, config.pooling_steps
+        config.pooling_learning_rate, config.steps_of_pooling
     )
     optimizer = keras.optimizers.Adam(rate)
     variables = pooling.trainable_variables

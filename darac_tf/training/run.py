@@ -15,7 +15,7 @@ from darac_tf.models.descriptor import CONFIG_FILE, POOLING_LAYER, backbone_of
 from darac_tf.training.batches import StepBatches, make_sampling
 from darac_tf.training.checkpoint import RunCheckpoint
 from darac_tf.training.loop import LAST_MODEL, Loop, RunResult
-from darac_tf.training.pooling_weights import check_classes, fit_pooling_weights
+from darac_tf.training.pooling_weights import fit_pooling_weights, is_fitted
 from darac_tf.training.replicas import make_replicas
 from darac_tf.training.state import build_state
 from darac_tf.training.step import make_train_step
@@ -81,7 +81,7 @@ def train(config, run_dir, resume=False):
 def _start_pooling(state, batches, training, validation, config, run_dir):
     """Gives the pooling what it learns before the first step, and the average the same start."""
     fit_pooling(state.model, batches, len(training))
-    if config.pooling_steps:
+    if is_fitted(config, training, validation):
         folder = run_dir / "pooling_vectors"
         fit = fit_pooling_weights(state.model, training, validation, config, folder)
         logging.warning("%s", fit)
@@ -112,8 +112,8 @@ def training_images(config):
         training = images.split(config.split) if config.split else images
         validation = images.split(config.val_split) if config.val_split else None
     training.check_for_training()
-    if config.pooling_steps:
-        check_classes(training, validation)
+    if config.pooling_steps or not config.steps:
+        is_fitted(config, training, validation)  # Or refused.
     return training, validation
 
 

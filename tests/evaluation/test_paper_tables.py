@@ -24,6 +24,7 @@ from tests.helpers import write_backbone, write_collection
 def place(tmp_path_factory):
     folder = tmp_path_factory.mktemp("tables")
     config = TrainConfig(
+        pooling_steps=0,
         dataset="folder",
         data_dir=str(write_collection(folder / "photos", classes=6, images=4)),
         backbone=write_backbone(folder / "small.keras"),

@@ -24,6 +24,7 @@ INDEX, DATA = "index", "data-00000-of-00001"
 def config(tmp_path_factory):
     folder = tmp_path_factory.mktemp("checkpoint_files")
     return TrainConfig(
+        pooling_steps=0,
         dataset="folder",
         data_dir=str(write_collection(folder / "photos", classes=4, images=3)),
         backbone=write_backbone(folder / "small.keras"),

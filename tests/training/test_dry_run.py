@@ -24,6 +24,7 @@ def settings(tmp_path_factory):
         "images_per_class": 2,
         "steps": 10,
         "warmup_steps": 1,
+        "pooling_steps": 0,
         "val_every": 4,
     }
 

@@ -34,6 +34,7 @@ def write_stages(path):
 def config(tmp_path_factory):
     folder = tmp_path_factory.mktemp("freezing")
     return TrainConfig(
+        pooling_steps=0,
         dataset="folder",
         data_dir=str(write_collection(folder / "photos", classes=4, images=3)),
         backbone=write_stages(folder / "stages.keras"),

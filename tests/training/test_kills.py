@@ -25,6 +25,7 @@ CHECKPOINT_EVERY = 3
 def config(tmp_path_factory):
     folder = tmp_path_factory.mktemp("kills")
     return TrainConfig(
+        pooling_steps=0,
         dataset="folder",
         data_dir=str(write_collection(folder / "photos", classes=5, images=4)),
         backbone=write_backbone(folder / "small.keras"),

@@ -17,6 +17,7 @@ from tests.training.cut_runs import during, interrupt
 def config(tmp_path_factory):
     folder = tmp_path_factory.mktemp("losses")
     return TrainConfig(
+        pooling_steps=0,
         dataset="folder",
         data_dir=str(write_collection(folder / "photos", classes=6, images=4)),
         backbone=write_backbone(folder / "small.keras"),

@@ -21,6 +21,7 @@ from darac_tf.training.pooling_weights import (
     _some,
     _views,
     fit_pooling_weights,
+    is_fitted,
 )
 from tests.helpers import write_backbone, write_image
 
@@ -177,7 +178,8 @@ def test_a_run_of_the_pooling_alone(photos, backbone, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"steps": 0}, "--steps=0: must be above 0, or --pooling_steps"),
+        ({"steps": 0, "pooling_steps": 0}, "--steps=0: must be above 0, or --pooling_steps"),
+        ({"steps": 0, "pooling": "rmac"}, "--steps=0: must be above 0, or --pooling_steps"),
         ({"pooling": "rmac", "pooling_steps": 5}, "--pooling_steps=5: is for --pooling=darac"),
         # Workers would hold out different classes, and write into one folder.
         ({"strategy": "multiworker", "pooling_steps": 5}, "--pooling_steps=5: is for one machine"),
@@ -195,3 +197,32 @@ def test_too_few_classes_are_refused_before_a_run_is_made(backbone, tmp_path):
     with pytest.raises(UserError, match="--pooling_steps: photos has 3 classes, of which two"):
         train(TrainConfig(**data, **few, steps=0), tmp_path / "run")
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "steps"),
+    [
+        ({}, 1500),
+        ({"pooling": "gem", "backbone": "own.keras"}, 1500),
+        ({"pooling_steps": 7}, 7),
+        ({"pooling_steps": 0}, 0),
+        ({"pooling": "ramac"}, 0),
+        ({"backbone_weights": "none"}, 0),
+        ({"strategy": "multiworker"}, 0),
+        ({"matching": "local", "loss": "softmax"}, 0),
+    ],
+    ids=str,
+)
+def test_the_default_is_for_what_is_learned_on_a_pretrained_network(settings, steps):
+    assert TrainConfig(**settings).steps_of_pooling == steps
+
+
+def test_the_default_is_left_out_where_classes_are_too_few_and_says_so(backbone, tmp_path, caplog):
+    photos = _write_half_right(tmp_path / "photos", classes=3, images=3)
+    training = load_dataset("folder", str(photos))
+    assert not is_fitted(TrainConfig(), training, None)
+    (record,) = caplog.records
+    assert "photos has 3 classes, of which two are held out" in record.getMessage()
+    assert is_fitted(TrainConfig(), training, training)
+    assert not is_fitted(TrainConfig(pooling_steps=0), training, None)
+    assert len(caplog.records) == 1

@@ -25,6 +25,7 @@ LABELS = tf.constant([0, 1, 2] * 2)
 def config(tmp_path_factory):
     folder = tmp_path_factory.mktemp("precision")
     return TrainConfig(
+        pooling_steps=0,
         dataset="folder",
         data_dir=str(write_collection(folder / "photos", classes=4, images=3)),
         backbone=write_backbone(folder / "small.keras"),

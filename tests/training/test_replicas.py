@@ -31,6 +31,7 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def config(place):
     return TrainConfig(
+        pooling_steps=0,
         dataset="folder",
         data_dir=str(write_collection(place / "photos", classes=6, images=4)),
         val_classes=2,

@@ -21,6 +21,7 @@ from tests.training.cut_runs import during, interrupt
 def config(tmp_path_factory):
     folder = tmp_path_factory.mktemp("training")
     return TrainConfig(
+        pooling_steps=0,
         dataset="folder",
         data_dir=str(write_collection(folder / "photos", classes=8, images=4)),
         val_classes=3,

@@ -26,6 +26,7 @@ def config(run_command, tmp_path_factory):
     assert status == 0, last
     assert output.endswith("out: 23 of 24 images of 6 classes, 1 dropped (report.json)\n")
     return TrainConfig(
+        pooling_steps=0,
         dataset="prepared",
         data_dir=str(folder / "out"),
         val_classes=2,
