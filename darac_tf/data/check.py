@@ -25,16 +25,10 @@ def check_data(kind, data_dir):
 
     Of a benchmark, image headers and boxes are read too; images are never decoded.
 
-    Args:
-        kind: A key of `benchmarks.BENCHMARKS` or of `training_sets.TRAINING_SETS`.
-        data_dir: The folder.
-
-    Returns:
-        A plain text of several lines, and whether the folder holds the published set in full:
-        lists and all images there, readable or at least not empty, and all counts as published.
-
-    Raises:
-        UserError: If the kind is unknown, or there is no `data_dir`.
+    A plain text of several lines, and whether the folder holds the published set in full: lists and
+    all images there, readable or at least not empty, and all counts as published. `UserError` if
+    `kind` is neither of `benchmarks.BENCHMARKS` nor `training_sets.TRAINING_SETS`, or there is no
+    `data_dir`.
     """
     facts = (PUBLISHED | TRAINING_SETS).get(kind)
     if facts is None:

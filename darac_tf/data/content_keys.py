@@ -29,10 +29,9 @@ def content_key(data):
 
 
 def keys_of_images(paths, progress=False):
-    """Keys of the content of image files, uint64 `(images, 2)`: size in bytes, hash.
+    """Keys of contents of image files, uint64 `(images, 2)`: size in bytes, hash.
 
-    Raises:
-        UserError: If a file can't be read; names it.
+    `UserError` if a file can't be read; names it.
     """
     keys, remaining = [], iter(paths)
     hide = not progress or len(paths) < 1000
@@ -48,11 +47,7 @@ def keys_of_images(paths, progress=False):
 
 
 def file_sizes(paths):
-    """Sizes of files in bytes, uint64 `(files,)`: the first half of their keys.
-
-    Raises:
-        UserError: If there is no such file; names it.
-    """
+    """Sizes of files in bytes, uint64 `(files,)`; `UserError` names one that is not there."""
     return np.array([_read(path, lambda p: p.stat().st_size) for path in paths], np.uint64)
 
 

@@ -63,10 +63,9 @@ class LabelledImages:
         return list(zip(map(str, self.paths), names, map(str, self.splits), strict=True))
 
     def select(self, mask, name=None):
-        """The images where the boolean array `mask` holds; only their classes and pairs stay.
+        """The images where a boolean `mask` holds, with only their classes and pairs.
 
-        Raises:
-            UserError: If there are none.
+        `UserError` if there are none.
         """
         if not np.any(mask):
             raise UserError(f"{self.name}: no image is left of the {len(self)}")
@@ -77,11 +76,7 @@ class LabelledImages:
         return self.from_rows(name or self.name, rows, pairs)
 
     def split(self, name):
-        """The images of one split.
-
-        Raises:
-            UserError: If no image has it.
-        """
+        """The images of one split; `UserError` if no image has it."""
         if name not in self.splits:
             known = ", ".join(sorted(set(self.splits) - {""})) or "none"
             raise UserError(f"{self.name}: no image has split {name!r} (splits there: {known})")
@@ -90,8 +85,7 @@ class LabelledImages:
     def hold_out_classes(self, count, seed):
         """Splits by class: `(images of the other classes, images of `count` classes)`.
 
-        Raises:
-            UserError: If fewer than two classes would stay for training.
+        `UserError` if fewer than two classes would stay for training.
         """
         if not 0 < count <= len(self.class_names) - 2:
             raise UserError(
@@ -103,11 +97,7 @@ class LabelledImages:
         return self.select(~mask, f"{self.name}:train"), self.select(mask, f"{self.name}:held_out")
 
     def check_for_training(self):
-        """Checks that every class can form positive pairs, and that there are negatives.
-
-        Raises:
-            UserError: With one class only, or a class of fewer than two images.
-        """
+        """`UserError` with one class only, or where a class of one image has no listed pairs."""
         if len(self.class_names) < 2:
             raise UserError(
                 f"{self.name}: only the class {self.class_names[0]!r}; training needs at least two"
@@ -136,8 +126,7 @@ def write_rows(path, rows):
 def read_folder(folder):
     """Reads `folder/<class>/<image>`.
 
-    Raises:
-        UserError: If there is no such folder, no class folder with images, or an empty file.
+    `UserError` if there is no such folder, no class folder with images, or an empty file.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -158,11 +147,8 @@ def read_folder(folder):
 def read_csv(file):
     """Reads a CSV file with the columns `path`, `label` and, if wanted, `split`.
 
-    Args:
-        file: The CSV file, or a folder with a `labels.csv`. Paths in it are relative to its folder.
-
-    Raises:
-        UserError: If the file, a column or an image is missing.
+    It may be a folder with a `labels.csv`; paths in the file are relative to its folder.
+    `UserError` if the file, a column or an image is missing.
     """
     file = Path(file)
     file = file / CSV_NAME if file.is_dir() else file
@@ -195,12 +181,8 @@ def read_csv(file):
 def image_files(flag, where):
     """Paths of images below a folder, sorted, or of a CSV file of `read_csv`, each once.
 
-    Args:
-        flag: Name of the flag that says where, for messages.
-        where: The folder or the file.
-
-    Raises:
-        UserError: If there is no such folder or file, or no image.
+    `flag` is the name of the one that says `where`, for messages. `UserError` if there is no such
+    folder or file, or no image.
     """
     where = Path(where)
     if where.is_file():

@@ -48,15 +48,11 @@ def read_tfds(text, data_dir=None):
 
 
 def open_builder(name, data_dir, download=True):
-    """The TFDS builder of the newest version prepared in `data_dir`; prepares it if there is none.
+    """The TFDS builder of the newest version of `NAME[/CONFIG]` that is prepared in `data_dir`.
 
-    Args:
-        name: `NAME[/CONFIG]`.
-        data_dir: The data folder of TFDS; None for its own default.
-        download: Whether a set that isn't prepared may be downloaded.
-
-    Raises:
-        UserError: If there is no such set or configuration, or it isn't prepared and can't be.
+    `data_dir` is the data folder of TFDS; None for its own default. A set that isn't prepared is,
+    with `download`. `UserError` if there is no such set or configuration, or it isn't prepared and
+    can't be.
     """
     import tensorflow_datasets as tfds  # slow to import, and most runs need none of it
 

@@ -14,19 +14,12 @@ _NAME = re.compile(r"([0-9]{1,9})_.+", re.ASCII | re.DOTALL)
 
 
 def load_gpr1200(data_dir):
-    """Reads GPR1200 (Schall et al., MMM 2022).
+    """Reads GPR1200 (Schall et al., MMM 2022): a `RetrievalSet` of the protocol "gpr1200".
 
-    Every image is a query; its positives are the other images of its class. Images are in the
-    order of their class numbers, then of their names.
-
-    Args:
-        data_dir: Folder with the images `<class>_<name>.jpg` (there, in `images`, or in `jpg`).
-
-    Returns:
-        `RetrievalSet` of the protocol "gpr1200".
-
-    Raises:
-        UserError: If there are no images, a name isn't of that form, or a class has one image only.
+    Every image `<class>_<name>.jpg` of the folder (there, in `images`, or in `jpg`) is a query; its
+    positives are the other images of its class. Images are in the order of their class numbers,
+    then of their names. `UserError` if there are no images, a name isn't of that form, or a class
+    has one image only.
     """
     files = ImageFiles(data_dir)
     names, classes = gpr1200_names(files)

@@ -121,15 +121,11 @@ def check_orientation(orientation, rotation_list):
 def image_turns(paths, orientation, rotation_list=None):
     """Quarter turns that make image files upright, and a sentence for the report.
 
-    Args:
-        paths: The image files, `(images,)`.
-        orientation: `"stored"` takes images as their pixels are stored, `"exif"` goes by their
-            EXIF orientation, `"list"` by a file.
-        rotation_list: For `"list"`: a text file with `name quarter_turns` a line, turns counter-
-            clockwise (0..3). Images it doesn't name are upright already.
+    `"stored"` takes images as their pixels are stored, `"exif"` goes by their EXIF orientation,
+    `"list"` by a text file with `name quarter_turns` a line, turns counter-clockwise (0..3), in
+    which images that are upright already need no line.
 
-    Returns:
-        int64 `(images,)` of quarter turns counter-clockwise, or None for `"stored"`; the sentence.
+    int64 `(images,)` of quarter turns counter-clockwise, or None for `"stored"`; the sentence.
     """
     if orientation == "stored":
         return None, "Orientation: images as stored; EXIF orientation is not applied."

@@ -25,8 +25,7 @@ class ImageFiles:
     def __init__(self, data_dir, nested=False):
         """Looks for the files; if `nested`, one folder deeper too (Paris: a folder per landmark).
 
-        Raises:
-            UserError: If there is no such folder.
+        `UserError` if there is no such folder.
         """
         self.data_dir = Path(data_dir)
         if not self.data_dir.is_dir():
@@ -47,8 +46,7 @@ class ImageFiles:
     def find(self, names, source):
         """The paths of images as a string array; names may have an ending.
 
-        Raises:
-            UserError: If there is no file for one; `source` lists them.
+        `UserError` if there is no file for one, where `source` lists it.
         """
         missing = self.missing(names)
         if missing:
@@ -59,11 +57,7 @@ class ImageFiles:
         return np.array([str(self.paths[stem(name)]) for name in names])
 
     def all_names(self):
-        """The names of all images without their endings, sorted.
-
-        Raises:
-            UserError: If there are none, or two files of one name.
-        """
+        """All names without their endings, sorted; `UserError` if there are none, or one twice."""
         if not self.paths:
             raise UserError(f"--data_dir: no images in {self.looked_in()}: put them there")
         if self.doubles:

@@ -17,13 +17,10 @@ _COMPRESSED = 15  # the tag of a compressed variable in MAT-file version 5
 def load_ground_truth_mat(path):
     """Reads `gnd_*.mat`, a MAT-file of version 5 to 7, into what the pickle of that name holds.
 
-    Returns:
-        Dict with the lists `imlist` and `qimlist` of names, `gnd` of dicts per query (lists of
-        image numbers; `bbx` as numbers) and, if the file has it, `qidx`, the queries' rows in
-        `imlist`. Numbers count from 0, those of the file from 1.
-
-    Raises:
-        UserError: If the file can't be read or hasn't that form.
+    Dict with the lists `imlist` and `qimlist` of names, `gnd` of dicts per query (lists of image
+    numbers; `bbx` as numbers) and, if the file has it, `qidx`, the queries' rows in `imlist`.
+    Numbers count from 0, those of the file from 1. `UserError` if it can't be read or hasn't that
+    form.
     """
     variables = read_mat(path)
     try:

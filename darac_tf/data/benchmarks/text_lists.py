@@ -18,21 +18,14 @@ def find_text_lists(data_dir):
 
 
 def load_text_lists(folder, image_names):
-    """Reads `<landmark>_<n>_{good,ok,junk,query}.txt` into the form of `gnd_*.pkl`.
+    """Reads `<landmark>_<n>_{good,ok,junk,query}.txt` of a folder into the form of `gnd_*.pkl`.
 
-    The database is all images there are, in the order of their names, without the 20 of Paris that
-    are known to be broken; a listed image without a file is in it too, so that it is missed later.
+    The database is all images there are, of `image_names` in the data folder, in their order,
+    without the 20 of Paris that are known to be broken; a listed image without a file is in it too,
+    so that it is missed later.
 
-    Args:
-        folder: The folder with the text files.
-        image_names: Names of the images in the data folder.
-
-    Returns:
-        Dict with `imlist`, `qimlist` and `gnd`, as in the pickles: good and ok images together
-        are `ok`.
-
-    Raises:
-        UserError: If a file is missing or not in that form.
+    Dict with `imlist`, `qimlist` and `gnd`, as in the pickles: good and ok images together are
+    `ok`. `UserError` if a file is missing or not in that form.
     """
     stems = [path.name.removesuffix("_query.txt") for path in folder.glob("*_query.txt")]
     stems.sort(key=_landmark_first)

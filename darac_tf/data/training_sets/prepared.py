@@ -32,11 +32,7 @@ class PreparedImages:
 
     @classmethod
     def open(cls, folder):
-        """Opens what `prepare` wrote, without reading more than the labels.
-
-        Raises:
-            UserError: If it isn't finished, or damaged.
-        """
+        """Maps what `prepare` wrote, reads only labels; `UserError` if unfinished or damaged."""
         index = RecordIndex.open(folder)
         return cls(folder, index, index.name, index.labels, index.class_names)
 
@@ -160,8 +156,7 @@ class _Sources:
 def read_prepared(folder):
     """What `prepare` wrote, without the classes of which fewer than two images were left.
 
-    Raises:
-        UserError: If it isn't finished, damaged, or no class has two images.
+    `UserError` if it isn't finished, damaged, or no class has two images.
     """
     images = PreparedImages.open(folder)
     enough = np.bincount(images.labels, minlength=len(images.class_names)) >= 2

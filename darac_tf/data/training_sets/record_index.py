@@ -49,8 +49,7 @@ class RecordIndex(_Fields):
     def open(cls, folder):
         """Maps the arrays of `folder/index` into memory, read-only.
 
-        Raises:
-            UserError: If there is no index, it is damaged, or a shard is missing or cut short.
+        `UserError` if there is no index, it is damaged, or a shard is missing or cut short.
         """
         folder = Path(folder)
         place = folder / FOLDER
