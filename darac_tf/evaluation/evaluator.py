@@ -72,16 +72,10 @@ class Measured:
 
 
 def evaluate(sources, task, settings):
-    """Yields a `Measured` for each descriptor, resolution setting and whitening.
+    """Yields a `Measured` for each descriptor, resolution setting and whitening, by `Settings`.
 
-    Args:
-        sources: List of what `sources.described` knows.
-        task: `Task`.
-        settings: `Settings`.
-
-    Raises:
-        UserError: If an image can't be read, no query has a positive, or the whitening can't be
-            fitted or is of images of the task.
+    `sources` is a list of what `sources.described` knows. `UserError` if an image can't be read, no
+    query has a positive, or the whitening can't be fitted or is of images of the task.
     """
     whitening = settings.whitening
     note = whitening.check(task) if whitening else None

@@ -73,11 +73,7 @@ class LocalSource:
 
 
 def load_local(path, allow_on_test=False):
-    """Reads a run of `train.py --matching=local`.
-
-    Raises:
-        UserError: If its model or its PCA is missing or damaged.
-    """
+    """Reads a run of `train.py --matching=local`; `UserError` if a file is missing or damaged."""
     model = load_delf(path)
     return LocalSource(str(path), model, load_whitening(Path(path) / PCA_FILE), allow_on_test)
 

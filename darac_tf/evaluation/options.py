@@ -21,8 +21,7 @@ from darac_tf.whitening import load_whitening, parse_shrinkage
 def read_task(config):
     """The `Task` that `dataset`, `data_dir` and the like name.
 
-    Raises:
-        UserError: If settings don't fit each other, or the data can't be read.
+    `UserError` if settings don't fit each other, or the data can't be read.
     """
     if not config.descriptors:
         raise UserError("--descriptors is missing: name run directories, or BACKBONE+POOLING")
@@ -42,8 +41,7 @@ def read_task(config):
 def read_settings(config):
     """How descriptors are measured: `evaluator.Settings`.
 
-    Raises:
-        UserError: If settings don't fit each other, or the whitening can't be read.
+    `UserError` if settings don't fit each other, or the whitening can't be read.
     """
     if config.exponent is not None and config.combination != "gmean":
         raise UserError("--exponent is for --combination=gmean")
@@ -71,10 +69,8 @@ def read_settings(config):
 def read_sources(config, settings):
     """List of what `sources.described` knows: descriptors to compute, files, or local features.
 
-    `settings` are what `read_settings` makes of the `config`.
-
-    Raises:
-        UserError: If settings don't fit each other, or anything can't be read.
+    `settings` are what `read_settings` makes of the `config`. `UserError` if they don't fit each
+    other, or anything can't be read.
     """
     names, engine = config.descriptors, EngineSettings(config.engine, config.precision)
     if config.matching == "local":
@@ -88,11 +84,7 @@ def read_sources(config, settings):
 
 
 def measure(config):
-    """Iterator of `evaluator.Measured`: a row for all that the settings name.
-
-    Raises:
-        UserError: If settings don't fit each other, or anything can't be read.
-    """
+    """Iterator of `evaluator.Measured`: a row for all that the settings name; errors as above."""
     task, settings = read_task(config), read_settings(config)
     return evaluate(read_sources(config, settings), task, settings)
 

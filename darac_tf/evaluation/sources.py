@@ -73,19 +73,11 @@ class DescribedVectors(Described):
 
 @functools.singledispatch
 def described(source, images, settings):
-    """Describes images.
+    """Describes an `ImageList` by a source, see the module, and `evaluator.Settings`.
 
-    Args:
-        source: See the module.
-        images: `ImageList`.
-        settings: `evaluator.Settings`.
-
-    Yields:
-        `Described` for each descriptor and resolution setting, in the same order whatever the
-        images. Each is to be used before the next is asked for.
-
-    Raises:
-        UserError: If an image can't be read, without `skip_bad`, or the source can't describe it.
+    Yields `Described` for each descriptor and resolution setting, in the same order whatever the
+    images; each is to be used before the next is asked for. `UserError` if an image can't be read,
+    without `skip_bad`, or the source can't describe it.
     """
     raise TypeError(f"`source` is of no kind that can be measured. Received: {source!r}")
 

@@ -57,17 +57,9 @@ class Task:
 def labelled_task(images, query_split=None, distractors=()):
     """The task of a labelled collection: images of the query's class are its positives.
 
-    Args:
-        images: `LabelledImages`.
-        query_split: Images of this split are the queries and the rest is the database; None for
-            leave-one-out.
-        distractors: Paths of more images for the database, right for no query.
-
-    Returns:
-        `Task`, scored with plain AP, P@k and R@k (`metrics.plain`).
-
-    Raises:
-        UserError: If no image has the split.
+    Of `LabelledImages`, those of `query_split` are the queries and the rest is the database; None
+    is leave-one-out. `distractors` are paths of more images for the database, right for no query.
+    Scored with plain AP, P@k and R@k (`metrics.plain`). `UserError` if no image has the split.
     """
     if query_split:
         images.split(query_split)  # Complains when there is none.
@@ -109,14 +101,10 @@ def labelled_task(images, query_split=None, distractors=()):
 
 
 def benchmark_task(benchmark, distractors=()):
-    """The task of a benchmark, scored by its own protocol (`metrics.protocols`).
+    """The task of a `RetrievalSet`, scored by its own protocol (`metrics.protocols`).
 
-    Args:
-        benchmark: `RetrievalSet`.
-        distractors: Paths of more images for the database, right for no query.
-
-    Returns:
-        `Task`. A query that is looked at as a whole and is in the database is described once.
+    `distractors` are paths of more images for the database, right for no query. A query that is
+    looked at as a whole and is in the database is described once.
     """
     more = ImageList(np.array(distractors, str))
     # Rows of the ground truth stay what they are: distractors come after them.

@@ -162,8 +162,7 @@ class WhiteningSource:
     def fit(self, described):
         """Fits a `Whitening` on `sources.DescribedVectors` of the images.
 
-        Raises:
-            UserError: If there are too few images or pairs, or they are not of full rank.
+        `UserError` if there are too few images or pairs, or they are not of full rank.
         """
         rows = np.flatnonzero(described.usable)
         vectors = described.vectors.of(rows)

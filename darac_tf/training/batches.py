@@ -61,11 +61,7 @@ class StepBatches:
         return [str(self._images.paths[index]) for index in sampler.batch(step)]
 
     def check_around(self, step):
-        """Reads the images around a failed step one by one, and names the bad one.
-
-        Raises:
-            UserError: If there is one.
-        """
+        """Reads images around a failed step one by one; `UserError` names the bad one, if any."""
         sampler, _, stop = next(self._epochs(step, step + _BATCHES_AHEAD))
         indices = np.unique([sampler.batch(each) for each in range(step, stop)])
         if isinstance(self._images, PreparedImages):
@@ -88,18 +84,11 @@ def one_sampler(sampler):
 def make_sampling(config, run_dir, model, images):
     """The sampling that a run's settings name: class-balanced batches, or mined tuples.
 
-    Args:
-        config: `TrainConfig`.
-        run_dir: Run directory, where mined tuples are kept.
-        model: The descriptor that negatives are mined with.
-        images: `LabelledImages` of the training set.
-
-    Returns:
-        Function of the first step and the one to stop before, which yields `(sampler, start, stop)`
-        of each epoch between them: its steps from `start` up to but without `stop`.
-
-    Raises:
-        UserError: If the training set has too few classes, or no files to mine in.
+    Of a `TrainConfig`, the run directory, where mined tuples are kept, the descriptor that
+    negatives are mined with, and the `LabelledImages` of the training set. A function of the first
+    step and the one to stop before, which yields `(sampler, start, stop)` of each epoch between
+    them: its steps from `start` up to but without `stop`. `UserError` if the training set has too
+    few classes, or no files to mine in.
     """
     if config.mining != "none":
         if isinstance(images, PreparedImages):

@@ -43,8 +43,7 @@ class RunCheckpoint:
     def save(self, step, best, best_step):
         """Writes a checkpoint after `step` steps; the one before is kept as well.
 
-        Raises:
-            UserError: If it can't be written; those that are there stay.
+        `UserError` if it can't be written; those that are there stay.
         """
         before = self.step
         self._step.assign(step)
@@ -74,15 +73,10 @@ class RunCheckpoint:
             file.replace(file.with_name(f"ckpt-{step}{file.suffix}"))
 
     def restore(self):
-        """Restores the latest checkpoint that is whole.
+        """Restores the latest checkpoint that is whole; returns sentences about those passed over.
 
         A run that was cut off before its first one has none, and starts at its first step.
-
-        Returns:
-            Sentences about damaged ones that were passed over.
-
-        Raises:
-            UserError: If all are damaged, or the latest is of another model.
+        `UserError` if all are damaged, or the latest is of another model.
         """
         notes = []
         for step in self._steps():

@@ -252,8 +252,7 @@ class TrainConfig:
     def make_loss(self, num_classes, dim):
         """The loss that these settings describe, for classes and descriptors `(batch, dim)`.
 
-        Raises:
-            UserError: If it does not take a setting that is given.
+        `UserError` if it does not take a setting that is given.
         """
         names = ("margin", "scale", "seed", "rank", "statistics", "statistics_gradient", "transfer")
         return make_loss(
@@ -274,11 +273,7 @@ class TrainConfig:
             path.write_text(text, encoding="utf-8")
 
     def check_resumes(self, run_dir):
-        """Checks that `run_dir` holds a run of these settings.
-
-        Raises:
-            UserError: If it holds none, or names the first flag that differs.
-        """
+        """Raises `UserError` where `run_dir` holds no run, or names the first flag that differs."""
         try:
             stored = json.loads((Path(run_dir) / CONFIG_FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:

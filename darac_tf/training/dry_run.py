@@ -41,16 +41,9 @@ class Measured(NamedTuple):
 def dry_run(config, run_dir):
     """Builds a run, makes a few of its steps, and leaves no file behind.
 
-    Args:
-        config: `TrainConfig`.
-        run_dir: Where the run would be written; checked, not made.
-
-    Returns:
-        Markdown table: images, shapes, parameters, measured memory, and the time and disk space
-        that the whole run would take.
-
-    Raises:
-        UserError: If settings, data or an earlier run do not allow the run.
+    Of a `TrainConfig`, and the run directory, which is checked, not made. A Markdown table: images,
+    shapes, parameters, measured memory, and the time and disk space that the whole run would take.
+    `UserError` if settings, data or an earlier run do not allow the run.
     """
     replicas = make_replicas(config.strategy, config.replicas)
     replicas.check_batch(config)

@@ -127,8 +127,7 @@ def image_grid(images, columns):
 class MetricsFile:
     """Appends `step,name,value` lines; what lies beyond the step of a resumed run is dropped.
 
-    Raises:
-        UserError: From any method, if the file can't be written, as on a full disk.
+    Any method raises `UserError` if the file can't be written, as on a full disk.
     """
 
     def __init__(self, run_dir, step):

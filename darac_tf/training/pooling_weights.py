@@ -83,24 +83,19 @@ def is_fitted(config, training, held_out):
 
 
 def fit_pooling_weights(model, training, held_out, config, folder):
-    """Trains the pooling of a descriptor; its network stays as it is.
+    """Trains the pooling of a descriptor with DARAC or GeM; its network stays as it is.
 
     Args:
-        model: Descriptor with DARAC or GeM.
+        model: The descriptor.
         training: `LabelledImages`, or `PreparedImages`.
         held_out: `LabelledImages` of other classes, which decide where to stop; None takes a fifth
             of the training classes for it.
-        config: `TrainConfig`: `pooling_steps`, `pooling_learning_rate`, `pooling_images`,
-            `pooling_views`, `crop_shapes`, `image_size`, P, K and the loss; a loss with weights of
-            classes, or of tuples, is replaced by NRA.
+        config: `TrainConfig`: `pooling_...`, `crop_shapes`, `image_size`, P, K and the loss; one
+            with weights of classes, or of tuples, is replaced by NRA.
         folder: For the cached vectors, removed afterwards. Interrupted, a second call goes on with
             what is described.
 
-    Returns:
-        `PoolingFit`.
-
-    Raises:
-        UserError: If an image can't be read, or there are too few classes.
+    Returns the `PoolingFit`. `UserError` if an image can't be read, or there are too few classes.
     """
     folder = Path(folder)
     training, held_out = _halves(training, held_out, config)

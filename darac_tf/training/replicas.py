@@ -82,15 +82,10 @@ class Replicas:
 def make_replicas(strategy="one", replicas=None):
     """Sets up the devices of a run; before TensorFlow computes anything.
 
-    Args:
-        strategy: `"one"`: one device. `"mirrored"`: all GPUs of this machine, or where it has
-            none, parts of its CPU. `"multiworker"`: all machines in the environment variable
-            TF_CONFIG.
-        replicas: For `"mirrored"`: how many GPUs, or parts of the CPU (default 2).
-
-    Raises:
-        UserError: If there are too few devices, TF_CONFIG is missing or wrong, or TensorFlow has
-            begun.
+    `"one"` device; `"mirrored"`: all GPUs of this machine, or where it has none, parts of its CPU,
+    of either as many as `replicas` (parts: 2 by default); `"multiworker"`: all machines in the
+    environment variable TF_CONFIG. `UserError` if there are too few devices, TF_CONFIG is missing
+    or wrong, or TensorFlow has begun.
     """
     if strategy == "mirrored":
         return Replicas(tf.distribute.MirroredStrategy(_local_devices(replicas)))

@@ -101,8 +101,7 @@ def check_run_dir(config, run_dir, resume):
 def training_images(config):
     """`(LabelledImages to train on, LabelledImages to validate on or None)` of `TrainConfig`.
 
-    Raises:
-        UserError: If they can't be read, or can't be trained on.
+    `UserError` if they can't be read, or can't be trained on.
     """
     images = load_dataset(config.dataset, config.data_dir)
     if config.val_classes:
@@ -128,13 +127,9 @@ def start_run_dir(run_dir, config, training, validation):
 def fit_pooling(model, batches, n_images):
     """Starts a `WhitenedRMAC` as the PCA whitening of its regional vectors; leaves others as is.
 
-    Args:
-        model: Descriptor.
-        batches: Iterable of training batches `(images, labels)`, as many as are wanted.
-        n_images: Images in the training set, which is seen once at most.
-
-    Raises:
-        UserError: If there are too few images for its dimension.
+    Of a descriptor, and an iterable of training batches `(images, labels)`: as many are taken as
+    are wanted, but of its `n_images` each once at most. `UserError` if they are too few for its
+    dimension.
 
     Source: Gordo et al., arXiv 1610.07940, section 3.1. How many images is not given.
     """

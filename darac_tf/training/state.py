@@ -35,10 +35,8 @@ class GroupedOptimizer:
     to the scale of its weights, and GeM's exponent must not shrink. Neither have batch
     normalisation's and biases (all that is not a kernel).
 
-    The model's trainable variables are taken now; the loss may have some of its own.
-
-    Raises:
-        UserError: If nothing is trainable.
+    The model's trainable variables are taken now; the loss may have some of its own. `UserError` if
+    nothing is trainable.
     """
 
     def __init__(self, config, model, loss=None):
@@ -168,11 +166,7 @@ def set_batch_norm(model, mode, momentum=None, is_shared=False):
 
 
 def freeze_until(model, name):
-    """Freezes the layer of a name in a descriptor's backbone, and those its output depends on.
-
-    Raises:
-        UserError: If there is none of that name.
-    """
+    """Freezes a backbone's layer of a name and those it depends on; `UserError` if it has none."""
     network, _ = backbone_of(model)
     layers = {layer.name: layer for layer in network.layers}
     if name not in layers:
@@ -185,15 +179,10 @@ def freeze_until(model, name):
 
 
 def build_state(config, num_classes, replicas):
-    """Builds a run's model, loss and optimiser as its settings say.
+    """Builds the model, loss and optimiser of a `TrainConfig`, on the `Replicas` they live on.
 
-    Args:
-        config: `TrainConfig`.
-        num_classes: Classes of the training set.
-        replicas: `Replicas` they live on.
-
-    Raises:
-        UserError: If the backbone, its weights or a layer can't be had, or nothing is trainable.
+    `num_classes` are those of the training set. `UserError` if the backbone, its weights or a layer
+    can't be had, or nothing is trainable.
     """
     with replicas.strategy.scope():
         network = config.backbone, config.backbone_weights

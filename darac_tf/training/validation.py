@@ -13,16 +13,10 @@ _PICTURED_QUERIES, _PICTURED_RANKS = 6, 6
 
 
 class Validator:
-    """Leave-one-out retrieval among held-out images, at the training resolution.
+    """Leave-one-out retrieval among held-out `LabelledImages`, at the training resolution.
 
-    Args:
-        model: The descriptor, whose weights change between calls.
-        images: `LabelledImages`.
-        config: `TrainConfig`.
-
-    Attributes:
-        images: The same.
-        descriptors: float32 `(images, dim)` of the last call of `scores`.
+    The weights of the `model`, the descriptor, change between calls. `descriptors`, float32
+    `(images, dim)`, are those of the last call of `scores`, of the same `images`.
     """
 
     METRIC = "mAP (plain)"

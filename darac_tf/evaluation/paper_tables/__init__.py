@@ -66,12 +66,11 @@ def load_rows(name):
 def measure_table(config):
     """Measures a table of the paper, as far as data and runs are there.
 
-    Args:
-        config: `EvalConfig` with a `table`; `table_sets`, `data_dir`, `runs_dir` and `backbone` say
-            where everything is. Trained rows are run directories in `runs_dir`; whitenings are
-            fitted on 20,000 of the images that the row was trained on, unless `whiten_data_dir` or
-            `whiten_images` say otherwise. Holidays is measured upright, by EXIF or the
-            `rotation_list`, unless `orientation` says otherwise.
+    In the `EvalConfig`, `table` names it; `table_sets`, `data_dir`, `runs_dir` and `backbone` say
+    where everything is. Trained rows are run directories in `runs_dir`; whitenings are fitted on
+    20,000 of the images that the row was trained on, unless `whiten_data_dir` or `whiten_images`
+    say otherwise. Holidays is measured upright, by EXIF or the `rotation_list`, unless
+    `orientation` says otherwise.
 
     Returns:
         Markdown: the table with the paper's figures beside the measured ones, then a line for each

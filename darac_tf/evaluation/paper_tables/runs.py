@@ -29,10 +29,7 @@ def differences(folder, name):
     """What of the run in a folder is not as in the run of a name: a list of "what, not what".
 
     Compared are the backbone and the run it begins with, the pooling, the loss, the size of images,
-    the data and the steps, and whether it came to its end.
-
-    Raises:
-        UserError: If there is no run.
+    the data and the steps, and whether it came to its end. `UserError` if there is no run.
     """
     trained, wanted = settings_of(folder), load_run(name)
     found = [

@@ -26,13 +26,9 @@ def config_names():
 def load_config(name):
     """Reads values of some or all fields of `TrainConfig`, as a dictionary.
 
-    Where the file has a `system`, what it doesn't say is taken from there.
-
-    Args:
-        name: One of `config_names`, a `.toml` file, or the `config.json` of an earlier run.
-
-    Raises:
-        UserError: If there is no such file, or it holds anything else.
+    Of one of `config_names`, a `.toml` file, or the `config.json` of an earlier run. Where it has a
+    `system`, what it doesn't say is taken from there. `UserError` if there is no such file, or it
+    holds anything else.
     """
     return load_presets(name)[0]
 
@@ -40,14 +36,9 @@ def load_config(name):
 def load_presets(config=None, system=None):
     """What `--config` and `--system` say together: a system wins where both speak.
 
-    Either may be None.
-
-    Returns:
-        `(settings, replaced)`: a dictionary of names to values, and one of what the config said
-        where the system says something else.
-
-    Raises:
-        UserError: As `load_config` and `load_system`, or if the config is of another system.
+    Either may be None. `(settings, replaced)`: a dictionary of names to values, and one of what the
+    config said where the system says something else. `UserError` as of `load_config` and
+    `load_system`, or if the config is of another system.
     """
     of_config = _read(config) if config else {}
     own = of_config.pop("system", None)
