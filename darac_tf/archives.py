@@ -21,10 +21,8 @@ class DamagedArchiveError(ValueError):
 def write_archive(path, arrays, provenance):
     """Writes a dictionary of arrays, with provenance in plain JSON values, whole or not at all.
 
-    Raises:
-        UserError: If the file can't be written there.
-        ValueError: If the provenance holds NaN or infinity.
-        TypeError: If the provenance is not JSON.
+    `UserError` if the file can't be written there, `ValueError` if the provenance holds NaN or
+    infinity, `TypeError` if it is not JSON.
     """
     text = np.array(json.dumps(provenance, allow_nan=False))
     # An open file, because `np.savez` would add ".npz" to a name without it.

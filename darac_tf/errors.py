@@ -10,11 +10,7 @@ class UserError(ValueError):
 
 
 def check_choice(name, value, choices):
-    """Checks an argument of a layer or a loss.
-
-    Raises:
-        ValueError: If `value` is not one of `choices`.
-    """
+    """Raises `ValueError` if an argument of a layer or a loss is not one of `choices`."""
     if value not in choices:
         raise ValueError(
             f"`{name}` must be one of {', '.join(choices)}. Received: {name}={value!r}"

@@ -43,11 +43,7 @@ def finite_rows(rows, what, first_row=0):
 
 
 def check_dimensions(queries, database):
-    """Refuses to compare `(Q, D)` queries with a `(N, D)` database of another dimension.
-
-    Raises:
-        UserError: If their dimensions differ.
-    """
+    """`UserError` if `(Q, D)` queries and a `(N, D)` database differ in dimension."""
     if queries.shape[1] != database.shape[1]:
         raise UserError(
             f"queries have {queries.shape[1]} dimensions but the database has "

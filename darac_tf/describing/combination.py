@@ -156,8 +156,7 @@ def whiten(descriptors, mean, projection):
 def whitening_arrays(whitening, channels):
     """Mean and projection, float32, of a `whitening.Whitening` for descriptors of some channels.
 
-    Raises:
-        UserError: If it is for descriptors of another length.
+    `UserError` if it is for descriptors of another length.
     """
     expected = whitening.projection.shape[1]
     if channels != expected:

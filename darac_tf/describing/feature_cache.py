@@ -96,11 +96,7 @@ class OpenCache:
 
     @contextlib.contextmanager
     def writing(self):
-        """Lets the block `put`.
-
-        Raises:
-            UserError: If another process writes to one of the tables.
-        """
+        """Lets the block `put`; `UserError` if another process writes to one of the tables."""
         with contextlib.ExitStack() as stack:
             for table in self._all:
                 stack.enter_context(table.writing())

@@ -61,8 +61,7 @@ class FeatureFile:
     def rows_of(self, paths):
         """The rows of `vectors` that are those of image files: `(n,)` paths to int64 `(n,)`.
 
-        Raises:
-            UserError: If an image can't be read, or the file does not have it.
+        `UserError` if an image can't be read, or the file does not have it.
         """
         place = {key.tobytes(): row for row, key in enumerate(self.keys)}
         rows = np.array([place.get(key.tobytes(), -1) for key in keys_of_images(paths)], np.int64)
@@ -79,8 +78,7 @@ class FeatureFile:
 def load_feature_file(path):
     """Reads what `FeatureFile.save` wrote; pickled objects are refused, not run.
 
-    Raises:
-        UserError: If the file is missing, damaged or something else.
+    `UserError` if the file is missing, damaged or something else.
     """
     path = Path(path)
     try:

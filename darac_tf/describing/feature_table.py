@@ -69,10 +69,9 @@ class FeatureTable:
         return len(self._is_sound) - len(self)
 
     def find(self, keys):
-        """The rows of some keys, uint8 `(n, 24)`.
+        """The rows of some keys, uint8 `(n, 24)`: int64 `(n,)`.
 
-        Returns:
-            int64 `(n,)`, -1 where the table has no such key, or its row is known to be damaged.
+        -1 where the table has no such key, or its row is known to be damaged.
         """
         wanted = _words(keys)
         numbers = _mixed(wanted)
@@ -129,8 +128,7 @@ class FeatureTable:
     def writing(self):
         """Lets the block `append`; cuts off first what an interrupted writer left unfinished.
 
-        Raises:
-            UserError: If another process writes to the table, or it can't be written.
+        `UserError` if another process writes to the table, or it can't be written.
         """
         with contextlib.ExitStack() as stack:
             with write_errors(self.folder):

@@ -48,15 +48,8 @@ DEFAULT_ENGINE = EngineSettings()
 def make_engine(settings, network, preprocessing, poolings):
     """An engine for descriptors that share a backbone (see `FunctionEngine` for what it does).
 
-    Weights of the backbone are taken as they are now; later changes have no effect.
-
-    Args:
-        settings: `EngineSettings`.
-        network: The backbone, a Keras model of one input and one output.
-        preprocessing: Its `Preprocessing`.
-        poolings: Dictionary of name to built pooling layer.
-
-    Raises:
-        UserError: If the engine is not installed, or a layer of the backbone can't be copied.
+    Of a Keras model of one input and one output, its `Preprocessing`, and a dictionary of name to
+    built pooling layer. Weights of the backbone are taken as they are now; later changes have no
+    effect. `UserError` if the engine is not installed, or a layer of the backbone can't be copied.
     """
     return _ENGINES[settings.engine](network, preprocessing, poolings, settings.precision)

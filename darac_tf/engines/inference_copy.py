@@ -20,20 +20,11 @@ _CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
 
 
 def inference_copy(network, precision="float32"):
-    """Copies a backbone for inference.
+    """Copies a functional or sequential Keras model for inference; it is not changed.
 
     Batch normalisation is folded into convolutions where it can be; what is left of it, and
-    residual sums, become operations that TensorFlow fuses.
-
-    Args:
-        network: Functional or sequential Keras model. It is not changed.
-        precision: A key of `POLICIES`: what the layers compute in.
-
-    Returns:
-        Keras model that takes float32.
-
-    Raises:
-        UserError: If a layer can't be copied from its settings.
+    residual sums, become operations that TensorFlow fuses. The copy takes float32, and computes in
+    the `precision`, a key of `POLICIES`. `UserError` if a layer can't be copied from its settings.
     """
     # A sequential model becomes a functional one of the same layers.
     graph = keras.Model(network.inputs[0], network.outputs[0], name=network.name)

@@ -28,17 +28,11 @@ def read_headers(image_bytes, max_pixels):
 
 
 def decode_and_resize(image_bytes, headers, rows, sizes):
-    """Decodes images that have one shape at each of the sizes.
+    """Decodes images that have one shape at each of the sizes, `LongSide` and `Factor`.
 
-    Args:
-        image_bytes: String `(batch,)`.
-        headers: int64 `(batch, 3)` of `read_headers`.
-        rows: int32 `(images,)`, which of them.
-        sizes: `LongSide` and `Factor`.
-
-    Returns:
-        Tuple of the rows that could be decoded, int32 `(n,)`, to the size that the header says, and
-        a list of their pixels, float32 `(n, height, width, 3)` for each size.
+    Of `image_bytes`, strings `(batch,)`, and `headers`, int64 `(batch, 3)` of `read_headers`, those
+    at `rows`, int32 `(images,)`. Tuple of the rows that could be decoded, int32 `(n,)`, to the size
+    that the header says, and a list of their pixels, float32 `(n, height, width, 3)` for each size.
     """
 
     def load(row):
@@ -80,18 +74,12 @@ def _survivors(rows, load, specs):
 
 
 def image_header(data, max_pixels):
-    """Height, width and the pixels that decoding takes, of one image file.
+    """Height, width and the pixels that decoding takes, of one image file: int64 `(3,)`.
 
-    Args:
-        data: Scalar string, the file. JPEG, PNG, GIF, BMP or WebP without animation.
-        max_pixels: Frames of a GIF are not counted beyond it.
-
-    Returns:
-        int64 `(3,)`: height and width as the image decodes, and its pixels, with all frames of a
-        GIF, which are decoded together. Zeros where it is no image of these kinds.
-
-    Raises:
-        InvalidArgumentError: When it runs, for a damaged JPEG header.
+    The file is a scalar string: JPEG, PNG, GIF, BMP or WebP without animation. Height and width are
+    as the image decodes; its pixels are those of all frames of a GIF, which are decoded together,
+    and not counted beyond `max_pixels`. Zeros where it is no image of these kinds. A damaged JPEG
+    header is an `InvalidArgumentError` when it runs.
     """
     kinds = [
         (_has(data, 0, b"\xff\xd8\xff"), lambda: _still(*_jpeg(data))),

@@ -104,7 +104,7 @@ def publish(model, out, settings, facts=None, version=None, verify_paths=(), thr
 
 
 def export_saved_model(model, folder, resolutions, whitening=None, **options):
-    """Writes a SavedModel that needs neither darac_tf nor Keras to load.
+    """Writes a SavedModel that needs neither darac_tf nor Keras to load; returns its dimension.
 
     Its signatures:
 
@@ -114,18 +114,8 @@ def export_saved_model(model, folder, resolutions, whitening=None, **options):
     - `robust`: the same with `valid` (bool, `(batch,)`): a bad image gets zeros and False.
     - `pixels`: `pixels` (uint8, `(batch, height, width, 3)`) to `descriptor`.
 
-    Args:
-        model: Descriptor.
-        folder: Where to write; it must not exist yet.
-        resolutions: See `ExportSettings`, as for the rest.
-        whitening: `Whitening` of these resolutions, or None.
-        **options: `combination`, `exponent`, `precision` and `max_pixels`.
-
-    Returns:
-        The dimension of the exported descriptors.
-
-    Raises:
-        UserError: If the folder exists, or whitening or precision do not fit.
+    Of a descriptor; `resolutions`, `whitening` and the options are those of `ExportSettings`.
+    `UserError` if the folder exists, or whitening or precision do not fit.
     """
     settings = ExportSettings(resolutions, whitening, **options)
     with atomic_path(folder) as temporary:

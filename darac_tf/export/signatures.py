@@ -137,13 +137,9 @@ def resized_shapes(headers, sizes):
 def plan_windows(shapes, held_pixels=HELD_PIXELS):
     """Puts images of equal shapes together, as many as may be held at a time.
 
-    Args:
-        shapes: int64 `(images, sizes, 2)` of `resized_shapes`.
-        held_pixels: Most pixels of a window, over all sizes.
-
-    Returns:
-        Tuple of int32: the images' numbers in the order in which they are described, `(images,)`,
-        and where in it each window begins and ends (not included), `(windows,)` both.
+    Of int64 `(images, sizes, 2)` of `resized_shapes`, and the most pixels of a window over all
+    sizes. Tuple of int32: the images' numbers in the order in which they are described,
+    `(images,)`, and where in it each window begins and ends (not included), `(windows,)` both.
     """
     count = tf.shape(shapes)[0]
     flat = tf.reshape(shapes, [count, 2 * shapes.shape[1]])

@@ -46,11 +46,7 @@ class Verification:
 
 
 def images_to_verify(source, limit):
-    """Paths of at most `limit` images, evenly spread over a CSV file or a folder.
-
-    Raises:
-        UserError: If there are none.
-    """
+    """At most `limit` paths, evenly spread over a CSV file or a folder; `UserError` if none."""
     paths = image_files("--verify", source)
     chosen = np.linspace(0, len(paths) - 1, min(limit, len(paths))).round().astype(int)
     return [paths[index] for index in chosen]

@@ -8,17 +8,11 @@ _TINY_SQUARED_NORM = 1e-24
 
 
 def l2_normalize(x, axis=-1):
-    """Scales vectors to unit Euclidean length, in float32 whatever the input's dtype.
+    """Scales vectors to unit Euclidean length: any shape and float dtype to float32 of that shape.
 
-    `y = x / ||x||`; a zero vector stays zero and passes back a zero gradient, where the usual
-    `x / max(||x||, eps)` would pass back a gradient multiplied by `1 / eps`.
-
-    Args:
-        x: Tensor of any shape and float dtype.
-        axis: Axis (or axes) that hold one vector.
-
-    Returns:
-        float32 tensor of the shape of `x`.
+    `y = x / ||x||` along the axis (or axes) that hold one vector; a zero vector stays zero and
+    passes back a zero gradient, where the usual `x / max(||x||, eps)` would pass back a gradient
+    multiplied by `1 / eps`.
     """
     x = tf.cast(x, tf.float32)
     squared_norm = tf.reduce_sum(tf.square(x), axis=axis, keepdims=True)

@@ -243,14 +243,9 @@ def _even_windows(length, side, count):
 
 
 def regional_max(feature_maps, grid):
-    """The maximum of each channel in each region.
+    """The maximum of each channel in each region of a `Grid`.
 
-    Args:
-        feature_maps: `(batch, height, width, channels)`.
-        grid: `Grid`.
-
-    Returns:
-        `(batch, regions, channels)` in the dtype of `feature_maps`.
+    `(batch, height, width, channels)` to `(batch, regions, channels)` in the same dtype.
     """
     feature_maps = _transposed(feature_maps, grid)
     maxima = tf.concat([_level_max(feature_maps, *level) for level in grid.levels], axis=1)

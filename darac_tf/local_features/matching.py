@@ -59,18 +59,12 @@ class Matches(NamedTuple):
 
 
 def match(first, second, settings=None):
-    """Matches two images' features and finds the affine map most matches agree on.
+    """The `Matches` of two images' features, with the affine map that most of them agree on.
 
-    OpenCV's RANSAC draws the same samples every time: the same features give the same result. Fewer
-    than four matches, and points on a line, have no inliers.
-
-    Args:
-        first: `LocalFeatures`, of the query.
-        second: `LocalFeatures` of the same dimension.
-        settings: `MatchSettings`; None for its defaults.
-
-    Returns:
-        `Matches`.
+    Of the `LocalFeatures` of the query, those of the same dimension of the other, and
+    `MatchSettings`, None for its defaults. OpenCV's RANSAC draws the same samples every time: the
+    same features give the same result. Fewer than four matches, and points on a line, have no
+    inliers.
     """
     settings = settings or MatchSettings()
     pairs = mutual_neighbours(first.descriptors, second.descriptors, settings.max_distance)

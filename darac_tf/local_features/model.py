@@ -107,8 +107,7 @@ def build_delf(inner, preprocessing, scores):
 def save_delf(model, path):
     """Writes the model as a `.keras` file, the whole of it or nothing.
 
-    Raises:
-        UserError: If the file can't be written there, or its name does not end in `.keras`.
+    `UserError` if the file can't be written there, or its name does not end in `.keras`.
     """
     if Path(path).suffix != ".keras":
         raise UserError(f"{path}: name the file of the model with .keras at its end")
@@ -119,8 +118,7 @@ def save_delf(model, path):
 def load_delf(path):
     """Reads what `save_delf` wrote to `path`, or to `delf.keras` in that folder.
 
-    Raises:
-        UserError: If there is none, or it holds another kind of model.
+    `UserError` if there is none, or it holds another kind of model.
     """
     path = Path(path)
     path = path / DELF_MODEL if path.is_dir() else path
@@ -132,19 +130,13 @@ def load_delf(path):
 
 
 def inner_layer(backbone, stride=STRIDE):
-    """The name of the last layer of a stride that everything passes through.
+    """The name of a backbone's last layer of a stride, in pixels, that everything passes through.
 
     Layers that a shortcut passes by hold only a part of what the network knows there, and padded
     maps don't lie where the image does: neither is taken. For `ResNet50V2` it is
-    `conv4_block5_out`, because Keras' second version strides in the last block of each stack:
-    its `conv4_block6_out` has stride 32.
-
-    Args:
-        backbone: Keras model of images `(batch, height, width, 3)`, functional or sequential.
-        stride: Pixels between two neighbouring cells.
-
-    Raises:
-        UserError: If it has none.
+    `conv4_block5_out`, because Keras' second version strides in the last block of each stack: its
+    `conv4_block6_out` has stride 32. The backbone maps images `(batch, height, width, 3)` and is
+    functional or sequential; `UserError` if it has no such layer.
     """
     graph = keras.Model(backbone.inputs[0], backbone.outputs)
     names = [operation.name for operation in _passages(graph)]

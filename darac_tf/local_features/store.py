@@ -45,8 +45,7 @@ def no_features(dim):
 class FeatureStore:
     """Reads what `write_features` wrote: `store[i]`, the `LocalFeatures` of image i, and `facts`.
 
-    Raises:
-        UserError: If the folder is missing, incomplete or damaged.
+    `UserError` if the folder is missing, incomplete or damaged.
     """
 
     def __init__(self, folder):
@@ -76,16 +75,11 @@ class FeatureStore:
 
 
 def write_features(folder, features, dim, facts=None):
-    """Writes the features of images one after another, the whole folder or nothing.
+    """Writes the features of images one after another, the whole folder or nothing: `FeatureStore`.
 
-    Args:
-        folder: New or empty folder for five `.npy` files and a JSON file.
-        features: Iterable of `LocalFeatures`, such as a `LocalExtractor`.
-        dim: Dimensions of their descriptors, such as `LocalExtractor.dim`.
-        facts: Dictionary of JSON values to keep with them.
-
-    Returns:
-        `FeatureStore`. UserError if the folder can't be written or holds something.
+    Five `.npy` files and a JSON file of the `facts`, of an iterable of `LocalFeatures`, such as a
+    `LocalExtractor`, and the `dim` of their descriptors. `UserError` if the folder can't be written
+    or holds something.
     """
     shapes = {"descriptors": (dim,), "locations": (2,), "attention": ()}
     offsets, sides = [0], []

@@ -23,14 +23,10 @@ class PairLoss:
     """
 
     def __call__(self, labels, embeddings):
-        """The loss of one batch.
+        """The loss of one batch: float32 scalar, at least 0.
 
-        Args:
-            labels: Integer classes, `(batch,)` or `(batch, 1)`.
-            embeddings: `(batch, dim)`, any float dtype and any length; normalised here.
-
-        Returns:
-            float32 scalar, at least 0.
+        Of integer classes, `(batch,)` or `(batch, 1)`, and embeddings `(batch, dim)`, any float
+        dtype and any length; normalised here.
         """
         return self._of_pairs(embeddings, *pair_masks(labels))
 
@@ -48,17 +44,11 @@ class PairLoss:
 
 
 def pairwise_distances(embeddings, squared=False):
-    """Euclidean distances between all L2-normalised embeddings of a batch.
+    """Euclidean distances between all embeddings of a batch: float32 `(batch, batch)`, 0 to 2.
 
-    Equal embeddings have a distance of zero and pass back a gradient of zero, where the square root
-    alone would pass back infinity.
-
-    Args:
-        embeddings: `(batch, dim)`, any float dtype and any length; normalised here.
-        squared: Whether to leave out the square root.
-
-    Returns:
-        float32 `(batch, batch)`, 0 to 2; squared, 0 to 4.
+    Embeddings are `(batch, dim)`, any float dtype and any length; L2-normalised here. `squared`
+    leaves out the root: 0 to 4. Equal embeddings have a distance of zero and pass back a gradient
+    of zero, where the square root alone would pass back infinity.
     """
     unit = l2_normalize(embeddings)
     # Distances do not depend on the origin, but their rounding does: the squares of vectors that

@@ -34,16 +34,12 @@ def domain_scores(paths, ap):
 
 
 def gpr1200_domains(paths):
-    """The domain of each image, from the category number in its file name.
+    """The domain of each image, from the category number in its file name: names in `DOMAINS`.
 
     >>> gpr1200_domains(["images/7_a.jpg", "images/1199_b.jpg"])
     ['Landmarks', 'Faces']
 
-    Args:
-        paths: Paths of images, named `<category>_<name>.jpg` with the category in 0..1199.
-
-    Returns:
-        List of names in `DOMAINS`, or None where a file name has no such number.
+    None where a file is not named `<category>_<name>.jpg` with the category in 0..1199.
     """
     numbers = [re.match(r"([0-9]+)_", PurePath(str(path)).name) for path in paths]
     if not all(numbers):

@@ -136,15 +136,10 @@ def query_truth(retrieval_set, query):
 
 
 def verdicts(retrieval_set, query, rows):
-    """Whether each of some database images is right for a query.
+    """Whether each of some database images, rows in [0, N), is right for a query in [0, Q).
 
-    Args:
-        retrieval_set: As `query_truth` takes it, which also says what is raised.
-        query: Number of the query, in [0, Q).
-        rows: Database rows in [0, N).
-
-    Returns:
-        For each row True for a positive, False for a negative, and None for what is skipped.
+    For each row True for a positive, False for a negative, and None for what is skipped; set and
+    errors as of `query_truth`.
     """
     truth = query_truth(retrieval_set, query)
     rows = [int(row) for row in rows]

@@ -61,16 +61,11 @@ def means_of(source, per_query, protocol):
 
 
 def distinct_items(ranking):
-    """A ranking as an array, after a check that no item is in it twice.
+    """A ranking as an array `(ranks,)` of integers or strings, in which no item is twice.
 
     The official tools don't check. The Oxford tool counts a positive that is listed twice as two,
-    so that recall passes 1; a ranking like that is a mistake, whatever it would score.
-
-    Returns:
-        `(ranks,)` array of integers or strings.
-
-    Raises:
-        ValueError: If an item is listed twice or is neither an integer nor a name.
+    so that recall passes 1; a ranking like that is a mistake, whatever it would score. `ValueError`
+    if an item is listed twice or is neither an integer nor a name.
     """
     items = _as_items("ranking", ranking)
     # Sorting strings takes far longer than hashing them; with integers it is the other way round.

@@ -61,8 +61,7 @@ def backbone_of(descriptor):
 def load_keras_model(path):
     """Reads a `.keras` file; safe mode, so that no file can run code of its own.
 
-    Raises:
-        UserError: If the file is missing or is no Keras model.
+    `UserError` if the file is missing or is no Keras model.
     """
     path = Path(path)
     if path.suffix != ".keras" or not path.is_file():
@@ -87,8 +86,7 @@ def _application(name, weights):
 def up_to(backbone, layer, name):
     """A backbone up to the layer of a name, None for all of it; weights are shared.
 
-    Raises:
-        UserError: If it has no such layer, or the layer gives no feature maps; calls it `name`.
+    `UserError`, which calls it `name`, if it has no such layer, or that gives no feature maps.
     """
     if layer is None:
         return backbone

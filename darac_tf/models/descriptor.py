@@ -37,16 +37,9 @@ def build_descriptor(
 ):
     """A descriptor: `(batch, height, width, 3)` pixels to `(batch, channels)` unit vectors.
 
-    Args:
-        backbone, weights, layer: See `build_backbone`.
-        pooling: A key of `POOLINGS`.
-        **pooling_options: Arguments of the pooling layer.
-
-    Returns:
-        Keras model of RGB pixels in [0, 255], any dtype, height and width, to float32 vectors.
-
-    Raises:
-        UserError: As `build_backbone` and `make_pooling`.
+    Keras model of RGB pixels in [0, 255], any dtype, height and width, to float32 vectors, of a key
+    of `POOLINGS` with arguments of its layer; the others are those of `build_backbone`. `UserError`
+    as of that and `make_pooling`.
 
     Source: DARAC (arXiv 1909.09420), whose system is ResNet50V2 with DARAC pooling.
     """
@@ -65,8 +58,7 @@ def compose(network, preprocessing, pooling):
 def load_descriptor(path):
     """Reads a descriptor: a `.keras` file, or a run directory, whose best model it takes.
 
-    Raises:
-        UserError: If there is none, or the file holds another kind of model.
+    `UserError` if there is none, or the file holds another kind of model.
     """
     path = Path(path)
     if path.is_dir():

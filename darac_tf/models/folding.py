@@ -22,19 +22,12 @@ class Folding(NamedTuple):
 
 
 def fold_batch_norm(model):
-    """A copy of a model with batch normalisation folded where it can be.
+    """A copy of a model with batch normalisation folded where it can be, and a `Folding`.
 
     It can where its input is a `Conv2D` or `DepthwiseConv2D` without activation, which is called
-    once and whose output goes nowhere else.
-
-    Args:
-        model: Functional Keras model, which may hold others. It is not changed.
-
-    Returns:
-        Tuple of the copy, which computes the same up to rounding, and a `Folding`.
-
-    Raises:
-        UserError: If a layer cannot be copied from its settings.
+    once and whose output goes nowhere else. The model is a functional Keras model, which may hold
+    others, and is not changed; the copy computes the same up to rounding. `UserError` if a layer
+    cannot be copied from its settings.
     """
     norms = [x for x in flat(model) if isinstance(x, keras.layers.BatchNormalization)]
     norm_of = {id(conv): norm for conv, norm in _foldable(model)}

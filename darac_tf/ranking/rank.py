@@ -93,20 +93,11 @@ class Rankings:
 
 
 def rank(vectors, task, settings, usable):
-    """Ranks the database for each query.
+    """Ranks the database of a `Task` for each query, by `RankingSettings`: `Rankings`.
 
-    Args:
-        vectors: `Vectors` of `task.images`.
-        task: `task.Task`.
-        settings: `RankingSettings`.
-        usable: bool `(images,)`, False for images that could not be read: these come last, in the
-            order of the database, and as a query they find nothing.
-
-    Returns:
-        `Rankings`.
-
-    Raises:
-        UserError: If the settings don't fit each other, or a vector is not finite.
+    Of `Vectors` of `task.images`, and bool `(images,)`, False for images that could not be read:
+    these come last, in the order of the database, and as a query they find nothing. `UserError` if
+    the settings don't fit each other, or a vector is not finite.
     """
     settings.check()
     database = vectors.of(np.arange(task.n_database)).in_memory()

@@ -48,14 +48,10 @@ def environment():
 
 
 def git_revision(folder):
-    """The commit that is checked out in a folder.
+    """The commit checked out in a folder, 40 hexadecimal digits; None without git or a checkout.
 
-    Args:
-        folder: A folder directly below the root of the checkout. A checkout further up is
-            another project's that merely contains this one.
-
-    Returns:
-        40 hexadecimal digits, or None without git or a checkout.
+    The folder lies directly below the root of the checkout: one further up is another project's
+    that merely contains this one.
     """
     folder = Path(folder).resolve()
     command = ["git", "-C", str(folder), "rev-parse", "--show-toplevel", "HEAD"]
@@ -70,9 +66,8 @@ def git_revision(folder):
 def cpu_name(cpuinfo="/proc/cpuinfo"):
     """The processor's model name; None where the system does not tell.
 
-    Args:
-        cpuinfo: File in the format of Linux's /proc/cpuinfo. Where it is missing, or has no model
-            name (as on ARM), the name that Python knows is taken.
+    From a file as Linux's /proc/cpuinfo; where it is missing, or has no model name (as on ARM), the
+    name that Python knows is taken.
     """
     try:
         lines = Path(cpuinfo).read_text(encoding="utf-8", errors="replace").splitlines()

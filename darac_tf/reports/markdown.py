@@ -8,20 +8,14 @@ ABSENT = "-"
 
 
 def table(header, rows, numeric):
-    """A Markdown table.
+    """A Markdown table, without a newline at the end.
+
+    Of a header, rows of as many strings, and for each column whether it is aligned to the right.
 
     >>> print(table(["Query", "AP"], [["a|b.jpg", "50.00"]], [False, True]))
     | Query | AP |
     | --- | ---: |
     | a\\|b.jpg | 50.00 |
-
-    Args:
-        header: Names of the columns.
-        rows: Lists of strings, as long as the header.
-        numeric: For each column, whether it is aligned to the right.
-
-    Returns:
-        Text without a newline at the end.
     """
     rule = ["---:" if is_numeric else "---" for is_numeric in numeric]
     cells = [[escaped(cell) for cell in row] for row in (header, *rows)]
@@ -29,47 +23,30 @@ def table(header, rows, numeric):
 
 
 def escaped(text):
-    """One line of text that is shown as it is: no cell border, tag, link or terminal command.
+    """One line of UTF-8 text, shown as it is: no cell border, tag, link, control or command.
 
     >>> print(escaped("a|b<i>\\nc"), escaped("\\x1b[2J"))
     a\\|b\\<i> c \\x1b[2J
-
-    Args:
-        text: Any string.
-
-    Returns:
-        String without control characters that can be encoded as UTF-8.
     """
     return printable(re.sub(r"([|<`]|\](?=\())", r"\\\1", re.sub(r"[\r\n]+", " ", text)))
 
 
 def printable(text):
-    """Text with what can't be shown, or commands a terminal, written as escapes.
+    """Text as UTF-8 can hold it: what can't be shown, or commands a terminal, as escapes.
+
+    So are the lone surrogates that bytes of file names are which are not UTF-8.
 
     >>> printable("caf\\udce9\\n")
     'caf\\\\udce9\\\\n'
-
-    Args:
-        text: Any string; bytes of file names that are not UTF-8 are lone surrogates in it.
-
-    Returns:
-        Printable string that can be encoded as UTF-8.
     """
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def percent(score, sign=False):
-    """A score in percent with two decimals; a dash for None and NaN.
+    """A score in percent with two decimals, with `sign` a plus too; a dash for None and NaN.
 
     >>> percent(0.83397), percent(0.01, sign=True), percent(None)
     ('83.40', '+1.00', '-')
-
-    Args:
-        score: Float, usually in [0, 1], or None.
-        sign: Whether positive numbers get a plus, as differences do.
-
-    Returns:
-        String.
     """
     if is_missing(score):
         return ABSENT

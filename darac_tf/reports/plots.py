@@ -79,14 +79,9 @@ def interpolated_precision(precision, recall, levels=RECALL_LEVELS):
 
 
 def query_curves(rankings, levels=RECALL_LEVELS):
-    """`interpolated_precision` of each query that has a positive.
+    """`interpolated_precision` of each query that has a positive: float64 `(such queries, L)`.
 
-    Args:
-        rankings: Iterable of the arguments of `precision_recall` for each query.
-        levels: `(L,)` recalls in [0, 1].
-
-    Returns:
-        float64 `(queries with a positive, L)`.
+    Of the arguments of `precision_recall` for each query, and `(L,)` recalls in [0, 1].
     """
     found = (precision_recall(*ranking) for ranking in rankings if ranking[1] > 0)
     rows = [interpolated_precision(*points, levels) for points in found]

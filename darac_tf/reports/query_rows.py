@@ -44,17 +44,10 @@ class QueryRow:
 
 
 def query_rows(task, rankings, ap, queries=None, ranks=20):
-    """Rows for `ranking_page.write_ranking_page` and `pictures.draw_rankings`.
+    """List of `QueryRow` for `ranking_page.write_ranking_page` and `pictures.draw_rankings`.
 
-    Args:
-        task: `task.Task`.
-        rankings: `ranking.Rankings` of its queries.
-        ap: `(Q,)` average precisions.
-        queries: Numbers of the queries to show; None for all.
-        ranks: How many ranks of each.
-
-    Returns:
-        List of `QueryRow`.
+    Of a `Task`, the `Rankings` of its queries and their average precisions, `(Q,)`. `queries` are
+    the numbers of those to show, None for all, each with the first `ranks`.
     """
     images, rows = task.images, []
     for query in range(len(task.queries)) if queries is None else queries:
@@ -72,18 +65,13 @@ def query_rows(task, rankings, ap, queries=None, ranks=20):
 
 
 def pick_queries(per_query_ap, count):
-    """Chooses queries spread evenly from the worst to the best.
+    """Chooses queries spread evenly from the worst to the best: their numbers, worst first.
 
     >>> pick_queries([0.9, 0.1, float("nan"), 0.5, 0.7], 3)
     [1, 3, 0]
 
-    Args:
-        per_query_ap: `(Q,)` average precisions; NaN or None for queries that have none, which
-            are not chosen.
-        count: Queries to choose, at least 1. One gives the worst; more than there are, all.
-
-    Returns:
-        List of query numbers, worst first; equal ones in their own order.
+    Of `(Q,)` average precisions; queries with NaN or None have none and are not chosen, equal ones
+    keep their order. `count` is at least 1: one gives the worst; more than there are, all.
     """
     if count < 1:
         raise ValueError(f"count must be at least 1. Received: {count}")

@@ -84,19 +84,11 @@ def write_report(folder, results, settings):
 
 
 def markdown_table(results):
-    """One Markdown table: a row for each result, a column for each metric, scores in percent.
+    """One Markdown table: a row for each `Result`, a column for each metric, scores in percent.
 
     Columns for how resolutions were combined and for post-processing are there when a result has
-    one.
-
-    Args:
-        results: Non-empty list of `Result`. A metric that a result lacks is shown as a dash.
-
-    Returns:
-        Text without a newline at the end.
-
-    Raises:
-        ValueError: If there are no results.
+    one, and a metric that a result lacks is a dash. It has no newline at the end. `ValueError` if
+    there are no results.
     """
     if not results:
         raise ValueError("A report needs at least one result. Received: none")
@@ -120,17 +112,13 @@ def markdown_table(results):
 
 
 def ap_settings(per_query):
-    """The settings of a protocol for which queries have an average precision.
+    """The keys of `Result.per_query` that are average precisions, one for each setting.
 
     >>> ap_settings([{"path": "a.jpg", "ap (Easy)": 1.0, "ap (Hard)": None}])
     ['ap (Easy)', 'ap (Hard)']
 
-    Args:
-        per_query: `Result.per_query`.
-
-    Returns:
-        List of keys: "ap" for a protocol of one setting, else "ap (NAME)" for each. Should queries
-        have both, "ap" stands for one of the others and is not listed.
+    "ap" for a protocol of one setting, else "ap (NAME)" for each. Should queries have both, "ap"
+    stands for one of the others and is not listed.
     """
     keys = dict.fromkeys(key for query in per_query for key in query)
     return [key for key in keys if key.startswith("ap (")] or [key for key in keys if key == "ap"]

@@ -17,15 +17,9 @@ _CURVES_A_PICTURE = 8
 def write_row(folder, number, measured, pictured_queries, page_queries):
     """Writes the files of one row: whitening, page and picture of queries, per-query AP.
 
-    Args:
-        folder: Where to write.
-        number: Of the row, from 1; file names start with it.
-        measured: `evaluator.Measured`.
-        pictured_queries: Most queries in the picture; 0 for none.
-        page_queries: Most queries on the page; 0 for none.
-
-    Raises:
-        UserError: If an image can't be read or a file can't be written.
+    File names start with `number`, the row's from 1. `measured` is an `evaluator.Measured`, of
+    which so many queries at most are in the picture and on the page, 0 for none. `UserError` if an
+    image can't be read or a file can't be written.
     """
     name = f"{number:02d}-{_slug(measured.result)}"
     folder, title = Path(folder), _title(measured.result)
@@ -48,13 +42,7 @@ def write_row(folder, number, measured, pictured_queries, page_queries):
 
 
 def write_all(folder, rows, settings):
-    """Writes the report, and precision against recall of all rows.
-
-    Args:
-        folder: Where to write.
-        rows: Non-empty list of `Measured`.
-        settings: Dictionary of all settings.
-    """
+    """Writes the report of some `Measured`, with all `settings`, and their precision and recall."""
     folder = Path(folder)
     if sum(measured.rankings.rows.size for measured in rows) <= _LARGEST_CURVE:
         _draw_curves(folder, [_curve(measured) for measured in rows], rows[0].result.dataset)

@@ -37,18 +37,11 @@ class SavedResult:
 
 
 def read_result(name):
-    """Reads one row of a report.
+    """Reads one row of a report: `SavedResult`.
 
-    Args:
-        name: Path of a report.json, or `PATH#3` for its third row. A file whose name ends so is
-            taken as it is.
-
-    Returns:
-        `SavedResult`.
-
-    Raises:
-        UserError: If the file can't be read, is no report, has no such row, or has several and
-            none is chosen.
+    `name` is the path of a report.json, or `PATH#3` for its third row; a file whose name ends so is
+    taken as it is. `UserError` if the file can't be read, is no report, has no such row, or has
+    several and none is chosen.
     """
     path, row = _split(str(name))
     results = _read(path)
@@ -64,19 +57,10 @@ def read_result(name):
 def scores_of_model(path, model_path, resolutions, dimension):
     """Scores of a model at some resolutions and a dimension, such as those of its export.
 
-    Args:
-        path: report.json of eval.py.
-        model_path: Run directory or `.keras` file, as it was named for eval.py; folders in front of
-            its name do not count.
-        resolutions: Sizes.
-        dimension: Length of the descriptors.
-
-    Returns:
-        Non-empty list of dictionaries: "descriptor", "dataset", "protocol", "whitening",
-        "combination", "post_processing" and "scores".
-
-    Raises:
-        UserError: If the file is no report, or holds no such row.
+    Of a report.json of eval.py, and a run directory or `.keras` file as it was named for eval.py;
+    folders in front of its name do not count. A non-empty list of dictionaries: "descriptor",
+    "dataset", "protocol", "whitening", "combination", "post_processing" and "scores". `UserError`
+    if the file is no report, or holds no such row.
     """
     name, shown = Path(model_path).name, "+".join(map(str, resolutions))
     found = [

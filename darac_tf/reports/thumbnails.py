@@ -44,17 +44,10 @@ def thumbnail(path, long_side, box=None, turns=0):
 
 
 def jpeg_uri(image, quality=80):
-    """A `data:` URI that holds an image.
+    """An image, uint8 RGB `(height, width, 3)`, as a `data:image/jpeg;base64,...` URI.
 
-    Args:
-        image: uint8 RGB `(height, width, 3)`.
-        quality: Of the JPEG, in [0, 100].
-
-    Returns:
-        ASCII string `data:image/jpeg;base64,...`, without characters that HTML escapes.
-
-    Raises:
-        ValueError: If it can't be encoded.
+    It is ASCII without characters that HTML escapes. `quality` is in [0, 100]. `ValueError` if the
+    image can't be encoded.
     """
     pixels = np.ascontiguousarray(image[:, :, ::-1])  # OpenCV takes BGR
     done, data = cv2.imencode(".jpg", pixels, [cv2.IMWRITE_JPEG_QUALITY, quality])

@@ -69,18 +69,10 @@ figcaption .name { flex-basis: 100%; overflow: hidden; white-space: nowrap;
 
 
 def write_page(path, title, lines, articles, controls="", script=None):
-    """Writes a page, in which nothing but its own style and script is allowed.
+    """Writes an HTML file, in which nothing but its own style and script is allowed.
 
-    Args:
-        path: HTML file to write.
-        title: One line.
-        lines: Sentences below it.
-        articles: Iterable of HTML, see `article`.
-        controls: HTML before them.
-        script: The page's script, or None for none.
-
-    Raises:
-        UserError: If the file can't be written.
+    A title of one line, sentences below it, HTML of `controls` and of each `article` (an iterable),
+    and the page's script, None for none. `UserError` if the file can't be written.
     """
     allowed = "" if script is None else f"script-src '{_digest(script)}'; "
     policy = (
@@ -159,8 +151,7 @@ class Thumbnails:
     def element(self, path, alt, long_side, box=None, turns=0):
         """HTML of an image, see `thumbnails.thumbnail`, or of the text in its place.
 
-        Raises:
-            UserError: If the image can't be read, and is not expected to be unreadable.
+        `UserError` if the image can't be read, and is not expected to be unreadable.
         """
         path = os.fspath(path)
         key = (path, long_side, None if box is None else tuple(map(float, box)), turns)

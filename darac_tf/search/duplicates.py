@@ -12,19 +12,12 @@ _BLOCK_ROWS = 1024
 
 
 def near_duplicates(index, threshold):
-    """Compares all images of an index with each other, in blocks.
+    """Compares all images of an `Index` with each other, in blocks.
 
-    Args:
-        index: `Index`.
-        threshold: Least cosine similarity, in (0, 1].
-
-    Yields:
-        `(similarity, path, other path)`. Each pair comes once; files of the same content are pairs
-        of similarity 1. Similarities are float32 products, so that a pair within 1e-6 of the
-        threshold may be on either side of it.
-
-    Raises:
-        ValueError: If the threshold is out of range.
+    Yields `(similarity, path, other path)` of cosines of at least `threshold`, in (0, 1] (else a
+    `ValueError`). Each pair comes once; files of the same content are pairs of similarity 1.
+    Similarities are float32 products, so that a pair within 1e-6 of the threshold may be on either
+    side of it.
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must be in (0, 1]. Received: {threshold}")

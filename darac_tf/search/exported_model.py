@@ -54,12 +54,9 @@ class ExportedModel:
     def __call__(self, data):
         """Describes images, a non-empty list of the contents of their files.
 
-        Returns:
-            Tuple of float32 `(images, dimension)` and bool `(images,)`: whether it is an image
-            that can be described. The vectors of those that are have a length of about 1.
-
-        Raises:
-            UserError: If the model fails on all of them, or gives vectors of other lengths.
+        Tuple of float32 `(images, dimension)` and bool `(images,)`: whether it is an image that can
+        be described. The vectors of those that are have a length of about 1. `UserError` if the
+        model fails on all of them, or gives vectors of other lengths.
         """
         vectors, valid = self._run(data)
         valid = valid & np.isfinite(vectors).all(axis=1)

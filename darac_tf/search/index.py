@@ -132,20 +132,12 @@ class Index(contextlib.AbstractContextManager):
 
 @contextlib.contextmanager
 def writing(folder, model=None, verify=False):
-    """Opens an index for changes, and makes it if it is not there.
+    """Opens an `Index` for changes, and makes it if it is not there.
 
-    Args:
-        folder: The index's folder.
-        model: `ExportedModel` that makes its vectors, or None where nothing is described; the index
-            must exist then.
-        verify: Whether to compare the checksums of all vectors; damaged ones are lost.
-
-    Yields:
-        `Index`.
-
-    Raises:
-        UserError: If another process writes to it, another model made it, or the folder holds
-            something else.
+    `model` is the `ExportedModel` that makes its vectors, or None where nothing is described; the
+    index must exist then. With `verify`, the checksums of all vectors are compared; damaged ones
+    are lost. `UserError` if another process writes to it, another model made it, or the folder
+    holds something else.
     """
     folder = Path(folder)
     if model is None:
@@ -168,14 +160,10 @@ def writing(folder, model=None, verify=False):
 
 
 def read_settings(folder):
-    """Reads `index.json`.
+    """Reads `index.json`; `UserError` if it is missing, damaged or of another format.
 
-    Returns:
-        Dictionary: "format", "model" (fingerprint of the model), "model_folder" (where it was),
-        "dimension" and "vectors" (the subfolder they are in).
-
-    Raises:
-        UserError: If it is missing, damaged or of another format.
+    A dictionary: "format", "model" (fingerprint of the model), "model_folder" (where it was),
+    "dimension" and "vectors" (the subfolder they are in).
     """
     path = Path(folder) / SETTINGS
     if not path.is_file():

@@ -8,19 +8,11 @@ PAGE_RANKS = 200
 
 
 def write_results_page(path, queries, results, summary_lines=()):
-    """Writes the page.
+    """Writes the HTML file of some `query.Query` and the list of `query.Result` of each.
 
-    Images that can't be read any more are named, with a text instead of a thumbnail.
-
-    Args:
-        path: HTML file to write.
-        queries: Non-empty list of `query.Query`.
-        results: For each, its list of `query.Result`; the first `PAGE_RANKS` are shown.
-        summary_lines: Sentences below the title.
-
-    Raises:
-        UserError: If the file can't be written.
-        ValueError: If there are no queries.
+    The first `PAGE_RANKS` are shown, below a title and the sentences of the summary. Images that
+    can't be read any more are named, with a text instead of a thumbnail. `UserError` if the file
+    can't be written, `ValueError` if there are no queries.
     """
     if not queries:
         raise ValueError("A page of results needs at least one query. Received: none")

@@ -70,18 +70,11 @@ class Client(contextlib.AbstractContextManager):
         self._transport.close()
 
     def describe(self, images):
-        """Describes images.
+        """The `Answer` to images, a list of bytes of image files, in their order.
 
-        Args:
-            images: List of bytes, each an image file.
-
-        Returns:
-            `Answer`, in the order of the images.
-
-        Raises:
-            ServerError: If an image is too large for a request, the server refuses one (a bad image
-                with `"serving_default"`) or does not answer, however often it was asked, or its
-                answer is not one finite vector for each image.
+        `ServerError` if an image is too large for a request, the server refuses one (a bad image
+        with `"serving_default"`) or does not answer, however often it was asked, or its answer is
+        not one finite vector for each image.
         """
         sizes = [len(image) for image in images]
         for index, size in enumerate(sizes):
@@ -96,36 +89,25 @@ class Client(contextlib.AbstractContextManager):
         return Answer(*map(np.concatenate, zip(*answers, strict=True)))
 
     def describe_each(self, batches):
-        """Describes images request by request, a few under way at a time.
+        """Describes images request by request, a few under way at a time; errors as of `describe`.
 
-        Args:
-            batches: Iterable of non-empty lists of bytes, each a request. It is read as answers
-                come, no further ahead than `in_flight`.
-
-        Yields:
-            `Answer` of each, in their order.
-
-        Raises:
-            ServerError: As `describe`.
+        `batches`, an iterable of non-empty lists of bytes, each a request, is read as answers come,
+        no further ahead than `in_flight`. Yields the `Answer` of each, in their order.
         """
         return look_ahead(self._threads, self._request, batches, self._in_flight - 1)
 
     def versions(self):
         """The model's versions on the server: dictionary of number to state.
 
-        Raises:
-            ServerError: If the server has no such model, or does not answer.
+        `ServerError` if the server has no such model, or does not answer.
         """
         return self._transport.versions()
 
     def newest_version(self, within=None):
         """The largest number of a version that is available.
 
-        Args:
-            within: Seconds after which to give up; None for as long as a request may take.
-
-        Raises:
-            ServerError: If there is none, or the server does not answer.
+        Gives up after `within` seconds, None for as long as a request may take. `ServerError` if
+        there is none, or the server does not answer.
         """
         name, states = self._transport.name, self._transport.versions(within)
         available = [number for number, state in states.items() if state == "AVAILABLE"]
@@ -134,14 +116,9 @@ class Client(contextlib.AbstractContextManager):
         return max(available)
 
     def wait_until_ready(self, seconds, interval=0.5):
-        """`newest_version` of a server that is starting.
+        """`newest_version` of a server that is starting, asked every `interval` seconds.
 
-        Args:
-            seconds: How long to wait at most.
-            interval: Seconds between two questions.
-
-        Raises:
-            ServerError: If there is none by then.
+        `ServerError` if there is none within `seconds`.
         """
         end = time.monotonic() + seconds
         while True:
@@ -210,18 +187,13 @@ def _parsed_address(text):
 
 
 def split_images(sizes, batch_size, batch_bytes):
-    """Cuts images, in their order, into requests of bounded count and size.
+    """Cuts images of some bytes each, in their order, into requests: list of `(start, stop)`.
 
     >>> split_images([5, 7, 20, 1, 1, 1], batch_size=2, batch_bytes=12)
     [(0, 2), (2, 3), (3, 5), (5, 6)]
 
-    Args:
-        sizes: Bytes of each image.
-        batch_size: Most images in a request, 1 or more.
-        batch_bytes: Most bytes of images in a request; a larger image goes alone.
-
-    Returns:
-        List of `(start, stop)`, which cover all images.
+    A request has at most `batch_size` images and `batch_bytes` bytes, both 1 or more; a larger
+    image goes alone.
     """
     if min(batch_size, batch_bytes) < 1:
         raise ValueError(f"limits must be at least 1. Received: {batch_size}, {batch_bytes}")

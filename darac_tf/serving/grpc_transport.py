@@ -27,11 +27,7 @@ _FRAME_BYTES = 1 << 20
 
 
 class GrpcTransport(Transport):
-    """One channel; see `Transport`.
-
-    Raises:
-        UserError: If there are more attempts than gRPC makes.
-    """
+    """One channel; see `Transport`. `UserError` if there are more attempts than gRPC makes."""
 
     def __init__(self, address, model, timeout_s, message_bytes, retries, access):
         if retries.attempts > MOST_ATTEMPTS:

@@ -130,13 +130,9 @@ class Transport:
     def predict(self, images, signature, version=None):
         """Sends a non-empty list of bytes to a signature whose only input takes them.
 
-        `version` is that of the model, or None for the server's choice.
-
-        Returns:
-            Dictionary of output name to array.
-
-        Raises:
-            ServerError: If the server refuses the request, does not answer, or its answer is none.
+        `version` is that of the model, or None for the server's choice. Gives a dictionary of
+        output name to array. `ServerError` if the server refuses, does not answer, or its answer is
+        none.
         """
 
     def versions(self, within=None):

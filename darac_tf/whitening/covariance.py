@@ -67,11 +67,7 @@ def with_fixed_signs(vectors):
 
 
 def parse_shrinkage(text):
-    """Reads the flag `--whiten_shrinkage`: "auto", or a number in [0, 1] as a float.
-
-    Raises:
-        UserError: If it is something else.
-    """
+    """Reads `--whiten_shrinkage`: "auto", or a float in [0, 1]; anything else is a `UserError`."""
     if text == AUTO:
         return AUTO
     try:

@@ -36,12 +36,7 @@ class Whitening:
     image_keys: np.ndarray | None = None
 
     def save(self, path):
-        """Writes a `.npz` file without pickled objects, as a whole or not at all.
-
-        Raises:
-            UserError: If the file can't be written there.
-            ValueError, TypeError: If the provenance holds NaN or infinity, or is not JSON.
-        """
+        """Writes the file, see `archives.write_archive`, which also says what is raised."""
         arrays = {name: getattr(self, name) for name in _ARRAYS}
         if self.image_keys is not None:
             arrays["image_keys"] = self.image_keys
@@ -59,8 +54,7 @@ def fitted(mean, projection, eigenvalues, image_keys, provenance):
 def load_whitening(path):
     """The `Whitening` that `Whitening.save` wrote to `path`; pickled objects are refused, not run.
 
-    Raises:
-        UserError: If the file is missing, damaged or something else.
+    `UserError` if the file is missing, damaged or something else.
     """
     path = Path(path)
     try:
