@@ -57,7 +57,7 @@ def train_local_features(config, run_dir, resume=False):
     run_dir = Path(run_dir)
     check_run_dir(config, run_dir, resume)
     keras.utils.set_random_seed(config.seed)
-    training, validation = training_images(config)
+    training, validation = training_images(config, run_dir if resume else None)
     if not resume:
         start_run_dir(run_dir, config, training, validation)
     losses = np.zeros(0)

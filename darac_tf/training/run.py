@@ -1,6 +1,9 @@
 """A training run, from settings to the best and the last model."""
 
+import csv
+import dataclasses
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import keras
 import numpy as np
@@ -8,8 +11,10 @@ import tensorflow as tf
 from absl import logging
 
 from darac_tf.data import load_dataset
+from darac_tf.data.labelled import read_csv
 from darac_tf.data.training_sets import PreparedImages
 from darac_tf.errors import UserError
+from darac_tf.files import common_folder
 from darac_tf.layers import WhitenedRMAC
 from darac_tf.models.descriptor import CONFIG_FILE, POOLING_LAYER, backbone_of
 from darac_tf.training.batches import StepBatches, make_sampling
@@ -39,7 +44,8 @@ def train(config, run_dir, resume=False):
     Args:
         config: `TrainConfig`.
         run_dir: Run directory; a new one unless `resume`.
-        resume: Whether to go on from the last checkpoint in it, with the very next step.
+        resume: Whether to go on from the last checkpoint in it, with the very next step, and on
+            the images of its train.csv and val.csv.
 
     Returns:
         `RunResult`.
@@ -53,7 +59,7 @@ def train(config, run_dir, resume=False):
     if resume or replicas.is_chief:
         check_run_dir(config, run_dir, resume)
     keras.utils.set_random_seed(config.seed)
-    training, validation = training_images(config)
+    training, validation = training_images(config, run_dir if resume else None)
     state = build_state(config, len(training.class_names), replicas)
     sampling = make_sampling(config, run_dir, state.model, training)
     checkpoint = RunCheckpoint(run_dir, state)
@@ -98,9 +104,10 @@ def check_run_dir(config, run_dir, resume):
         raise UserError(f"--run_dir: {run_dir} holds a run already; {advice}")
 
 
-def training_images(config):
+def training_images(config, run_dir=None):
     """`(LabelledImages to train on, LabelledImages to validate on or None)` of `TrainConfig`.
 
+    Of a run to go on with, `run_dir`, those that it began with, whatever the data set has now.
     `UserError` if they can't be read, or can't be trained on.
     """
     images = load_dataset(config.dataset, config.data_dir)
@@ -110,10 +117,47 @@ def training_images(config):
     else:
         training = images.split(config.split) if config.split else images
         validation = images.split(config.val_split) if config.val_split else None
+    if run_dir is not None:
+        training, validation = _images_of_run(run_dir, training, validation)
     training.check_for_training()
     if config.pooling_steps or not config.steps:
         is_fitted(config, training, validation)  # Or refused.
     return training, validation
+
+
+def _images_of_run(run_dir, *images):
+    """For what a data set has now, what the run's lists have where that is something else."""
+    kept, changes = [], []
+    for now, name in zip(images, ("train.csv", "val.csv"), strict=True):
+        kept.append(now)
+        if now is None:
+            continue
+        with TemporaryDirectory() as folder:
+            now.write_csv(Path(folder) / name)
+            if _listed(Path(folder) / name) == _listed(run_dir / name):
+                continue
+        if isinstance(now, PreparedImages) or now.pairs is not None:
+            raise UserError(f"--resume: {now.name} has changed since {run_dir / name} was written")
+        try:
+            kept[-1] = dataclasses.replace(read_csv(run_dir / name), name=now.name)
+        except UserError as error:
+            raise UserError(f"--resume: {run_dir / name} can't be read again: {error}") from error
+        changes.append(f"{len(kept[-1])} images of its {name}, not {len(now)}")
+    if changes:
+        text = "--resume: the data set has changed; the run goes on with the %s"
+        logging.warning(text, " and the ".join(changes))
+    return kept
+
+
+def _listed(file):
+    """The rows of a list of images, with paths from the folder that holds all of them."""
+    try:
+        with file.open(newline="", encoding="utf-8") as opened:
+            _, *rows = csv.reader(opened)
+    except OSError as error:
+        raise UserError(f"--resume: can't read {file}: {error.strerror}") from error
+    folder = common_folder(path for path, *_ in rows) or ""
+    return [(path.removeprefix(folder), *rest) for path, *rest in rows]
 
 
 def start_run_dir(run_dir, config, training, validation):

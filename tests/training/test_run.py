@@ -13,6 +13,7 @@ from darac_tf.data.labelled import read_csv
 from darac_tf.errors import UserError
 from darac_tf.models import load_descriptor
 from darac_tf.training import TrainConfig, train
+from darac_tf.training.run import start_run_dir, training_images
 from tests.helpers import write_backbone, write_collection
 from tests.training.cut_runs import during, interrupt
 
@@ -105,7 +106,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(config, whole, tmp_path, monk
 
 def test_a_run_cut_before_its_first_checkpoint_resumes_at_its_first_step(config, tmp_path):
     config = dataclasses.replace(config, steps=3)
-    config.write(tmp_path / "run")
+    start_run_dir(tmp_path / "run", config, *training_images(config))
     assert len(train(config, tmp_path / "run", resume=True).losses) == 3
 
 
@@ -124,6 +125,23 @@ def test_resuming_a_finished_run_changes_nothing_but_writes_what_is_missing(conf
     for found, expected in zip(_weights(copied / "last.keras"), before, strict=True):
         np.testing.assert_array_equal(found, expected)
     assert (copied / "best.keras").read_bytes() == best
+
+
+def test_a_resumed_run_keeps_its_images_whatever_the_folder_has_now(config, tmp_path, caplog):
+    photos, run = shutil.copytree(config.data_dir, tmp_path / "photos"), tmp_path / "run"
+    config = dataclasses.replace(config, data_dir=str(photos))
+    before = training_images(config)
+    start_run_dir(run, config, *before)
+    assert training_images(config, run)[0].name == "photos:train" and not caplog.records
+    shutil.copytree(photos / "class_0", photos / "aaa")
+    assert training_images(config)[1].class_names != before[1].class_names
+    for found, expected in zip(training_images(config, run), before, strict=True):
+        assert found.rows() == expected.rows() and found.name == expected.name
+    (line,) = caplog.messages
+    assert "has changed; the run goes on with the 20 images of its train.csv, not 24" in line
+    (photos / "class_0" / "1.jpg").unlink()
+    with pytest.raises(UserError, match=r"--resume: .*class_0/1\.jpg: no such image"):
+        training_images(config, run)
 
 
 def test_refused_runs(config, copied, tmp_path):
