@@ -51,7 +51,7 @@ class EvalConfig:
         choices=["stored", "exif", "list"],
     )
     rotation_list: str | None = setting(None, "For --orientation=list: name quarter_turns lines.")
-    distractors_dir: str | None = setting(None, "Add all images below it to the database.")
+    distractors_dir: str | None = setting(None, "Folder or CSV: add its images to the database.")
     skip_bad_images: bool = setting(False, "Rank unreadable images last, and list them.")
     check_data: bool = setting(False, "Only say which files of --dataset are there.")
 

@@ -19,31 +19,19 @@ from darac_tf.whitening import Whitening
 
 @dataclass(frozen=True)
 class Settings:
-    """How everything is measured.
+    """How everything is measured."""
 
-    Attributes:
-        resolutions: Each a tuple of `sizes.LongSide` and `sizes.Factor` that are combined.
-        combination: One of `combination.COMBINATIONS`.
-        exponent: Of the generalised mean; None for its default.
-        whitening: `WhiteningSource`, or None for rows without whitening only.
-        ranking: `RankingSettings`.
-        reranker: `InlierReranker` of the rankings, or None.
-        batch_pixels: Most pixels in a batch.
-        cache_dir: Folder of kept descriptors (`FeatureCache`), or None for none.
-        skip_bad: Rank images that can't be read last instead of refusing them.
-        scaled_decoding: See `extraction.extract_features`.
-    """
-
+    # Each a tuple of `sizes.LongSide` and `sizes.Factor` that are combined.
     resolutions: tuple = ((LongSide(299),),)
-    combination: str = "sum"
-    exponent: float | None = None
-    whitening: WhiteningSource | None = None
+    combination: str = "sum"  # One of `combination.COMBINATIONS`.
+    exponent: float | None = None  # Of the generalised mean; None for its default.
+    whitening: WhiteningSource | None = None  # None for rows without whitening only.
     ranking: RankingSettings = field(default_factory=RankingSettings)
-    reranker: InlierReranker | None = None
-    batch_pixels: int = DEFAULT_BATCH_PIXELS
-    cache_dir: str | None = None
-    skip_bad: bool = False
-    scaled_decoding: bool = False
+    reranker: InlierReranker | None = None  # Of the rankings.
+    batch_pixels: int = DEFAULT_BATCH_PIXELS  # Most pixels in a batch.
+    cache_dir: str | None = None  # Folder of kept descriptors (`FeatureCache`), or None for none.
+    skip_bad: bool = False  # Rank images that can't be read last instead of refusing them.
+    scaled_decoding: bool = False  # See `extraction.extract_features`.
 
     def post_processing(self):
         """What becomes of the plain search, in words, or None."""
@@ -53,22 +41,15 @@ class Settings:
 
 @dataclass(frozen=True)
 class Measured:
-    """One row of the table, and what it was made from.
+    """One row of the table, and what it was made from."""
 
-    Attributes:
-        result: The row.
-        task: What was measured on.
-        rankings: `Rankings` of the queries.
-        ap: float `(Q,)`, what queries are ordered by in pictures: AP, of the medium setting where
-            the protocol has several.
-        whitening: The whitening in use, or None.
-    """
-
-    result: Result
-    task: Task = field(repr=False)
-    rankings: Rankings = field(repr=False)
+    result: Result  # The row.
+    task: Task = field(repr=False)  # What was measured on.
+    rankings: Rankings = field(repr=False)  # Of the queries.
+    # float `(Q,)`, what queries are ordered by in pictures: AP, of the medium setting where the
+    # protocol has several.
     ap: np.ndarray = field(repr=False)
-    whitening: Whitening | None = field(repr=False, default=None)
+    whitening: Whitening | None = field(repr=False, default=None)  # The whitening in use, or None.
 
 
 def evaluate(sources, task, settings):

@@ -24,19 +24,12 @@ from darac_tf.whitening import Whitening, check_not_test_set, load_whitening
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class LocalSource:
-    """Local features by a trained attention and PCA.
+    """Local features by a trained attention and PCA."""
 
-    Attributes:
-        name: As given.
-        model: The model of attention and features.
-        reduction: The PCA, a `Whitening`.
-        allow_on_test: Go on where the PCA was fitted on test images, and say so.
-    """
-
-    name: str
-    model: object
-    reduction: Whitening
-    allow_on_test: bool = False
+    name: str  # As given.
+    model: object  # The model of attention and features.
+    reduction: Whitening  # The PCA.
+    allow_on_test: bool = False  # Go on where the PCA was fitted on test images, and say so.
 
     def check(self, images):
         """Notes for the report; refuses test images that the PCA was fitted on."""
@@ -119,15 +112,10 @@ def _described_locally(source: LocalSource, images, settings):
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class InlierReranker:
-    """Re-ranks by inliers of local features.
-
-    Attributes:
-        source: `LocalSource`.
-        depth: Ranks of each ranking that are ordered anew.
-    """
+    """Re-ranks by inliers of local features."""
 
     source: LocalSource
-    depth: int = 100
+    depth: int = 100  # Ranks of each ranking that are ordered anew.
 
     def describe(self):
         """A few words for the table."""

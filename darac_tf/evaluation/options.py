@@ -1,10 +1,10 @@
 """From the settings of an evaluation, an `EvalConfig`, to what `evaluate` takes."""
 
 from dataclasses import fields
-from pathlib import Path
 
 from darac_tf.data import BENCHMARKS, load_benchmark, load_dataset, needs_data_dir
-from darac_tf.data.images import ANTIALIAS, IMAGE_SUFFIXES, images_below
+from darac_tf.data.images import ANTIALIAS
+from darac_tf.data.labelled import image_files
 from darac_tf.describing.feature_file import SUFFIX, load_feature_file
 from darac_tf.describing.sizes import parse_sizes
 from darac_tf.describing.sources import load_sources
@@ -26,7 +26,8 @@ def read_task(config):
     if not config.descriptors:
         raise UserError("--descriptors is missing: name run directories, or BACKBONE+POOLING")
     kind = config.dataset
-    distractors = _images_below(config.distractors_dir)
+    folder = config.distractors_dir
+    distractors = image_files("--distractors_dir", folder) if folder else []
     if kind not in BENCHMARKS:
         if config.orientation or config.rotation_list:
             raise UserError("--orientation and --rotation_list are for --dataset=holidays")
@@ -52,17 +53,14 @@ def read_settings(config):
     whitening = _whitening(config)
     if whitening and whitening.loaded:
         _check_kernels(whitening.loaded.provenance.get("resolutions", ()), resolutions)
+    names = ("combination", "exponent", "batch_pixels", "cache_dir", "scaled_decoding")
     return Settings(
         resolutions=resolutions,
-        combination=config.combination,
-        exponent=config.exponent,
         whitening=whitening,
         ranking=RankingSettings(**ranks),
         reranker=_reranker(config),
-        batch_pixels=config.batch_pixels,
-        cache_dir=config.cache_dir,
         skip_bad=config.skip_bad_images,
-        scaled_decoding=config.scaled_decoding,
+        **{name: getattr(config, name) for name in names},
     )
 
 
@@ -156,18 +154,6 @@ def _reranker(config):
         raise UserError("--rerank=local needs --local_model: a run of train.py --system=delf")
     source = load_local(config.local_model, config.allow_whiten_on_test)
     return InlierReranker(source, config.rerank_depth)
-
-
-def _images_below(folder):
-    """Paths of all images below a folder, sorted."""
-    if not folder:
-        return []
-    if not Path(folder).is_dir():
-        raise UserError(f"--distractors_dir: no such folder: {folder}")
-    found = images_below(folder)
-    if not found:
-        raise UserError(f"--distractors_dir: no image ({', '.join(IMAGE_SUFFIXES)}) below {folder}")
-    return found
 
 
 def _refuse(config, why, *names):

@@ -28,34 +28,22 @@ _SCALED = (
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Described:
-    """A list of images by one descriptor, at one resolution setting; `rank` ranks them.
+    """A list of images by one descriptor, at one resolution setting; `rank` ranks them."""
 
-    Attributes:
-        name: The descriptor.
-        sizes: Strings, what was combined.
-        combination: How, in words; None where there is nothing to say.
-        skipped: A dict for each image that could not be read: "path" and "reason".
-        notes: Sentences for the report.
-    """
-
-    name: str
-    sizes: tuple[str, ...]
-    combination: str | None = None
+    name: str  # The descriptor.
+    sizes: tuple[str, ...]  # Strings, what was combined.
+    combination: str | None = None  # How, in words; None where there is nothing to say.
+    # A dict for each image that could not be read: "path" and "reason".
     skipped: list[dict] = dataclasses.field(default_factory=list)
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()  # Sentences for the report.
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class DescribedVectors(Described):
-    """Images as vectors.
+    """Images as vectors."""
 
-    Attributes:
-        vectors: `Vectors` of the images.
-        usable: bool `(images,)`, False for images that could not be read.
-    """
-
-    vectors: Vectors
-    usable: np.ndarray
+    vectors: Vectors  # Of the images.
+    usable: np.ndarray  # bool `(images,)`, False for images that could not be read.
 
     @property
     def dimension(self):

@@ -29,18 +29,12 @@ _STREAM = 6
 
 @dataclass(frozen=True)
 class FittingImages:
-    """Images with classes, or with pairs that match.
+    """Images with classes, or with pairs that match."""
 
-    Attributes:
-        name: What reports call them.
-        images: `ImageList`.
-        labels: int `(images,)`, or None.
-        pairs: Two int arrays `(pairs,)`, places of a query and of one of its positives; or None.
-    """
-
-    name: str
+    name: str  # What reports call them.
     images: ImageList
-    labels: np.ndarray | None = None
+    labels: np.ndarray | None = None  # int `(images,)`, or None.
+    # Two int arrays `(pairs,)`, places of a query and of one of its positives; or None.
     pairs: tuple | None = None
 
     @classmethod
@@ -81,17 +75,11 @@ class FittingImages:
             blocks = count // 2
             starts = (np.arange(blocks) + random.random()) * ((total - 1) / blocks)
             rows = np.unique(order[starts.astype(int)[:, None] + [0, 1]])
-        place = np.full(total, -1)
-        place[rows] = np.arange(len(rows))
-        pairs = self.pairs
-        if pairs is not None:
-            among = (place[pairs[0]] >= 0) & (place[pairs[1]] >= 0)
-            pairs = tuple(place[places[among]] for places in pairs)
         return FittingImages(
             f"{self.name} ({len(rows):,} of {total:,} images)",
             selected(self.images, rows),
             None if self.labels is None else self.labels[rows],
-            pairs,
+            None if self.pairs is None else tuple(self._pairs_within(rows)),
         )
 
     def pairs_among(self, rows, max_pairs, seed):
@@ -102,39 +90,35 @@ class FittingImages:
         """
         if self.pairs is None:
             return matching_pairs(self.labels[rows], max_pairs, seed)
+        pairs = self._pairs_within(rows)
+        count = pairs.shape[1]
+        if not count:
+            raise UserError(f"{self.name}: no query has a positive; use another whitening set")
+        if count > max_pairs:
+            chosen = np.random.default_rng(seed).choice(count, max_pairs, replace=False)
+            pairs = pairs[:, np.sort(chosen)]
+        return tuple(pairs)
+
+    def _pairs_within(self, rows):
+        """int `(2, pairs)`: the places in `rows` of the pairs that have both images there."""
         place = np.full(len(self.images), -1)
         place[rows] = np.arange(len(rows))
-        first, second = place[self.pairs[0]], place[self.pairs[1]]
-        both = np.flatnonzero((first >= 0) & (second >= 0))
-        if not both.size:
-            raise UserError(f"{self.name}: no query has a positive; use another whitening set")
-        if len(both) > max_pairs:
-            both = np.sort(np.random.default_rng(seed).choice(both, max_pairs, replace=False))
-        return first[both], second[both]
+        found = place[np.array(self.pairs)]
+        return found[:, (found >= 0).all(axis=0)]
 
 
 @dataclass(frozen=True)
 class WhiteningSource:
-    """A whitening that is fitted for each descriptor and resolution setting, or a given one.
+    """A whitening that is fitted for each descriptor and resolution setting, or a given one."""
 
-    Attributes:
-        fitting: `FittingImages` to fit on, or None with `loaded`.
-        loaded: `Whitening` read from a file, or None with `fitting`.
-        kind: `"pca"`, or `"learned"` (GeM's Lw) from pairs of images that match.
-        dim: Dimension after whitening; None keeps all.
-        shrinkage, power: See `fit_pca_whitening`; the power is for `"pca"` only.
-        seed: Of the pairs.
-        allow_on_test: Go on where its images are test images, and say so in the report.
-    """
-
-    fitting: FittingImages | None = None
-    loaded: Whitening | None = None
-    kind: str = "pca"
-    dim: int | None = None
-    shrinkage: float | str = 0.0
-    power: float = 0.5
-    seed: int = 0
-    allow_on_test: bool = False
+    fitting: FittingImages | None = None  # What to fit on, or None with `loaded`.
+    loaded: Whitening | None = None  # Read from a file, or None with `fitting`.
+    kind: str = "pca"  # Or "learned" (GeM's Lw), from pairs of images that match.
+    dim: int | None = None  # Dimension after whitening; None keeps all.
+    shrinkage: float | str = 0.0  # See `fit_pca_whitening`.
+    power: float = 0.5  # See `fit_pca_whitening`; for "pca" only.
+    seed: int = 0  # Of the pairs.
+    allow_on_test: bool = False  # Go on where its images are test images, and say so.
 
     @property
     def images(self):

@@ -44,7 +44,10 @@ def refused(read, changes, message, photos, oxford):
         ({"data_dir": "PHOTOS", "orientation": "exif"}, "--dataset=holidays"),
         ({"data_dir": "PHOTOS", "rotation_list": "x"}, "--dataset=holidays"),
         ({"data_dir": "PHOTOS", "query_split": "q"}, "no image has split 'q'"),
-        ({"data_dir": "PHOTOS", "distractors_dir": "nowhere"}, "--distractors_dir: no such folder"),
+        (
+            {"data_dir": "PHOTOS", "distractors_dir": "nowhere"},
+            "--distractors_dir=nowhere is neither",
+        ),
         ({"data_dir": "OXFORD", "dataset": "oxford5k", "split": "a"}, "--split is for folder"),
         ({"data_dir": "OXFORD", "dataset": "oxford5k", "orientation": "exif"}, "holidays"),
         ({"data_dir": "PHOTOS", "dataset": "oxford5k"}, "gnd_oxford5k"),

@@ -29,27 +29,16 @@ _SHOWN = {"oxford5k": "Oxford", "paris6k": "Paris", "holidays": "Holidays"}
 
 @dataclass(frozen=True)
 class Row:
-    """One row.
+    """One row."""
 
-    Attributes:
-        label: The system, as the paper calls it.
-        training: The paper's training set.
-        paper: The paper's mAP in percent, by data set.
-        size: Resolutions, where no preset says them.
-        pooling: Of an untrained network, where there is no `run`.
-        run: Name of the run directory, or None.
-        system: Preset of the evaluation, or None.
-        whiten: Whether the row is whitened.
-    """
-
-    label: str
-    training: str
-    paper: dict[str, float] = field(default_factory=dict)
-    size: str | None = None
-    pooling: str | None = None
-    run: str | None = None
-    system: str | None = None
-    whiten: bool = False
+    label: str  # The system, as the paper calls it.
+    training: str  # The paper's training set.
+    paper: dict[str, float] = field(default_factory=dict)  # The paper's mAP in %, by data set.
+    size: str | None = None  # Resolutions, where no preset says them.
+    pooling: str | None = None  # Of an untrained network, where there is no `run`.
+    run: str | None = None  # Name of the run directory, or None.
+    system: str | None = None  # Preset of the evaluation, or None.
+    whiten: bool = False  # Whether the row is whitened.
 
     def settings(self):
         """Settings of an evaluation that the row fixes."""
