@@ -28,17 +28,13 @@ class OpenVINOEngine:
             raise UserError(
                 "--engine=openvino needs a package that is not installed: pip install openvino"
             ) from error
-        model = self._prepared(convert_backbone(openvino, network, preprocessing))
+        model = convert_backbone(openvino, network, preprocessing)
         settings = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
         self._backbone = openvino.Core().compile_model(model, "CPU", settings)
         # The maps are there already: what is left to share is the pooling.
         pool = share_backbone(lambda maps, training: maps, lambda maps: maps, poolings)
         maps = tf.TensorSpec([None, None, None, network.output_shape[-1]], tf.float32)
         self._pool = tf.function(pool, input_signature=[maps], autograph=False)
-
-    def _prepared(self, model):
-        """The `openvino.Model` to compile."""
-        return model
 
     @property
     def traces(self):

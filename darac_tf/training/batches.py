@@ -48,7 +48,7 @@ class StepBatches:
             arguments = (sampler, augmentation, shapes, start, stop, config.seed)
 
             def batches(context=None, arguments=arguments):
-                return training_batches(self._images, *arguments, *_shares(context))
+                return training_batches(self._images, *arguments, _shares(context))
 
             if self._replicas is None or self._replicas.count == 1:
                 yield from batches()
@@ -101,16 +101,7 @@ def make_sampling(config, run_dir, model, images):
 
 
 def training_batches(
-    images,
-    sampler,
-    augmentation,
-    shapes,
-    first_step,
-    last_step,
-    seed,
-    parts=1,
-    first_part=0,
-    parts_here=1,
+    images, sampler, augmentation, shapes, first_step, last_step, seed, shares=(1, 0, 1)
 ):
     """Batches of augmented images, from `first_step` up to but without `last_step`.
 
@@ -125,14 +116,14 @@ def training_batches(
         first_step: The first step.
         last_step: The step to stop before.
         seed: Integer.
-        parts: Equal parts that each batch is cut into, in order; one a replica.
-        first_part: The first part to give, counted from 0.
-        parts_here: How many to give, one after another.
+        shares: Equal parts that each batch is cut into, in order, one a replica; the first part to
+            give, counted from 0; how many to give, one after another.
 
     Returns:
         Dataset of `(float32 (n, height, width, 3) in [0, 255], int32 (n,))`, n = P * K / parts.
     """
     labels = tf.constant(images.labels, tf.int32)
+    parts, first_part, parts_here = shares
     part = sampler.batch_size // parts
     mine = slice(first_part * part, (first_part + parts_here) * part)
     stream = tf.random.experimental.stateless_fold_in([seed, _STREAM], 0)[0]
@@ -160,8 +151,8 @@ def training_batches(
 
 
 def _shares(context):
-    """`(parts, first_part, parts_here)` of `training_batches` that a worker loads; none alone."""
+    """The `shares` of `training_batches` that a worker loads; all of a batch where it is alone."""
     if context is None:
-        return ()
+        return 1, 0, 1
     here = context.num_replicas_in_sync // context.num_input_pipelines
     return context.num_replicas_in_sync, context.input_pipeline_id * here, here

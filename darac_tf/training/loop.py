@@ -19,21 +19,13 @@ from darac_tf.training.validation import Validator
 
 @dataclass(frozen=True)
 class RunResult:
-    """What a finished run tells.
+    """What a finished run tells."""
 
-    Attributes:
-        steps: Steps made in all.
-        losses: float array, the loss of each step made by this process.
-        best: Best validation mAP (plain, leave-one-out), or None without validation.
-        traces: How often the training step was traced.
-        best_step: The step after which the best was found, or None.
-    """
-
-    steps: int
-    losses: np.ndarray
-    best: float | None
-    traces: int
-    best_step: int | None = None
+    steps: int  # Steps made in all.
+    losses: np.ndarray  # float array, the loss of each step made by this process.
+    best: float | None  # Best validation mAP (plain, leave-one-out), or None without validation.
+    traces: int  # How often the training step was traced.
+    best_step: int | None = None  # The step after which the best was found, or None.
 
 
 class Loop:

@@ -42,15 +42,10 @@ _ROWS_AT_ONCE = 256
 
 @dataclass
 class PoolingFit:
-    """What came of it.
+    """What came of it."""
 
-    Attributes:
-        scores: List of (step, mAP of held-out classes); step 0 is before.
-        best_step: The step whose weights were kept.
-    """
-
-    scores: list
-    best_step: int = 0
+    scores: list  # List of (step, mAP of held-out classes); step 0 is before.
+    best_step: int = 0  # The step whose weights were kept.
 
     def __str__(self):
         scores = dict(self.scores)

@@ -64,7 +64,7 @@ def test_parts_are_those_of_the_whole(images):
     make = partial(_batches, images, 2, 4, SHAPES[1])
     whole = make()
     for first_part in range(3):
-        parts = make(parts=3, first_part=first_part)
+        parts = make(shares=(3, first_part, 1))
         for (pixels, labels), (own_pixels, own_labels) in zip(whole, parts, strict=True):
             own = slice(2 * first_part, 2 * first_part + 2)
             np.testing.assert_array_equal(pixels[own], own_pixels)
