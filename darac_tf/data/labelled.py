@@ -17,23 +17,15 @@ CSV_NAME = "labels.csv"
 
 @dataclass(frozen=True)
 class LabelledImages:
-    """Images with a class each.
+    """Images with a class each."""
 
-    Attributes:
-        name: What reports call the collection.
-        paths: String array `(images,)`.
-        labels: int64 array `(images,)`, indices into `class_names`.
-        class_names: Names of the classes, sorted.
-        splits: String array `(images,)`, empty strings where none is given.
-        pairs: int64 `(pairs, 2)`, rows of a query and of an image that matches it; None where all
-            images of a class match.
-    """
-
-    name: str
-    paths: np.ndarray
-    labels: np.ndarray
-    class_names: tuple[str, ...]
-    splits: np.ndarray
+    name: str  # What reports call the collection.
+    paths: np.ndarray  # String array `(images,)`.
+    labels: np.ndarray  # int64 array `(images,)`, indices into `class_names`.
+    class_names: tuple[str, ...]  # Names of the classes, sorted.
+    splits: np.ndarray  # String array `(images,)`, empty strings where none is given.
+    # int64 `(pairs, 2)`, rows of a query and of an image that matches it; None where all images of
+    # a class match.
     pairs: np.ndarray | None = None
 
     def __len__(self):

@@ -19,23 +19,14 @@ _NAMES = ("paths", "vectors", "valid", "keys")
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class FeatureFile:
-    """Vectors of image files.
+    """Vectors of image files."""
 
-    Attributes:
-        paths: String array `(images,)`, where the images were; for messages only.
-        vectors: float32 `(images, dim)`, finite.
-        valid: bool `(images,)`, False for images that could not be decoded.
-        keys: uint64 `(images, 2)`, `keys_of_images` of the files.
-        provenance: Plain JSON values: what made the vectors.
-        name: What reports call it.
-    """
-
-    paths: np.ndarray
-    vectors: np.ndarray
-    valid: np.ndarray
-    keys: np.ndarray
-    provenance: dict
-    name: str = "features"
+    paths: np.ndarray  # String array `(images,)`, where the images were; for messages only.
+    vectors: np.ndarray  # float32 `(images, dim)`, finite.
+    valid: np.ndarray  # bool `(images,)`, False for images that could not be decoded.
+    keys: np.ndarray  # uint64 `(images, 2)`, `keys_of_images` of the files.
+    provenance: dict  # Plain JSON values: what made the vectors.
+    name: str = "features"  # What reports call it.
 
     def __post_init__(self):
         count, vectors = self.paths.size, self.vectors

@@ -21,21 +21,14 @@ NOT_MEASURED = "not measured"
 
 @dataclasses.dataclass(frozen=True)
 class CardFacts:
-    """What a card says that the model itself does not know.
+    """What a card says that the model itself does not know."""
 
-    Attributes:
-        name: Of the model.
-        model_path: Run directory or `.keras` file that it was read from, or None.
-        whitening_path: File of the whitening, or None.
-        report: report.json of eval.py with the scores of the model at `model_path`, or None.
-        command: The command that made the export, or None.
-    """
-
-    name: str
-    model_path: str | None = None
-    whitening_path: str | None = None
+    name: str  # Of the model.
+    model_path: str | None = None  # Run directory or `.keras` file that it was read from, or None.
+    whitening_path: str | None = None  # File of the whitening, or None.
+    # report.json of eval.py with the scores of the model at `model_path`, or None.
     report: str | None = None
-    command: str | None = None
+    command: str | None = None  # The command that made the export, or None.
 
 
 def write_model_card(folder, model, settings, facts, dimension, folding, verification):

@@ -18,25 +18,15 @@ _BATCH = 8
 
 @dataclass(frozen=True)
 class Verification:
-    """How near the vectors of an export are to those of its source.
+    """How near the vectors of an export are to those of its source."""
 
-    Attributes:
-        images: Images that both described.
-        unreadable: Images that both refused.
-        mean_cosine: Mean over the images.
-        min_cosine: The smallest.
-        max_difference: Largest absolute difference of a component.
-        farthest: The image of the smallest cosine.
-        threshold: The cosine that none may fall below.
-    """
-
-    images: int
-    unreadable: int
-    mean_cosine: float
-    min_cosine: float
-    max_difference: float
-    farthest: str
-    threshold: float
+    images: int  # Images that both described.
+    unreadable: int  # Images that both refused.
+    mean_cosine: float  # Mean over the images.
+    min_cosine: float  # The smallest.
+    max_difference: float  # Largest absolute difference of a component.
+    farthest: str  # The image of the smallest cosine.
+    threshold: float  # The cosine that none may fall below.
 
     def __str__(self):
         return (

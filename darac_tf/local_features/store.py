@@ -17,20 +17,14 @@ _OFFSETS, _SIDES, _FACTS = "offsets.npy", "long_sides.npy", "facts.json"
 
 @dataclass(frozen=True, eq=False)
 class LocalFeatures:
-    """Local features of one image, those of the highest attention first.
+    """Local features of one image, those of the highest attention first."""
 
-    Attributes:
-        descriptors: float `(n, dim)` unit vectors.
-        locations: float32 `(n, 2)`, x and y of the features' centres in pixels of the stored image,
-            whose upper left corner is (0, 0) and whose first pixel has its centre at (0.5, 0.5).
-        attention: float32 `(n,)`, falling.
-        long_side: The longer side, in pixels, of the part of the image that was looked at.
-    """
-
-    descriptors: np.ndarray
+    descriptors: np.ndarray  # float `(n, dim)` unit vectors.
+    # float32 `(n, 2)`, x and y of the features' centres in pixels of the stored image, whose upper
+    # left corner is (0, 0) and whose first pixel has its centre at (0.5, 0.5).
     locations: np.ndarray
-    attention: np.ndarray
-    long_side: float
+    attention: np.ndarray  # float32 `(n,)`, falling.
+    long_side: float  # The longer side, in pixels, of the part of the image that was looked at.
 
     def __len__(self):
         return len(self.descriptors)

@@ -66,17 +66,11 @@ class RankingSettings:
 
 @dataclass(frozen=True)
 class Rankings:
-    """What was found.
+    """What was found."""
 
-    Attributes:
-        rows: int64 `(Q, K)`, database rows, best first; -1 as padding at the end.
-        scores: float32 `(Q, K)`, what they were ranked by; -inf where there is none.
-        notes: Sentences for the report.
-    """
-
-    rows: np.ndarray
-    scores: np.ndarray
-    notes: tuple[str, ...] = ()
+    rows: np.ndarray  # int64 `(Q, K)`, database rows, best first; -1 as padding at the end.
+    scores: np.ndarray  # float32 `(Q, K)`, what they were ranked by; -inf where there is none.
+    notes: tuple[str, ...] = ()  # Sentences for the report.
 
     def with_last(self, is_last, top_k=None):
         """Moves images, bool `(N,)`, behind the others with score -inf; keeps `top_k` ranks.

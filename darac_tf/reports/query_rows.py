@@ -8,19 +8,13 @@ import numpy as np
 
 @dataclass(frozen=True)
 class RankedImage:
-    """An image that was found.
+    """An image that was found."""
 
-    Attributes:
-        path: Image file.
-        verdict: True for right, False for wrong, None for one that the protocol skips (junk).
-        score: Its similarity to the query.
-        turns: Quarter turns counter-clockwise that make the stored image upright.
-    """
-
-    path: str | os.PathLike
+    path: str | os.PathLike  # Image file.
+    # True for right, False for wrong, None for one that the protocol skips (junk).
     verdict: bool | None
-    score: float
-    turns: int = 0
+    score: float  # Its similarity to the query.
+    turns: int = 0  # Quarter turns counter-clockwise that make the stored image upright.
 
 
 @dataclass(frozen=True)

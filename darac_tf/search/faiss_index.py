@@ -27,17 +27,11 @@ _GRAPH, _ROWS = "graph.faiss", "rows.npy"
 
 @dataclass(frozen=True)
 class FaissIndex:
-    """A faiss index and what it covers.
+    """A faiss index and what it covers."""
 
-    Attributes:
-        kind: Text for `faiss.index_factory`.
-        graph: The faiss index.
-        rows: int64 `(n,)`, rising: the row of the vector table behind each of its places.
-    """
-
-    kind: str
-    graph: object
-    rows: np.ndarray
+    kind: str  # Text for `faiss.index_factory`.
+    graph: object  # The faiss index.
+    rows: np.ndarray  # int64 `(n,)`, rising: the row of the vector table behind each of its places.
 
 
 def automatic_kind(n_images):

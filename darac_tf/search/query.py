@@ -31,17 +31,11 @@ class Query:
 
 @dataclass(frozen=True)
 class Result:
-    """An image that was found.
+    """An image that was found."""
 
-    Attributes:
-        rank: From 1.
-        similarity: Cosine of the angle between its descriptor and the query's, in [-1, 1].
-        path: Its file.
-    """
-
-    rank: int
-    similarity: float
-    path: str
+    rank: int  # From 1.
+    similarity: float  # Cosine of the angle between its descriptor and the query's, in [-1, 1].
+    path: str  # Its file.
 
 
 def find_similar(index, model, queries, top_k=20, faiss_index=None):

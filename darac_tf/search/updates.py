@@ -35,26 +35,16 @@ _SUFFIXES = tuple(os.fsencode(suffix) for suffix in IMAGE_SUFFIXES)
 
 @dataclass(frozen=True)
 class Changes:
-    """What an update did, in files.
+    """What an update did, in files."""
 
-    Attributes:
-        total: Images below the folders.
-        new: Of these, not known before under this path.
-        changed: Of these, with another content than before.
-        removed: Dropped, because they are gone.
-        described: Images that went through the model; copies and moved files don't.
-        seconds: What describing took, with reading.
-        compacted: Vectors removed because no file needed them any more.
-        faults: List of `(path, what is wrong)` of files below the folders that are not searched.
-    """
-
-    total: int
-    new: int
-    changed: int
-    removed: int
-    described: int
-    seconds: float
-    compacted: int
+    total: int  # Images below the folders.
+    new: int  # Of these, not known before under this path.
+    changed: int  # Of these, with another content than before.
+    removed: int  # Dropped, because they are gone.
+    described: int  # Images that went through the model; copies and moved files don't.
+    seconds: float  # What describing took, with reading.
+    compacted: int  # Vectors removed because no file needed them any more.
+    # List of `(path, what is wrong)` of files below the folders that are not searched.
     faults: list
 
 

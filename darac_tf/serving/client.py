@@ -16,15 +16,10 @@ PROTOCOLS = ("grpc", "rest")
 
 
 class Answer(NamedTuple):
-    """Descriptors of a list of images.
+    """Descriptors of a list of images."""
 
-    Attributes:
-        vectors: float32 `(images, dim)`; rows of zeros where `valid` is False.
-        valid: bool `(images,)`, False for an image that can't be decoded.
-    """
-
-    vectors: np.ndarray
-    valid: np.ndarray
+    vectors: np.ndarray  # float32 `(images, dim)`; rows of zeros where `valid` is False.
+    valid: np.ndarray  # bool `(images,)`, False for an image that can't be decoded.
 
 
 class Client(contextlib.AbstractContextManager):
