@@ -40,7 +40,9 @@ class TrainConfig:
 
     dataset: str = setting("demo", "Kind of data set.", choices=DATASET_KINDS)
     data_dir: str | None = setting(None, "Folder or CSV of the data set, or where TFDS has its.")
-    split: str | None = setting(None, "Train on this split of the data set.")
+    split: str | None = setting(
+        None, "Train on this split of the data set; default: all that is not --val_split."
+    )
     val_split: str | None = setting(None, "Validate on this split of the data set.")
     val_classes: int = setting(0, "Classes held out for validation.")
     split_seed: int = setting(0, "Which classes are held out.")
@@ -175,6 +177,8 @@ class TrainConfig:
         if self.val_split and self.val_classes:
             fault = "and --val_classes both choose the validation images; give one of them"
             yield "val_split", fault
+        if self.val_split and self.val_split == self.split:
+            yield "val_split", "must be another than --split"
         if self.patience is not None and not self.validates:
             fault = "early stopping goes by validation: give --val_classes or --val_split"
             yield "patience", fault

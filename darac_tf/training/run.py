@@ -115,14 +115,26 @@ def training_images(config, run_dir=None):
         images = images.split(config.split) if config.split else images
         training, validation = images.hold_out_classes(config.val_classes, config.split_seed)
     else:
-        training = images.split(config.split) if config.split else images
         validation = images.split(config.val_split) if config.val_split else None
+        training = images.split(config.split) if config.split else _rest(images, config.val_split)
     if run_dir is not None:
         training, validation = _images_of_run(run_dir, training, validation)
     training.check_for_training()
     if config.pooling_steps or not config.steps:
         is_fitted(config, training, validation)  # Or refused.
     return training, validation
+
+
+def _rest(images, val_split):
+    """What there is to train on besides the split to validate on, which is said."""
+    if not val_split:
+        return images
+    rest = images.select(images.splits != val_split)
+    names = sorted(set(map(str, rest.splits)) - {""})
+    if len(names) > 1:
+        raise UserError(f"--val_split={val_split}: add --split, one of {', '.join(names)}")
+    logging.warning("--val_split=%s: trains on the other %d images", val_split, len(rest))
+    return rest
 
 
 def _images_of_run(run_dir, *images):

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from darac_tf.data.labelled import read_csv
+from darac_tf.data.labelled import read_csv, read_folder
 from darac_tf.errors import UserError
 from darac_tf.models import load_descriptor
 from darac_tf.training import TrainConfig, train
@@ -144,6 +144,24 @@ def test_a_resumed_run_keeps_its_images_whatever_the_folder_has_now(config, tmp_
         training_images(config, run)
 
 
+def test_what_is_validated_on_is_not_trained_on(config, tmp_path, caplog):
+    images, table = read_folder(config.data_dir), tmp_path / "photos.csv"
+    for others in ("train", ""):
+        splits = np.where(images.labels < 3, "val", others)
+        dataclasses.replace(images, splits=splits).write_csv(table)
+        changes = {"dataset": "csv", "data_dir": str(table), "val_classes": 0, "val_split": "val"}
+        config = dataclasses.replace(config, **changes)
+        training, validation = training_images(config)
+        assert set(training.splits) == {others} and len(training) == 20 and len(validation) == 12
+        assert caplog.messages[-1] == "--val_split=val: trains on the other 20 images"
+    splits = splits.astype("U9")
+    splits[-4:], splits[-8:-4] = "train", "test"
+    dataclasses.replace(images, splits=splits).write_csv(table)
+    with pytest.raises(UserError, match="--val_split=val: add --split, one of test, train"):
+        training_images(config)
+    assert len(training_images(dataclasses.replace(config, split="train"))[0]) == 4
+
+
 def test_refused_runs(config, copied, tmp_path):
     with pytest.raises(UserError, match=r"--resume: .* holds no run"):
         train(config, tmp_path / "absent", resume=True)
@@ -184,6 +202,7 @@ def test_a_bad_image_is_named(config, tmp_path):
         ({"crop_shapes": "4:3,5:1"}, "--crop_shapes=4:3,5:1: '5:1' is no shape; give width:height"),
         ({"crop_shapes": "4:3,"}, "--crop_shapes=4:3,: '' is no shape"),
         ({"val_split": "val"}, "--val_split=val: and --val_classes"),
+        ({"val_split": "a", "split": "a", "val_classes": 0}, "must be another than --split"),
     ],
 )
 def test_refused_settings(config, change, message):
