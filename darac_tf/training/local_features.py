@@ -58,11 +58,13 @@ def train_local_features(config, run_dir, resume=False):
     check_run_dir(config, run_dir, resume)
     keras.utils.set_random_seed(config.seed)
     training, validation = training_images(config, run_dir if resume else None)
+    is_trained, losses = (run_dir / DELF_MODEL).exists(), np.zeros(0)
+    if not is_trained:
+        network, mode = build_backbone(config.backbone, config.backbone_weights)
+        inner_model(network, config.layer)  # Or refused.
     if not resume:
         start_run_dir(run_dir, config, training, validation)
-    losses = np.zeros(0)
-    if not (run_dir / DELF_MODEL).exists():
-        network, mode = build_backbone(config.backbone, config.backbone_weights)
+    if not is_trained:
         model, losses = train_attention(network, Preprocessing(mode), training, config)
         save_delf(model, run_dir / DELF_MODEL)
     if not (run_dir / PCA_FILE).exists():

@@ -27,6 +27,12 @@ class HardNegatives:
     """
 
     def __init__(self, config, run_dir, model, images):
+        count = len(np.unique(images.labels))
+        if count <= config.tuple_negatives:
+            raise UserError(
+                f"--tuple_negatives={config.tuple_negatives} needs as many classes besides the "
+                f"query's; there are {count} in all"
+            )
         self._config = config
         self._folder = Path(run_dir) / "mined"
         self._images = images

@@ -66,15 +66,17 @@ def train(config, run_dir, resume=False):
     if resume:
         for note in checkpoint.restore():
             logging.warning("--resume: %s", note)
-    elif replicas.is_chief:
+    if checkpoint.step == 0:
+        batches = StepBatches(config, training, sampling).after(0)
+        fit_pooling(state.model, batches, len(training))
+    if replicas.is_chief and not resume:  # All that can be refused before it is written, is.
         start_run_dir(run_dir, config, training, validation)
     if not replicas.is_chief:
         validation = None
     if isinstance(validation, PreparedImages):  # Descriptors are extracted from files.
         validation = validation.extract(run_dir / "val_images")
     if checkpoint.step == 0:
-        batches = StepBatches(config, training, sampling).after(0)
-        _start_pooling(state, batches, training, validation, config, run_dir)
+        _start_pooling(state, training, validation, config, run_dir)
     validator = Validator(state.model, validation, config) if validation else None
     step = make_train_step(state, config, replicas)
     loop = Loop(config, run_dir, state, replicas, checkpoint, validator, step)
@@ -84,9 +86,8 @@ def train(config, run_dir, resume=False):
     return result
 
 
-def _start_pooling(state, batches, training, validation, config, run_dir):
+def _start_pooling(state, training, validation, config, run_dir):
     """Gives the pooling what it learns before the first step, and the average the same start."""
-    fit_pooling(state.model, batches, len(training))
     if is_fitted(config, training, validation):
         folder = run_dir / "pooling_vectors"
         fit = fit_pooling_weights(state.model, training, validation, config, folder)
@@ -120,6 +121,8 @@ def training_images(config, run_dir=None):
     if run_dir is not None:
         training, validation = _images_of_run(run_dir, training, validation)
     training.check_for_training()
+    if validation is not None and np.bincount(validation.labels).max() < 2:
+        raise UserError(f"{validation.name}: validation needs a class of two images or more")
     if config.pooling_steps or not config.steps:
         is_fitted(config, training, validation)  # Or refused.
     return training, validation

@@ -9,6 +9,7 @@ import pytest
 from darac_tf.errors import UserError
 from darac_tf.losses import LOSSES
 from darac_tf.training import TrainConfig, train
+from darac_tf.training.run import start_run_dir, training_images
 from tests.helpers import write_backbone, write_collection
 from tests.training.cut_runs import during, interrupt
 
@@ -98,7 +99,7 @@ def test_tuples_are_mined_once_an_epoch_and_damaged_ones_refused(mined, tmp_path
     assert [file.name for file in files] == ["000000.npy", "000001.npy", "000002.npy"]
     tables = [np.load(file) for file in files]
     assert {table.shape for table in tables} == {(8, 4)} and (tables[0] != tables[1]).any()
-    config.write(tmp_path / "again")
+    start_run_dir(tmp_path / "again", config, *training_images(config))
     (tmp_path / "again" / "mined").mkdir()
     (tmp_path / "again" / "mined" / "000000.npy").write_bytes(b"cut off")
     with pytest.raises(UserError, match=r"000000.npy: is damaged; remove it"):

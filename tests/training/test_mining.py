@@ -67,7 +67,7 @@ def test_tuples_have_the_hardest_negatives_of_their_own_query(tmp_path, monkeypa
     random = np.random.default_rng(0)
     labels, vectors = random.integers(0, 6, 40), random.standard_normal((40, 5))
     config = SimpleNamespace(seed=0, mining_queries=60, mining_pool=40, tuple_negatives=3)
-    miner = HardNegatives(config, tmp_path, None, SimpleNamespace(labels=labels))
+    miner = HardNegatives(config, tmp_path, None, SimpleNamespace(labels=labels, pairs=None))
     monkeypatch.setattr(miner, "_describe", lambda indices: vectors[indices])
     monkeypatch.setattr(mining, "_BLOCK", 7)
     tuples = miner._mine(0)

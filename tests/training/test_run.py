@@ -13,6 +13,7 @@ from darac_tf.data.labelled import read_csv, read_folder
 from darac_tf.errors import UserError
 from darac_tf.models import load_descriptor
 from darac_tf.training import TrainConfig, train
+from darac_tf.training.local_features import train_local_features
 from darac_tf.training.run import start_run_dir, training_images
 from tests.helpers import write_backbone, write_collection
 from tests.training.cut_runs import during, interrupt
@@ -155,11 +156,11 @@ def test_what_is_validated_on_is_not_trained_on(config, tmp_path, caplog):
         assert set(training.splits) == {others} and len(training) == 20 and len(validation) == 12
         assert caplog.messages[-1] == "--val_split=val: trains on the other 20 images"
     splits = splits.astype("U9")
-    splits[-4:], splits[-8:-4] = "train", "test"
+    splits[-8:], splits[-12:-8] = "train", "test"
     dataclasses.replace(images, splits=splits).write_csv(table)
     with pytest.raises(UserError, match="--val_split=val: add --split, one of test, train"):
         training_images(config)
-    assert len(training_images(dataclasses.replace(config, split="train"))[0]) == 4
+    assert len(training_images(dataclasses.replace(config, split="train"))[0]) == 8
 
 
 def test_refused_runs(config, copied, tmp_path):
@@ -170,9 +171,34 @@ def test_refused_runs(config, copied, tmp_path):
         train(config, copied)
     with pytest.raises(UserError, match="has --pooling=gem, not ramac"):
         train(dataclasses.replace(config, pooling="ramac"), copied, resume=True)
-    with pytest.raises(UserError, match="--classes_per_batch=9 is more than the 5 classes"):
-        train(dataclasses.replace(config, classes_per_batch=9), tmp_path / "nothing")
-    assert not (tmp_path / "nothing").exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"classes_per_batch": 9}, "--classes_per_batch=9 is more than the 5 classes"),
+        ({"backbone": "nothing.keras"}, "nothing.keras"),
+        ({"val_classes": 7}, "--val_classes=7"),
+        ({"freeze_until": "none"}, "--freeze_until=none"),
+        ({"loss": "contrastive", "mining": "hard_negatives"}, "--tuple_negatives=5 needs as many"),
+        ({"matching": "local", "loss": "softmax", "layer": "none"}, "none"),
+    ],
+)
+def test_what_is_refused_leaves_no_run(config, tmp_path, change, message):
+    config = dataclasses.replace(config, **change)
+    with pytest.raises(UserError, match=message):
+        (train_local_features if config.matching == "local" else train)(config, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_validation_needs_two_images_of_a_class(config, tmp_path):
+    images = read_folder(config.data_dir)
+    splits = np.where(np.arange(32) % 4, "train", "val")
+    dataclasses.replace(images, splits=splits).write_csv(tmp_path / "photos.csv")
+    changes = {"dataset": "csv", "data_dir": str(tmp_path / "photos.csv"), "val_classes": 0}
+    config = dataclasses.replace(config, **changes, split="train", val_split="val")
+    with pytest.raises(UserError, match="photos:val: validation needs a class of two images"):
+        training_images(config)
 
 
 def test_a_damaged_checkpoint_is_reported(config, copied):
