@@ -28,14 +28,10 @@ _PER_FOLDER = 1000
 def read_tfds(text, data_dir=None):
     """Reads a set that has an image and a label through TFDS, which downloads it if need be.
 
-    Args:
-        text: `NAME[/CONFIG][:SPLIT]`. SPLIT is as TFDS writes it, such as `train+test[:10%]`;
-            without it all splits are read.
-        data_dir: The data folder of TFDS; None for its own default.
-
-    Returns:
-        `LabelledImages`; classes are named as in TFDS, splits as its splits. Images without a
-        label (-1 in TFDS) are left out.
+    Of `NAME[/CONFIG][:SPLIT]`, where SPLIT is as TFDS writes it, such as `train+test[:10%]`, and
+    all splits are read without it; and the data folder of TFDS, None for its own default.
+    `LabelledImages` whose classes are named as in TFDS, and splits as its splits. Images without a
+    label (-1 in TFDS) are left out.
 
     Raises:
         UserError: If there is no such set, configuration or split, it can't be downloaded, it has

@@ -14,20 +14,14 @@ BENCHMARKS = tuple(PUBLISHED)
 
 
 def load_benchmark(kind, data_dir, crop_queries=True, orientation="stored", rotation_list=None):
-    """Reads a benchmark.
+    """Reads a benchmark, one of `BENCHMARKS`, as a `data.retrieval_set.RetrievalSet`.
 
     Args:
-        kind: One of `BENCHMARKS`.
         data_dir: Folder with its images and ground truth; see the readers.
         crop_queries: Look at the boxes of queries only. Benchmarks without boxes are not affected.
-        orientation: For Holidays: `"stored"`, `"exif"` or `"list"`.
-        rotation_list: For `orientation="list"`: the file with `name quarter_turns` a line.
+        orientation, rotation_list: For Holidays, see `holidays.image_turns`.
 
-    Returns:
-        `data.retrieval_set.RetrievalSet`.
-
-    Raises:
-        UserError: If the kind is unknown, options don't fit it, or the data can't be read.
+    `UserError` if the kind is unknown, options don't fit it, or the data can't be read.
     """
     if kind not in BENCHMARKS:
         raise UserError(f"--dataset={kind}: choose from {', '.join(BENCHMARKS)}")

@@ -25,15 +25,10 @@ class GroundTruth:
 def parse_ground_truth(raw, source, kinds):
     """Checks ground truth as read from a file, and gives it as `GroundTruth`.
 
-    Args:
-        raw: Dict with `imlist`, `qimlist` and `gnd` (per query a dict with `kinds` and `bbx`), and
-            maybe `qidx`; keys and names may be bytes.
-        source: The file, for messages.
-        kinds: The lists each query must have, such as `("ok", "junk")`.
-
-    Raises:
-        UserError: If something is missing, of the wrong type, listed twice or out of range. The
-            message names the query and the image.
+    `raw` is a dict with `imlist`, `qimlist` and `gnd` (per query a dict with `kinds` and `bbx`),
+    and maybe `qidx`; keys and names may be bytes. `source` is the file, for messages, and `kinds`
+    are the lists each query must have, such as `("ok", "junk")`. `UserError` if something is
+    missing, of the wrong type, listed twice or out of range; it names the query and the image.
     """
     raw = _text_keys(raw, source, "the file")
     names, query_names = (_checked_names(raw, key, source) for key in ("imlist", "qimlist"))

@@ -21,18 +21,11 @@ __all__ = [
 
 
 def load_training_set(kind, data_dir):
-    """Reads a training set whose images are in a folder; nothing is downloaded.
+    """Reads a training set whose images are in a folder, as `LabelledImages`.
 
-    Args:
-        kind: A key of `TRAINING_SETS`.
-        data_dir: Its folder, filled as `TRAINING_SETS[kind].sources` says.
-
-    Returns:
-        `LabelledImages`. Of the cleaned Landmarks, images without a file are left out and their
-        number is logged.
-
-    Raises:
-        UserError: If the kind is unknown, lists are missing or damaged, or images are missing.
+    The `kind` is a key of `TRAINING_SETS`, and the folder filled as its `sources` say; nothing is
+    downloaded. Of the cleaned Landmarks, images without a file are left out and their number is
+    logged. `UserError` if the kind is unknown, lists are missing or damaged, or images are missing.
     """
     listing = _listing(kind, data_dir)
     return listing.those_there() if listing else _class_halves(kind, data_dir)
