@@ -25,33 +25,22 @@ NO_LABEL = -1  # of distractors: no query has it
 
 @dataclass(frozen=True)
 class Task:
-    """A retrieval task over one list of images.
+    """A retrieval task over one list of images."""
 
-    Attributes:
-        name: What reports call the data set.
-        protocol: How rankings are scored, in words.
-        images: `ImageList` of everything that is described; the database comes first.
-        n_database: N, images in the database.
-        queries: int64 `(Q,)`, places of the queries in `images`.
-        exclude: int64 `(Q,)`, the database row that is left out for each query, or None.
-        score: Function of rankings `(Q, K)`, database rows with -1 as padding at the end, to
-            `Scores`.
-        verdicts: Function of a query's number and database rows to a list of True (right), False
-            (wrong) and None (skipped by the protocol).
-        n_positives: Function of a query's number to how many positives it has.
-        notes: Sentences for the report.
-    """
-
-    name: str
-    protocol: str
-    images: ImageList
-    n_database: int
-    queries: np.ndarray
+    name: str  # What reports call the data set.
+    protocol: str  # How rankings are scored, in words.
+    images: ImageList  # `ImageList` of everything that is described; the database comes first.
+    n_database: int  # N, images in the database.
+    queries: np.ndarray  # int64 `(Q,)`, places of the queries in `images`.
+    # int64 `(Q,)`, the database row that is left out for each query, or None.
     exclude: np.ndarray | None
+    # Function of rankings `(Q, K)`, database rows with -1 as padding at the end, to `Scores`.
     score: Callable
+    # Function of a query's number and database rows to a list of True (right), False (wrong) and
+    # None (skipped by the protocol).
     verdicts: Callable
-    n_positives: Callable
-    notes: tuple[str, ...] = ()
+    n_positives: Callable  # Function of a query's number to how many positives it has.
+    notes: tuple[str, ...] = ()  # Sentences for the report.
 
 
 def labelled_task(images, query_split=None, distractors=()):

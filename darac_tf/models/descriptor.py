@@ -66,14 +66,9 @@ def load_descriptor(path):
             raise UserError(f"{path}: no {BEST_MODEL} in it; give a run directory of train.py")
         path = path / BEST_MODEL
     model = load_keras_model(path)
-    if not is_descriptor(model):
+    if POOLING_LAYER not in {layer.name for layer in model.layers}:
         raise UserError(f"{path}: is no descriptor; as a backbone, write {path}+POOLING")
     return model
-
-
-def is_descriptor(model):
-    """Whether a Keras model was put together by `compose`."""
-    return POOLING_LAYER in {layer.name for layer in model.layers}
 
 
 def share_backbone(network, preprocessing, poolings):

@@ -39,20 +39,11 @@ _STREAM = 5
 
 
 def train_local_features(config, run_dir, resume=False):
-    """Trains attention on classes and fits the PCA, on the same images.
+    """Trains attention on classes and fits the PCA, on the same images; returns the `RunResult`.
 
-    Writes config.json, train.csv (and val.csv, which is not used here), delf.keras and pca.npz.
-
-    Args:
-        config: `TrainConfig` with `matching` "local".
-        run_dir: Run directory; a new one unless `resume`.
-        resume: Whether to go on after the last file that is there.
-
-    Returns:
-        `RunResult`.
-
-    Raises:
-        UserError: If settings, data or an earlier run do not allow it.
+    By a `TrainConfig` with `matching` "local". Writes config.json, train.csv (and val.csv, which is
+    not used here), delf.keras and pca.npz to a new run directory, or with `resume` goes on after
+    the last file that is there. `UserError` if settings, data or an earlier run do not allow it.
     """
     run_dir = Path(run_dir)
     check_run_dir(config, run_dir, resume)

@@ -35,23 +35,13 @@ _MAX_IMAGES = 4000
 
 
 def train(config, run_dir, resume=False):
-    """Trains a descriptor.
+    """Trains a descriptor by a `TrainConfig`; returns the `RunResult`.
 
-    Writes to `run_dir`: config.json, train.csv and val.csv (the images of each), checkpoints,
-    metrics.csv, TensorBoard events, best.keras (highest validation mAP; without validation, the
-    last model), last.keras and summary.md.
-
-    Args:
-        config: `TrainConfig`.
-        run_dir: Run directory; a new one unless `resume`.
-        resume: Whether to go on from the last checkpoint in it, with the very next step, and on
-            the images of its train.csv and val.csv.
-
-    Returns:
-        `RunResult`.
-
-    Raises:
-        UserError: If settings, data or an earlier run do not allow it.
+    Writes to `run_dir`, a new one unless `resume`: config.json, train.csv and val.csv (the images
+    of each), checkpoints, metrics.csv, TensorBoard events, best.keras (highest validation mAP;
+    without validation, the last model), last.keras and summary.md. With `resume` it goes on from
+    the last checkpoint in it, with the very next step. `UserError` if settings, data or an earlier
+    run do not allow it.
     """
     run_dir = Path(run_dir)
     replicas = make_replicas(config.strategy, config.replicas)

@@ -13,16 +13,11 @@ from darac_tf.training.precision import computing_in
 
 
 def make_train_step(state, config, replicas):
-    """The compiled training step.
+    """The compiled training step of a `TrainState`, a `TrainConfig` and `Replicas`.
 
     Every replica passes its share of the images through the network. All of them gather all
     embeddings and compute the same loss, so that NRA ranks among the whole batch; each hands on the
     gradient of its own share, and the sum over replicas is the gradient of the whole.
-
-    Args:
-        state: `TrainState`.
-        config: `TrainConfig`.
-        replicas: `Replicas`.
 
     Returns:
         Function of `(images (batch, height, width, 3), labels (batch,))`, with several replicas of
@@ -171,8 +166,6 @@ def _summed(embed, chunks, upstream, variables):
         of_chunk = backward(upstream[number])
         return number + 1, [a + b for a, b in zip(sums, of_chunk, strict=True)]
 
-    def is_left(number, _):
-        return number < tf.shape(chunks)[0]
-
     start = tf.constant(0), [tf.zeros_like(variable) for variable in variables]
-    return tf.while_loop(is_left, add, start, parallel_iterations=1)[1]
+    count = tf.shape(chunks)[0]
+    return tf.while_loop(lambda number, _: number < count, add, start, parallel_iterations=1)[1]
