@@ -36,19 +36,14 @@ class Skipped(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Descriptors of a list of images; `features[size][name]` are those at one size.
+    """Descriptors of a list of images; `features[size][name]` are those at one size."""
 
-    Attributes:
-        by_size: Dictionary of size to dictionaries of name to descriptors `(images, channels)` in
-            the order of the images: float32 arrays, or `CachedRows` where there was a cache. Images
-            that were left out have zeros.
-        usable: bool `(images,)`, False for images that were left out.
-        skipped: Tuple of `Skipped`, in the order of the images.
-    """
-
+    # Dictionary of size to dictionaries of name to descriptors `(images, channels)` in the order of
+    # the images: float32 arrays, or `CachedRows` where there was a cache. Images that were left out
+    # have zeros.
     by_size: dict
-    usable: np.ndarray
-    skipped: tuple
+    usable: np.ndarray  # bool `(images,)`, False for images that were left out.
+    skipped: tuple  # Tuple of `Skipped`, in the order of the images.
 
     def __getitem__(self, size):
         return self.by_size[as_size(size)]

@@ -32,25 +32,18 @@ _SHAPES = ((96, 128), (128, 96))
 class ExportSettings:
     """Settings of an export.
 
-    Attributes:
-        resolutions: What is combined: `sizes.LongSide`, `sizes.Factor`, or integers for long sides
-            in pixels.
-        whitening: `Whitening` fitted at these resolutions, or None.
-        combination: See `combine_resolutions`.
-        exponent: See `combine_resolutions`.
-        precision: What kernels are stored in, one of `PRECISIONS`.
-        max_pixels: Most pixels of an image, as stored and after each resize; of a GIF, of all its
-            frames together.
-
     Raises:
         ValueError: If the precision is another.
     """
 
+    # What is combined: `sizes.LongSide`, `sizes.Factor`, or integers for long sides in pixels.
     resolutions: tuple
-    whitening: Whitening | None = None
-    combination: str = "sum"
-    exponent: float | None = None
-    precision: str = "float32"
+    whitening: Whitening | None = None  # `Whitening` fitted at these resolutions, or None.
+    combination: str = "sum"  # See `combine_resolutions`.
+    exponent: float | None = None  # See `combine_resolutions`.
+    precision: str = "float32"  # What kernels are stored in, one of `PRECISIONS`.
+    # Most pixels of an image, as stored and after each resize; of a GIF, of all its frames
+    # together.
     max_pixels: int = DEFAULT_MAX_PIXELS
 
     def __post_init__(self):

@@ -164,16 +164,12 @@ def fit_local_pca(features, dim=DIM, per_image=100, seed=0, provenance=None, ima
         features: Iterable of `LocalFeatures` that are not reduced, such as a `LocalExtractor`
             without reduction, of images that are not in the test set.
         dim: Dimensions to keep.
-        per_image: Features drawn from each image, at most.
-        seed: Of the draw.
+        per_image: Features drawn from each image, at most; by `seed`.
         provenance: See `fit_pca_whitening`.
         image_keys: uint64 `(images, 2)`, see `data.content_keys`; or None.
 
-    Returns:
-        `Whitening` with a projection `(dim, channels)`; `save` and `load_whitening` keep it.
-
-    Raises:
-        UserError: If there are no features, or fewer independent ones than `dim`.
+    Returns a `Whitening` with a projection `(dim, channels)`. `UserError` if there are no features,
+    or fewer independent ones than `dim`.
     """
     rng = np.random.default_rng(seed)
     drawn = []

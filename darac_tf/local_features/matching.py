@@ -39,17 +39,12 @@ class MatchSettings:
 
 
 class Matches(NamedTuple):
-    """What two images have in common.
+    """What two images have in common."""
 
-    Attributes:
-        pairs: int64 `(matches, 2)`, places in the first and the second image's features.
-        is_inlier: bool `(matches,)`.
-        transform: float64 `(2, 3)`, x, y, 1 of the first image to x, y of the second; None where
-            no map was found.
-    """
-
-    pairs: np.ndarray
-    is_inlier: np.ndarray
+    pairs: np.ndarray  # int64 `(matches, 2)`, places in the first and the second image's features.
+    is_inlier: np.ndarray  # bool `(matches,)`.
+    # float64 `(2, 3)`, x, y, 1 of the first image to x, y of the second; None where no map was
+    # found.
     transform: np.ndarray | None
 
     @property

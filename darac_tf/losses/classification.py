@@ -35,19 +35,12 @@ class _ClassWeightLoss(keras.layers.Layer):
         self.built = True
 
     def __call__(self, labels, embeddings):
-        """The loss of one batch: mean over its images.
+        """The loss of one batch: mean over its images, float32 scalar, at least 0.
 
-        Args:
-            labels: Integer classes, `(batch,)` or `(batch, 1)`, 0 to `num_classes - 1`.
-            embeddings: `(batch, dim)`, any float dtype and any length; normalised here.
-
-        Returns:
-            float32 scalar, at least 0.
-
-        Raises:
-            ValueError: If labels are not integers.
-            tf.errors.InvalidArgumentError: If a label is no class. XLA leaves this check out, and
-                the loss is NaN instead.
+        Of integer classes, `(batch,)` or `(batch, 1)`, 0 to `num_classes - 1`, and embeddings
+        `(batch, dim)`, any float dtype and any length; normalised here. `ValueError` if labels are
+        not integers, `tf.errors.InvalidArgumentError` if one is no class. XLA leaves this check
+        out, and the loss is NaN instead.
         """
         labels = tf.convert_to_tensor(labels)
         if not labels.dtype.is_integer:

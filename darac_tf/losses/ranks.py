@@ -66,13 +66,9 @@ def soft_ranks(distances, chosen, temperature=0.05, statistics_gradient=True):
     Two images have no others to count: their rank is 1/2.
 
     Args:
-        distances: `(batch, batch)`.
-        chosen: `(..., batch, batch)`; row i is one-hot, 1 at the j of anchor i.
+        distances, chosen: As in `gaussian_ranks`, like the result.
         temperature: Width of the step from nearer to farther, a distance above 0.
         statistics_gradient: Whether the distances d_ik of the others pass back a gradient.
-
-    Returns:
-        `LogRank` of `(..., batch)`.
     """
     to_others = distances if statistics_gradient else tf.stop_gradient(distances)
     steps = (_at(distances, chosen)[..., tf.newaxis] - to_others) / temperature
@@ -92,14 +88,7 @@ def minmax_ranks(distances, chosen, statistics="batch", statistics_gradient=True
     `(d + 0.001) / (max + 0.002)`, so that r lies inside (0, 1) and equal images have finite
     gradients; where all images are equal, all ranks are 1/2.
 
-    Args:
-        distances: `(batch, batch)`.
-        chosen: `(..., batch, batch)`; row i is one-hot, 1 at the j of anchor i.
-        statistics: `"batch"` takes the largest distance of the batch, `"anchor"` the anchor's.
-        statistics_gradient: Whether the largest distance passes back a gradient.
-
-    Returns:
-        `LogRank` of `(..., batch)`.
+    Arguments and result as in `gaussian_ranks`; the statistics are the largest distance.
 
     Source: second-hand notes on the NRA loss, which say min-max.
     """
@@ -116,13 +105,8 @@ def minmax_ranks(distances, chosen, statistics="batch", statistics_gradient=True
 def logistic_transfer(rank, power, r0):
     """`s = 1 / (1 + (r / r0)^power)`: one half at rank r0, steeper with a larger power.
 
-    Args:
-        rank: `LogRank` of `(..., batch)`.
-        power: Above 0.
-        r0: Rank of similarity 1/2, above 0; a tensor that broadcasts with `(..., batch)`.
-
-    Returns:
-        `LogSimilarity` of `(..., batch)`.
+    `LogRank` of `(..., batch)` to `LogSimilarity` of `(..., batch)`; `power` is above 0, `r0` the
+    rank of similarity 1/2, above 0: a tensor that broadcasts with `(..., batch)`.
     """
     log_odds = power * (rank.log_rank - tf.math.log(r0))
     return LogSimilarity(-tf.math.softplus(log_odds), -tf.math.softplus(-log_odds))

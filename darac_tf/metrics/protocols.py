@@ -21,17 +21,12 @@ JUNK = "junk"
 
 
 class QueryTruth(NamedTuple):
-    """What is right for one query.
+    """What is right for one query."""
 
-    Attributes:
-        lists: For each relevance list of the protocol the int array of its rows.
-        positives: Set of the database rows that are right.
-        junk: Set of those that are skipped.
-    """
-
+    # For each relevance list of the protocol the int array of its rows.
     lists: dict[str, np.ndarray]
-    positives: set[int]
-    junk: set[int]
+    positives: set[int]  # Set of the database rows that are right.
+    junk: set[int]  # Set of those that are skipped.
 
 
 @dataclass(frozen=True)
@@ -105,21 +100,11 @@ def _protocol_of(retrieval_set):
 
 
 def query_truth(retrieval_set, query):
-    """What is right for a query, and what is skipped.
+    """What is right for a query, and what is skipped: `QueryTruth` of query `[0, Q)` of a set.
 
-    ROxford and RParis are looked at in the medium setting.
-
-    Args:
-        retrieval_set: `RetrievalSet`.
-        query: Number of the query, in [0, Q).
-
-    Returns:
-        `QueryTruth`.
-
-    Raises:
-        UserError: If the ground truth of the query has a row outside the database, or one row in
-            two of the easy, hard and junk lists.
-        ValueError: If the set has no known protocol, or other relevance lists than its own.
+    ROxford and RParis are looked at in the medium setting. `UserError` if the ground truth of the
+    query has a row outside the database, or one row in two of the easy, hard and junk lists,
+    `ValueError` if the `RetrievalSet` has no known protocol, or other relevance lists than its own.
     """
     protocol = _protocol_of(retrieval_set)
     lists = {name: np.asarray(retrieval_set.relevance[name][query]) for name in protocol.lists}

@@ -51,19 +51,15 @@ def approximate_search(queries, database, top_k, index="HNSW32"):
 
 
 def recall_against_exact(approx_rows, exact_rows):
-    """Share of the exact first k rows that an approximate search found among its first k.
+    """Share of the exact first k rows that an approximate search found among its first k: float.
 
     `recall = mean_q |approx_q ∩ exact_q| / k`, in [0, 1]. The order within the k does not count.
 
     >>> recall_against_exact([[4, 2, 9]], [[2, 4, 7]])
     0.6666666666666666
 
-    Args:
-        approx_rows: `(Q, k)` rows; -1 stands for none found.
-        exact_rows: `(Q, k)` rows that differ within a query, from `search`.
-
-    Returns:
-        float. ValueError if the shapes differ or are empty.
+    Both are `(Q, k)` rows, -1 for none found; those from `search` differ within a query.
+    `ValueError` if the shapes differ or are empty.
     """
     approx_rows, exact_rows = np.asarray(approx_rows), np.asarray(exact_rows)
     if approx_rows.shape != exact_rows.shape or exact_rows.ndim != 2 or not exact_rows.size:

@@ -20,25 +20,17 @@ _RECALL_QUERIES = 100
 
 @dataclass(frozen=True)
 class RankingSettings:
-    """How vectors become rankings.
+    """How vectors become rankings."""
 
-    Attributes:
-        top_k: Ranks to keep; None for all. Positives beyond them count as never found.
-        expansion: One of `EXPANSIONS`, see `query_expansion`.
-        expansion_n: Neighbours that expand a query.
-        expansion_alpha: Exponent of alpha-QE.
-        augmentation_n: Neighbours of database-side augmentation; 0 for none.
-        rerank: One of `RERANKINGS`: `k_reciprocal.k_reciprocal`.
-        faiss_index: Text for faiss' index factory; None searches exactly. An index gives the first
-            `top_k` ranks, 100 by default.
-    """
-
+    # Ranks to keep; None for all. Positives beyond them count as never found.
     top_k: int | None = None
-    expansion: str = "none"
-    expansion_n: int = 10
-    expansion_alpha: float = 3.0
-    augmentation_n: int = 0
-    rerank: str = "none"
+    expansion: str = "none"  # One of `EXPANSIONS`, see `query_expansion`.
+    expansion_n: int = 10  # Neighbours that expand a query.
+    expansion_alpha: float = 3.0  # Exponent of alpha-QE.
+    augmentation_n: int = 0  # Neighbours of database-side augmentation; 0 for none.
+    rerank: str = "none"  # One of `RERANKINGS`: `k_reciprocal.k_reciprocal`.
+    # Text for faiss' index factory; None searches exactly. An index gives the first `top_k` ranks,
+    # 100 by default.
     faiss_index: str | None = None
 
     def describe(self):

@@ -60,7 +60,7 @@ def compare(*reports, resamples=10_000, seed=0):
 
 
 def paired_bootstrap(differences, resamples=10_000, seed=0, level=0.95):
-    """Percentile interval of the mean of paired differences.
+    """Percentile interval of the mean of paired differences: floats (low, high).
 
     Queries are drawn with replacement, as many as there are; the interval holds the middle `level`
     of the means of such samples (Efron and Tibshirani, "An Introduction to the Bootstrap", 1993,
@@ -70,17 +70,8 @@ def paired_bootstrap(differences, resamples=10_000, seed=0, level=0.95):
     >>> paired_bootstrap([0.25, 0.25, 0.25])
     (0.25, 0.25)
 
-    Args:
-        differences: `(Q,)` finite numbers, at least one.
-        resamples: Samples to draw, at least 1.
-        seed: Of the random numbers.
-        level: Share of the means within, in (0, 1).
-
-    Returns:
-        Tuple of floats (low, high).
-
-    Raises:
-        ValueError: If an argument has the wrong shape or range.
+    Of `(Q,)` finite numbers, at least one, and at least one sample; `level` is in (0, 1), and the
+    `seed` that of the random numbers. `ValueError` if one has the wrong shape or range.
     """
     differences = np.asarray(differences, np.float64)
     if differences.ndim != 1 or not differences.size or not np.isfinite(differences).all():

@@ -19,22 +19,16 @@ class RankedImage:
 
 @dataclass(frozen=True)
 class QueryRow:
-    """A query and what was found for it.
+    """A query and what was found for it."""
 
-    Attributes:
-        query_path: Image file.
-        box: `xmin, ymin, xmax, ymax` in pixels of the stored image that was searched for, or None
-            for the whole image.
-        turns: Quarter turns counter-clockwise that make the stored image upright.
-        ap: Average precision in [0, 1]; None or NaN for a query without a positive.
-        ranks: List of `RankedImage`, best first.
-    """
-
-    query_path: str | os.PathLike
+    query_path: str | os.PathLike  # Image file.
+    # `xmin, ymin, xmax, ymax` in pixels of the stored image that was searched for, or None for the
+    # whole image.
     box: object = None
-    turns: int = 0
+    turns: int = 0  # Quarter turns counter-clockwise that make the stored image upright.
+    # Average precision in [0, 1]; None or NaN for a query without a positive.
     ap: float | None = None
-    ranks: list[RankedImage] = field(default_factory=list)
+    ranks: list[RankedImage] = field(default_factory=list)  # List of `RankedImage`, best first.
 
 
 def query_rows(task, rankings, ap, queries=None, ranks=20):

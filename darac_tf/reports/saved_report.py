@@ -14,26 +14,20 @@ _OF_A_MODEL = ("descriptor", "dataset", "protocol", "whitening", "combination", 
 
 @dataclass(frozen=True)
 class SavedResult:
-    """What a comparison needs of a row of a report; see `Result` for what is not said here.
+    """What a comparison needs of a row of a report; see `Result` for what is not said here."""
 
-    Attributes:
-        source: The file and the row, for messages.
-        label: Descriptor, resolutions and what was done to them, in one line.
-        scores: Means by the name of the metric, in [0, 1]; None where there is none.
-        ap: For each setting of the protocol a dict of query path to average precision in [0, 1];
-            None for a query without a positive.
-        n_skipped: Images that could not be read.
-    """
-
-    source: str
-    label: str
+    source: str  # The file and the row, for messages.
+    label: str  # Descriptor, resolutions and what was done to them, in one line.
     dataset: str
     protocol: str
     database_size: int
+    # Means by the name of the metric, in [0, 1]; None where there is none.
     scores: dict[str, float | None]
+    # For each setting of the protocol a dict of query path to average precision in [0, 1]; None for
+    # a query without a positive.
     ap: dict[str, dict[str, float | None]]
     notes: tuple[str, ...]
-    n_skipped: int
+    n_skipped: int  # Images that could not be read.
 
 
 def read_result(name):

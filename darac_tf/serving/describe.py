@@ -27,7 +27,7 @@ _SIGNATURE = "robust"
 
 
 def describe_files(client, paths, out, made_from, limits, progress=True):
-    """Describes images by a server, and writes a feature file.
+    """Describes images by a server, and writes a feature file: `FeatureFile`.
 
     Vectors are kept in a folder beside `out` until the file is complete: an interrupted call goes
     on where it stopped. Images of the same content are sent once, a bad one once a call.
@@ -41,12 +41,8 @@ def describe_files(client, paths, out, made_from, limits, progress=True):
         limits: `(images, bytes)` of a request at most.
         progress: Whether to show a progress bar.
 
-    Returns:
-        `FeatureFile`.
-
-    Raises:
-        UserError: If an image can't be read, no image can be decoded, or the server fails for good
-            (`ServerError`).
+    `UserError` if an image can't be read, no image can be decoded, or the server fails for good
+    (`ServerError`).
     """
     keys = keys_of_images(paths)
     kept = Path(f"{out}.partial")

@@ -42,16 +42,12 @@ class Retries:
     The wait doubles from one repetition to the next and is drawn by chance around that, so that
     clients which failed together do not come back together. A server may name another wait
     (`Retry-After`, `grpc-retry-pushback-ms`).
-
-    Attributes:
-        attempts: How often a request is sent at most, 1 or more; gRPC sends it 5 times at most.
-        first_delay: Seconds before the first repetition.
-        longest_delay: Seconds that the wait grows to.
     """
 
+    # How often a request is sent at most, 1 or more; gRPC sends it 5 times at most.
     attempts: int = 5
-    first_delay: float = 0.2
-    longest_delay: float = 10.0
+    first_delay: float = 0.2  # Seconds before the first repetition.
+    longest_delay: float = 10.0  # Seconds that the wait grows to.
 
     def __post_init__(self):
         if self.attempts < 1 or self.first_delay < 0 or self.longest_delay < 0:
@@ -62,25 +58,19 @@ class Retries:
 class Access:
     """What a server, or the proxy in front of it, asks of its clients.
 
-    Attributes:
-        tls: Whether to encrypt; any of the files does so too.
-        ca_certificate: PEM file of the authorities that are trusted; None for the usual ones.
-        client_certificate: PEM file that shows who the client is, or None.
-        client_key: PEM file of its private key.
-        headers: Dictionary of HTTP headers, which are metadata of gRPC.
-        user_agent: What the client calls itself.
-
     Raises:
         UserError: If a file can't be used, one of certificate and key is missing, or a header
             is none.
     """
 
-    tls: bool = False
+    tls: bool = False  # Whether to encrypt; any of the files does so too.
+    # PEM file of the authorities that are trusted; None for the usual ones.
     ca_certificate: str | None = None
-    client_certificate: str | None = None
-    client_key: str | None = None
+    client_certificate: str | None = None  # PEM file that shows who the client is, or None.
+    client_key: str | None = None  # PEM file of its private key.
+    # Dictionary of HTTP headers, which are metadata of gRPC.
     headers: dict = dataclasses.field(default_factory=dict, repr=False)
-    user_agent: str = "darac_tf"
+    user_agent: str = "darac_tf"  # What the client calls itself.
 
     def __post_init__(self):
         for name, value in self.headers.items():
