@@ -139,8 +139,9 @@ def read_folder(folder):
 def read_csv(file):
     """Reads a CSV file with the columns `path`, `label` and, if wanted, `split`.
 
-    It may be a folder with a `labels.csv`; paths in the file are relative to its folder.
-    `UserError` if the file, a column or an image is missing.
+    It may be a folder with a `labels.csv`; paths in the file are relative to its folder, and blanks
+    around labels and splits are no part of them. `UserError` if the file, a column or an image is
+    missing, or a row comes twice.
     """
     file = Path(file)
     file = file / CSV_NAME if file.is_dir() else file
@@ -160,11 +161,14 @@ def read_csv(file):
             )
     if not table:
         raise UserError(f"--data_dir: {file} lists no images")
-    rows = []
+    rows = {}
     for line, row in enumerate(table, start=2):
-        if not row["path"] or not row["label"]:
+        path, label, split = (row.get(name) or "" for name in ("path", "label", "split"))
+        if not path or not label.strip():
             raise UserError(f"--data_dir: {file}, line {line}: no path or no label")
-        rows.append((str(file.parent / row["path"]), row["label"], row.get("split") or ""))
+        row = str(file.parent / path), label.strip(), split.strip()
+        if (first := rows.setdefault(row, line)) != line:
+            raise UserError(f"--data_dir: {file}, line {line}: repeats line {first}; remove it")
     _check_files(rows)
     name = file.parent.name if file.name == CSV_NAME else f"{file.parent.name}/{file.stem}"
     return LabelledImages.from_rows(name, rows)

@@ -40,6 +40,12 @@ def test_csv_with_splits(folder):
         images.split("val")
 
 
+def test_blanks_around_labels_and_splits_make_no_other(folder):
+    text = "path,label,split\nclass_0/0.jpg,a b , train\nclass_0/1.jpg,a b,train\n"
+    images = read_csv(_csv(folder, text))
+    assert images.class_names == ("a b",) and set(images.splits) == {"train"}
+
+
 def test_csv_round_trip(folder, tmp_path):
     images = read_folder(folder)
     images.write_csv(tmp_path / "elsewhere" / "all.csv")
@@ -82,6 +88,8 @@ def test_refused_folders(folder, tmp_path):
         ("", "no column 'path'.*is empty"),
         ("path,label\n", "lists no images"),
         ("path,label\nclass_0/0.jpg,\n", "line 2: no path or no label"),
+        ("path,label\nclass_0/0.jpg, \n", "line 2: no path or no label"),
+        ("path,label\nclass_0/0.jpg,a\nclass_0/0.jpg,a \n", "line 3: repeats line 2; remove it"),
         ("path,label\nnowhere.jpg,1\n", r"nowhere\.jpg: no such image"),
     ],
 )
