@@ -2,6 +2,8 @@
 
 import dataclasses
 import functools
+import os
+import re
 import sys
 
 from absl import app, flags, logging
@@ -65,6 +67,25 @@ def settings_of_flags(settings, values=flags.FLAGS):
     return settings(**{f.name: values[f.name].value for f in dataclasses.fields(settings)})
 
 
+def expand_home(value):
+    """A flag's value, or the texts of a list, with the home folder for a `~` that begins a path.
+
+    The shell puts it there only at the beginning of a word. `KIND:` or `@` may stand before it.
+    """
+    if isinstance(value, list):
+        return [expand_home(text) for text in value]
+    found = isinstance(value, str) and re.fullmatch(r"((?:\w+:|@)?)(~(?:/.*)?)", value, re.DOTALL)
+    return found[1] + os.path.expanduser(found[2]) if found else value  # noqa: PTH111 - as it is
+
+
+def parse(arguments, values=flags.FLAGS):
+    """Parses a command line into `values`, as absl does; returns what is no flag."""
+    rest = values(arguments)
+    for name in values:
+        values[name].value = expand_home(values[name].value)
+    return rest
+
+
 def apply_preset(settings):
     """Gives flags that are not on the command line the values of a dictionary of their names.
 
@@ -72,7 +93,7 @@ def apply_preset(settings):
     """
     free = [name for name in settings if flags.FLAGS[name].using_default_value]
     for name in free:
-        flags.FLAGS[name].value = settings[name]
+        flags.FLAGS[name].value = expand_home(settings[name])
     return free
 
 
@@ -96,6 +117,6 @@ class KindParser(flags.EnumParser):
 
 def _parse(arguments):
     try:
-        return flags.FLAGS(arguments, known_only=False)
+        return parse(arguments)
     except flags.Error as error:
         sys.exit(f"error: {' '.join(str(error).split())} (see --help)")

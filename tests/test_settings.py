@@ -42,6 +42,16 @@ def test_flags_have_the_defaults_of_the_fields(values):
     assert cli.settings_of_flags(Oven, values) == Oven()
 
 
+def test_home_folders_are_put_for_tildes(values, monkeypatch):
+    monkeypatch.setenv("HOME", "/home/anna")
+    given = ["--note=~/photos", "--herbs=~/runs/a+gem,b~/c,~", "--steps=oxford5k:~/ox"]
+    cli.parse(["oven", *given, "--steps=@~/secret", "--steps=~b/~/x", "--recipe=book:~/7"], values)
+    assert values.note == "/home/anna/photos"
+    assert values.herbs == ["/home/anna/runs/a+gem", "b~/c", "/home/anna"]
+    assert values.steps == ["oxford5k:/home/anna/ox", "@/home/anna/secret", "~b/~/x"]
+    assert values.recipe == "book:/home/anna/7" and values["heat"].using_default_value
+
+
 def test_flags_make_the_record(values):
     given = [
         "--heat=200",

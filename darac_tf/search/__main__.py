@@ -14,6 +14,7 @@ from pathlib import Path
 
 from absl import flags
 
+from darac_tf import cli
 from darac_tf.errors import UserError
 from darac_tf.reports.markdown import printable
 from darac_tf.search import faiss_index
@@ -58,7 +59,7 @@ def _run(arguments):
         print(f"{run.__doc__.splitlines()[0]}\n{values.get_help()}")
         return
     try:
-        _, *positional = values(arguments)
+        _, *positional = cli.parse(arguments, values)
     except flags.Error as error:
         raise UserError(f"{' '.join(str(error).split())} (see {name} --help)") from error
     if wanted and not positional:
