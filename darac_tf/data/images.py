@@ -3,6 +3,7 @@
 EXIF orientation is not applied: an image is taken as its pixels are stored.
 """
 
+import logging
 import os
 from pathlib import Path
 
@@ -12,7 +13,14 @@ from PIL import Image
 
 from darac_tf.errors import UserError
 
+_LOG = logging.getLogger(__name__)
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+
+# Beside what begins with a dot: what archivers, NAS boxes and disks keep in folders, lower case.
+_OF_SYSTEMS = {
+    *("__macosx", "@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot"),
+    *("$recycle.bin", "system volume information", "lost+found"),
+}
 
 # Raise it whenever decoding, cropping, turning, resizing or `models.preprocessing` gives other
 # pixels than before: descriptors kept on disk are then made anew.
@@ -156,10 +164,40 @@ def stored_size(path):
     return height, width
 
 
+def visible(paths, left_out):
+    """Those files and folders that are a user's own, of str, bytes or `Path`.
+
+    Hidden ones and those that systems keep beside them are appended to the list `left_out`.
+    """
+    found = []
+    for path in paths:
+        name = os.path.basename(os.fsdecode(path))  # noqa: PTH119 - pathlib takes no bytes
+        is_own = not name.startswith(".") and name.lower() not in _OF_SYSTEMS
+        (found if is_own else left_out).append(path)
+    return found
+
+
+def say_left_out(folder, left_out):
+    """Logs how many `visible` left out below a folder, in one line, if any."""
+    if left_out:
+        _LOG.warning(
+            "%s: %d hidden files and folders, or of the system, are left out, such as %s",
+            *(folder, len(left_out), os.fsdecode(left_out[0])),
+        )
+
+
 def images_below(folder):
-    """Paths of the image files in a folder and below it, sorted list of strings."""
-    files = Path(folder).rglob("*")
-    return sorted(str(path) for path in files if path.suffix.lower() in IMAGE_SUFFIXES)
+    """Paths of the image files in a folder and below it, sorted list of strings.
+
+    What is not `visible` is left out. Links to folders are not followed.
+    """
+    found, left_out = [], []
+    for parent, folders, names in os.walk(Path(folder)):
+        folders[:] = visible(folders, left_out)
+        images = (name for name in names if name.lower().endswith(IMAGE_SUFFIXES))
+        found += [str(Path(parent, name)) for name in visible(images, left_out)]
+    say_left_out(folder, left_out)
+    return sorted(found)
 
 
 def check_images(paths):

@@ -8,7 +8,13 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.data.images import IMAGE_SUFFIXES, images_below, unreadable
+from darac_tf.data.images import (
+    IMAGE_SUFFIXES,
+    images_below,
+    say_left_out,
+    unreadable,
+    visible,
+)
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 
@@ -123,10 +129,11 @@ def read_folder(folder):
     folder = Path(folder)
     if not folder.is_dir():
         raise UserError(f"--data_dir: no such folder: {folder}")
-    rows = []
-    for class_folder in sorted(path for path in folder.iterdir() if path.is_dir()):
+    rows, left_out = [], []
+    for class_folder in visible(sorted(p for p in folder.iterdir() if p.is_dir()), left_out):
         images = sorted(p for p in class_folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-        rows += [(str(path), class_folder.name, "") for path in images]
+        rows += [(str(path), class_folder.name, "") for path in visible(images, left_out)]
+    say_left_out(folder, left_out)
     if not rows:
         raise UserError(
             f"--data_dir: {folder} has no class folders with images "

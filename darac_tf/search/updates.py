@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from darac_tf.data.content_keys import VIEW_KEY_BYTES, content_key
-from darac_tf.data.images import IMAGE_SUFFIXES
+from darac_tf.data.images import IMAGE_SUFFIXES, say_left_out, visible
 from darac_tf.errors import UserError
 from darac_tf.search.exported_model import NO_IMAGE
 from darac_tf.search.file_table import UNKNOWN
@@ -129,8 +129,8 @@ def _list_folder(table, folder, faults):
 def _image_files(folder, faults):
     """Walks a folder: images by the ends of their names, in the order of names.
 
-    Names that begin with a dot are left out: they are hidden files and what systems keep beside
-    files. Links to files are followed, links to folders are not, so that the walk ends.
+    What is not `visible` is left out. Links to files are followed, links to folders are not, so
+    that the walk ends.
 
     Yields:
         `(path as bytes, size, mtime_ns)`. Paths of what can't be looked at go to `faults`.
@@ -139,11 +139,11 @@ def _image_files(folder, faults):
     def note(error):
         faults[error.filename] = f"can't be listed: {error.strerror}"
 
+    left_out = []
     for parent, folders, names in os.walk(folder, onerror=note):
-        folders[:] = sorted(name for name in folders if not name.startswith(b"."))
-        for name in sorted(names):
-            if name.startswith(b".") or not name.lower().endswith(_SUFFIXES):
-                continue
+        folders[:] = visible(sorted(folders), left_out)
+        images = sorted(name for name in names if name.lower().endswith(_SUFFIXES))
+        for name in visible(images, left_out):
             path = os.path.join(parent, name)  # noqa: PTH118 - pathlib takes no bytes
             try:
                 status = os.stat(path)  # noqa: PTH116
@@ -151,6 +151,7 @@ def _image_files(folder, faults):
                 faults[path] = f"can't be read: {error.strerror}"
                 continue
             yield path, status.st_size, status.st_mtime_ns
+    say_left_out(os.fsdecode(folder), left_out)
 
 
 class _File(NamedTuple):

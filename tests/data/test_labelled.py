@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from darac_tf.data import load_dataset
-from darac_tf.data.labelled import read_csv, read_folder
+from darac_tf.data.labelled import image_files, read_csv, read_folder
 from darac_tf.errors import UserError
 from tests.helpers import write_collection, write_image
 
@@ -68,6 +68,23 @@ def test_held_out_classes_are_apart_and_depend_on_the_seed_only(folder):
 def test_too_many_held_out_classes(folder, count):
     with pytest.raises(UserError, match=f"--val_classes={count}"):
         read_folder(folder).hold_out_classes(count, seed=0)
+
+
+def test_what_systems_keep_beside_images_is_left_out_and_said(folder, caplog):
+    own = read_folder(folder).rows()
+    for name in (
+        ".thumbnails/0.jpg",
+        "@eaDir/0.jpg",
+        "__MACOSX/class_0/._0.jpg",
+        "class_0/._0.jpg",
+    ):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"no image")
+    assert not caplog.records and read_folder(folder).rows() == own
+    assert image_files("--images", folder) == [path for path, *_ in own]
+    for line in caplog.messages:
+        assert line.startswith(f"{folder}: 4 hidden files and folders, or of the system, are left")
+    assert len(caplog.messages) == 2
 
 
 def test_refused_folders(folder, tmp_path):

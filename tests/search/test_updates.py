@@ -13,16 +13,19 @@ from tests.search.collection import assert_same, entries, expected, run, write_f
 from tests.search.small_model import StandIn
 
 
-def test_first_run_describes_all(photos, index):
+def test_first_run_describes_all(photos, index, caplog):
     write_file(photos / "notes.txt", b"no image")
     write_file(photos / ".hidden.jpg", b"hidden")
     write_file(photos / ".trash" / "e.jpg", b"thrown away")
+    write_file(photos / "@eaDir" / "a.jpg", b"thumbnail")
     changes, described = run(index, photos)
+    assert ": 3 hidden files and folders, or of the system, are left out" in caplog.text
     assert (changes.total, changes.new, changes.changed, changes.removed) == (4, 4, 0, 0)
     assert changes.described == 4 and sorted(described) == [b"a", b"b", b"c", b"d"]
     assert len(entries(index)) == 4
     (photos / ".hidden.jpg").unlink()
     shutil.rmtree(photos / ".trash")
+    shutil.rmtree(photos / "@eaDir")
     assert_same(entries(index), expected(photos))
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from darac_tf.data.images import IMAGE_SUFFIXES
+from darac_tf.data.images import IMAGE_SUFFIXES, visible
 from darac_tf.errors import UserError
 
 # Where the archives and the usual scripts put the images.
@@ -32,7 +32,7 @@ class ImageFiles:
             raise UserError(f"--data_dir: no such folder: {data_dir}")
         folders = [self.data_dir / name for name in SUBFOLDERS if (self.data_dir / name).is_dir()]
         if nested:
-            below = [path for folder in folders for path in sorted(folder.iterdir())]
+            below = [path for folder in folders for path in visible(sorted(folder.iterdir()), [])]
             folders += [path for path in below if path.is_dir() and path not in folders]
         self.paths, self.doubles = {}, []
         for path in (path for folder in folders for path in _images_in(folder)):
@@ -81,6 +81,5 @@ def stem(name):
 
 def _images_in(folder):
     with os.scandir(folder) as entries:
-        # A leading dot marks hidden files, such as the resource forks of macOS archives.
-        names = [e.name for e in entries if not e.name.startswith(".") and e.is_file()]
+        names = visible([entry.name for entry in entries if entry.is_file()], [])
     return [folder / name for name in sorted(names) if Path(name).suffix.lower() in IMAGE_SUFFIXES]
