@@ -147,7 +147,7 @@ def _images_of_run(run_dir, *images):
             kept[-1] = dataclasses.replace(read_csv(run_dir / name), name=now.name)
         except UserError as error:
             raise UserError(f"--resume: {run_dir / name} can't be read again: {error}") from error
-        changes.append(f"{len(kept[-1])} images of its {name}, not {len(now)}")
+        changes.append(f"{len(kept[-1])} images of its {name} (now {len(now)})")
     if changes:
         text = "--resume: the data set has changed; the run goes on with the %s"
         logging.warning(text, " and the ".join(changes))

@@ -139,7 +139,7 @@ def test_a_resumed_run_keeps_its_images_whatever_the_folder_has_now(config, tmp_
     for found, expected in zip(training_images(config, run), before, strict=True):
         assert found.rows() == expected.rows() and found.name == expected.name
     (line,) = caplog.messages
-    assert "has changed; the run goes on with the 20 images of its train.csv, not 24" in line
+    assert "has changed; the run goes on with the 20 images of its train.csv (now 24)" in line
     (photos / "class_0" / "1.jpg").unlink()
     with pytest.raises(UserError, match=r"--resume: .*class_0/1\.jpg: no such image"):
         training_images(config, run)
