@@ -44,7 +44,7 @@ def test_scaled_decoding(printed_by, tmp_path):
     rng = np.random.default_rng(0)
     for label in range(2):
         (tmp_path / "photos" / str(label)).mkdir(parents=True)
-        small = Image.fromarray(rng.integers(0, 256, (6, 8, 3)).astype(np.uint8))
+        small = Image.fromarray(rng.integers(0, 256, (24, 32, 3)).astype(np.uint8))
         small.resize((80, 60), Image.BICUBIC).save(tmp_path / "photos" / str(label) / "a.jpg")
     flags = ["--dataset=folder", f"--data_dir={tmp_path / 'photos'}", "--side=320", "--images=2"]
     backbone = write_backbone(tmp_path / "small.keras")

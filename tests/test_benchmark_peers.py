@@ -15,6 +15,7 @@ from benchmarks.peers.openvino_describers import ExportedOpenVINO
 from benchmarks.peers.search import BareProduct, ExactSearch, FaissFlat, search_tasks
 from benchmarks.peers.table import left_out, ratio_to_base, table
 from benchmarks.peers.training import BareStep, Step
+from darac_tf.data.images import decode_image
 from darac_tf.errors import UserError
 from tests.helpers import write_backbone, write_image
 
@@ -98,7 +99,7 @@ def test_the_export_describes_as_the_extraction(tmp_path, photographs):
         **network, paths=photographs, batch_pixels=5000, engine="tensorflow", precision="float32"
     ).run(sizes, 3)
     export_frozen(tmp_path / "frozen.pb", **network, sizes=sizes)
-    images = tf.stack([tf.io.decode_image(tf.io.read_file(path)) for path in photographs])
+    images = tf.stack([decode_image(tf.io.read_file(path)) for path in photographs])
     frozen = _run_frozen(tmp_path / "frozen.pb", images)
     assert own.shape == (3, 16)
     np.testing.assert_allclose(frozen, own, atol=1e-4)
@@ -135,7 +136,7 @@ def test_openvino_describes_files(tmp_path, photographs):
     )
     contestant = ExportedOpenVINO(str(tmp_path / "x"), photographs, 64 * 48 * 2, "float32")
     expected = [
-        2 * tf.io.decode_image(tf.io.read_file(path)).numpy().mean((0, 1)) for path in photographs
+        2 * decode_image(tf.io.read_file(path)).numpy().mean((0, 1)) for path in photographs
     ]
     np.testing.assert_allclose(contestant.run([64], 3), expected, rtol=1e-4)
 

@@ -11,7 +11,7 @@ from darac_tf.evaluation.evaluator import Settings, evaluate
 from darac_tf.evaluation.task import labelled_task
 from darac_tf.export import export_saved_model
 from darac_tf.models import build_descriptor
-from tests.export.test_saved_model import serve_elsewhere
+from tests.export.test_saved_model import SERVE
 
 WEIGHTS = "weights/efficientnet_lite2_imagenet_notop.keras"
 
@@ -29,13 +29,15 @@ def test_regions_beat_the_global_average_on_buildings(shared_data):
 
 
 @pytest.mark.slow
-def test_the_export_gives_the_evaluations_vectors(shared_data, tmp_path):
+def test_the_export_gives_the_evaluations_vectors(shared_data, run_command, tmp_path):
     model = build_descriptor(str(shared_data / WEIGHTS))
     paths = load_dataset("csv", shared_data / "images" / "buildings").paths[:12]
     resolutions = (299, 540)
     engine = as_engine(lambda x: {"d": model(x, training=False)})
     expected = extract_features(engine, paths, resolutions, progress=False).vectors("d")
     export_saved_model(model, tmp_path / "1", resolutions)
-    (served,) = serve_elsewhere([tmp_path / "1"], list(map(str, paths)), tmp_path)
-    np.testing.assert_allclose(served, expected[:], atol=1e-5)
+    words = ["-c", SERVE, tmp_path, ",".join(map(str, paths)), tmp_path / "1"]
+    status, _, last = run_command(*words, folder=tmp_path, bare=True)
+    assert status == 0, last
+    np.testing.assert_allclose(np.load(tmp_path / "0.npy"), expected[:], atol=1e-5)
     assert engine.traces == 1
