@@ -16,8 +16,7 @@ from absl import flags
 
 from darac_tf import cli
 from darac_tf.data import DATASETS, load_dataset
-from darac_tf.data.augmentation import Augmentation
-from darac_tf.data.crop_shapes import CropShapes
+from darac_tf.data.augmentation import Augmentation, CropShapes
 from darac_tf.data.images import decode_image, resize
 from darac_tf.data.samplers import ClassBalancedSampler, TemperedSampler
 from darac_tf.training.batches import training_batches

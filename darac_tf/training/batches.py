@@ -5,8 +5,7 @@ from functools import partial
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.data.augmentation import Augmentation
-from darac_tf.data.crop_shapes import CropShapes
+from darac_tf.data.augmentation import Augmentation, CropShapes
 from darac_tf.data.images import check_images
 from darac_tf.data.pipeline import untuned
 from darac_tf.data.samplers import ClassBalancedSampler, TemperedSampler

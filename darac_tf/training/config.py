@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from darac_tf.data import DATASET_KINDS
-from darac_tf.data.crop_shapes import parse_shapes
+from darac_tf.data.augmentation import parse_shapes
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 from darac_tf.layers.regional import SHARINGS

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from darac_tf.data.crop_shapes import CropShapes
+from darac_tf.data.augmentation import CropShapes
 from darac_tf.data.samplers import ClassBalancedSampler
 from darac_tf.models import Preprocessing, build_backbone
 from darac_tf.models.descriptor import backbone_of

@@ -18,7 +18,7 @@ import tensorflow as tf
 from absl import logging
 from tqdm import tqdm
 
-from darac_tf.data.crop_shapes import parse_shapes
+from darac_tf.data.augmentation import parse_shapes
 from darac_tf.data.samplers import ClassBalancedSampler
 from darac_tf.data.training_sets import PreparedImages
 from darac_tf.data.views import ImageList, read_views

@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from darac_tf.data.augmentation import Augmentation
-from darac_tf.data.crop_shapes import CropShapes
+from darac_tf.data.augmentation import Augmentation, CropShapes
 from darac_tf.data.labelled import read_folder
 from darac_tf.data.samplers import ClassBalancedSampler
 from darac_tf.errors import UserError
