@@ -21,10 +21,11 @@ def mean_ap(vectors, labels):
     return np.nanmean(retrieval_scores(rankings, labels, labels, own)["ap"])
 
 
+# Of 135 photographs: weights of 8 bits turn single ranks, which cost 0.34 points or less.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "difference", "points"),
-    [("float32", 1e-5, 1e-3), ("bfloat16", 0.05, 0.2), ("float16", 0.005, 0.1)],
+    [("float32", 1e-5, 1e-3), ("bfloat16", 0.05, 0.5), ("float16", 0.005, 0.1)],
 )
 def test_the_export_is_the_evaluation(shared_data, tmp_path, precision, difference, points):
     images = load_dataset("csv", shared_data / "images" / "buildings")
