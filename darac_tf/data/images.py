@@ -40,16 +40,16 @@ RATIOS = (1, 2, 4, 8)
 
 def decode_image(data):
     """JPEG, PNG, GIF (its first frame) or BMP bytes to uint8 RGB `(height, width, 3)`."""
-
-    def of_others():
-        image = tf.io.decode_image(data, channels=3, expand_animations=False)
-        return tf.ensure_shape(image, [None, None, 3])
-
-    return tf.cond(tf.io.is_jpeg(data), lambda: _decode_jpeg(data), of_others)
+    return tf.cond(tf.io.is_jpeg(data), lambda: _decode_jpeg(data), lambda: _decode_other(data))
 
 
 def _decode_jpeg(data, ratio=1):
     return tf.io.decode_jpeg(data, channels=3, ratio=ratio, dct_method=_DCT)
+
+
+def _decode_other(data):
+    image = tf.io.decode_image(data, channels=3, expand_animations=False)
+    return tf.ensure_shape(image, [None, None, 3])
 
 
 def decode_scaled(data, ratio):
@@ -89,7 +89,7 @@ def decode_window(data, window):
         return tf.image.decode_and_crop_jpeg(data, box, channels=3, dct_method=_DCT)
 
     def of_others():
-        image = decode_image(data)
+        image = _decode_other(data)
         return tf.slice(image, *window(tf.shape(image)))
 
     return tf.cond(tf.io.is_jpeg(data), of_jpeg, of_others)

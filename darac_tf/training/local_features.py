@@ -35,7 +35,7 @@ from darac_tf.training.run import RunResult, check_run_dir, start_run_dir, train
 # Images that the PCA is fitted on; each gives up to a hundred features.
 _PCA_IMAGES = 1000
 # Keeps the random factors apart from other random numbers under the same seed.
-_STREAM = 5
+_STREAM = 7
 
 
 def train_local_features(config, run_dir, resume=False):
