@@ -98,14 +98,34 @@ def fit_pooling_weights(model, training, held_out, config, folder):
         images.extract(folder / name) if isinstance(images, PreparedImages) else images
         for name, images in (("training", training), ("held_out", held_out))
     )
-    pooling, pool, step = _parts(model, config)
+    pooling = _copied_pooling(model)
     vectors_of = _cached_vectors(*backbone_of(model), pooling, config, folder / "vectors")
-    scorer = _Scorer(pool, vectors_of(ImageList(held_out.paths)), held_out)
-    batches = _Batches(vectors_of(_views(training, config)), training.labels, config)
-    fit = _fit(pooling, step, batches, scorer, config.steps_of_pooling)
+    rows_held_out = vectors_of(ImageList(held_out.paths))
+    rows = vectors_of(_views(training, config))
+    fit = fit_on_vectors(
+        pooling, model.output_shape[-1], rows, training, rows_held_out, held_out, config
+    )
     model.get_layer(POOLING_LAYER).set_weights(pooling.get_weights())
     shutil.rmtree(folder, ignore_errors=True)
     return fit
+
+
+def fit_on_vectors(pooling, channels, rows, training, rows_held_out, held_out, config):
+    """`fit_pooling_weights` of vectors that are described already.
+
+    Args:
+        pooling: Built DARAC or GeM, float32; it gets the weights.
+        channels: Of its descriptors.
+        rows: float32 `(views * images, vectors * channels)`, what is pooled of `training`: for
+            DARAC its 42 `vectors`.
+        rows_held_out: The same of `held_out`, one view.
+        training, held_out, config, and result: As there.
+    """
+    pool = _make_pool(pooling, channels)
+    batches = _Batches(rows, training.labels, config)
+    scorer = _Scorer(pool, rows_held_out, held_out)
+    step = _make_step(pooling, pool, config)
+    return _fit(pooling, step, batches, scorer, config.steps_of_pooling)
 
 
 def cost_of_fit(model, training, held_out, config):
@@ -113,7 +133,8 @@ def cost_of_fit(model, training, held_out, config):
     training, held_out = _halves(training, held_out, config)
     views = config.pooling_views * len(training) + len(held_out)
     network, _ = backbone_of(model)
-    pooling, _, step = _parts(model, config)
+    pooling, channels = _copied_pooling(model), model.output_shape[-1]
+    step = _make_step(pooling, _make_pool(pooling, channels), config)
     maps = tf.zeros(network.compute_output_shape((1, config.image_size, config.image_size, 3)))
     width = tf.size(pooling.vectors(maps) if isinstance(pooling, DARAC) else maps)
     labels = np.repeat(np.arange(config.classes_per_batch), config.images_per_class)
@@ -126,15 +147,13 @@ def cost_of_fit(model, training, held_out, config):
     return views, views * rows[0].nbytes, min(seconds)
 
 
-def _parts(model, config):
-    """A copy of the pooling, its function of rows of vectors to descriptors, and its step."""
-    layer, channels = model.get_layer(POOLING_LAYER), model.output_shape[-1]
-    # A copy: without the strategy and the precision of the run.
+def _copied_pooling(model):
+    """A copy of the pooling, without the strategy and the precision of the run."""
+    layer = model.get_layer(POOLING_LAYER)
     pooling = type(layer).from_config(layer.get_config() | {"dtype": "float32"})
-    pooling.build((None, None, None, channels))
+    pooling.build((None, None, None, model.output_shape[-1]))
     pooling.set_weights(layer.get_weights())
-    pool = _make_pool(pooling, channels)
-    return pooling, pool, _make_step(pooling, pool, config)
+    return pooling
 
 
 def _halves(training, held_out, config):

@@ -1,0 +1,210 @@
+"""What constrains DARAC's weights: free, non-negative, 8 or 2, trained alone on stored vectors.
+
+    python -m studies.weight_constraints --data_dir=images --backbone=backbone.keras \
+        --out=runs/weights
+
+The network stays as it is, as with `train.py --pooling_steps=1500 --steps=0`: the regional vectors
+of all sets are described once, then each constraint is trained on each training set with each seed.
+Tested on the sets of `joint_sets` and on flat pictures somewhere in a photograph
+(`flat_pictures`). Prints tables; --out gets weight_constraints.md and .json, and the weights.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+from absl import flags
+from tqdm import tqdm
+
+from darac_tf import cli
+from darac_tf.data import load_dataset
+from darac_tf.describing.extraction import extract_features
+from darac_tf.engines.inference_copy import inference_copy
+from darac_tf.evaluation.task import labelled_task
+from darac_tf.files import atomic_path
+from darac_tf.layers import DARAC
+from darac_tf.layers.regional import REGIONS_OF_GRID
+from darac_tf.models import Preprocessing, build_backbone
+from darac_tf.reports import markdown
+from darac_tf.reports.environment import environment
+from darac_tf.training import TrainConfig
+from darac_tf.training.pooling_weights import fit_on_vectors
+from studies.flat_pictures import draw_flat_pictures
+from studies.joint_scores import average_precisions, with_files
+from studies.joint_sets import LANDMARKS, read_tests
+from studies.joint_table import difference_cells, mean_score, with_spread
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("data_dir", None, "Folder of the sets of `joint_sets`.", required=True)
+flags.DEFINE_string("backbone", "ResNet50V2", "keras.applications name or .keras file.")
+flags.DEFINE_string("backbone_weights", None, "imagenet, none or a weight file.")
+flags.DEFINE_integer("steps", 1500, "Of a training, at most.", lower_bound=1)
+flags.DEFINE_integer("seeds", 5, "Of the batches.", lower_bound=1)
+flags.DEFINE_integer("image_size", 299, "Long side of the test images and landmarks.")
+flags.DEFINE_string("out", None, "Folder of vectors, weights and tables.", required=True)
+
+FLAT, _PICTURES = "flat pictures", 120
+# Name: arguments of DARAC.
+CONSTRAINTS = {
+    "free": {},
+    "non-negative": {"non_negative": True},
+    "8": {"sharing": "level_kind"},
+    "2": {"sharing": "kind"},
+}
+_OBJECTS_SIZE, _OBJECTS_HELD_OUT, _PLACES_HELD_OUT = 192, 10, 12
+VECTORS = 2 * REGIONS_OF_GRID["fixed"]
+
+
+class StoredVectors:
+    """Regional vectors of images, described once and kept in half precision."""
+
+    def __init__(self, backbone, weights, folder):
+        self._backbone, self._folder, self._describe = (backbone, weights), Path(folder), None
+
+    def of(self, name, paths, size):
+        """float32 `(images, 42 * channels)` of images at a long side."""
+        file = self._folder / f"{name.replace(' ', '-')}-{size}.npy"
+        if not file.exists():
+            self._describe = self._describe or self._describer()
+            found = extract_features(self._describe, np.asarray(paths), [size])[size][""]
+            with atomic_path(file) as path, path.open("wb") as opened:
+                np.save(opened, found.astype(np.float16))
+        return np.load(file).astype(np.float32)
+
+    def _describer(self):
+        network, mode = build_backbone(*self._backbone)
+        preprocessing, fast, pooling = Preprocessing(mode), inference_copy(network), DARAC()
+
+        def describe(pixels):
+            vectors = pooling.vectors(fast(preprocessing(pixels), training=False))
+            return {"": tf.reshape(vectors, [tf.shape(vectors)[0], -1])}
+
+        return describe
+
+
+def read_trainings(data_dir):
+    """Dictionary of name to `(training images, held-out images, long side)`."""
+    places = load_dataset("csv", Path(data_dir) / LANDMARKS, "train")
+    places = places.select(np.bincount(places.labels)[places.labels] > 1)
+    objects = load_dataset("folder", Path(data_dir) / "objects")
+    return {
+        "objects": (*objects.hold_out_classes(_OBJECTS_HELD_OUT, 0), _OBJECTS_SIZE),
+        "landmarks": (*places.hold_out_classes(_PLACES_HELD_OUT, 0), FLAGS.image_size),
+    }
+
+
+def read_all_tests(data_dir, folder):
+    """Dictionary of name to `Task`: those of `joint_sets`, and flat pictures in photographs."""
+    museum = load_dataset("csv", Path(data_dir) / "museum", "index")
+    places = [*load_dataset("csv", Path(data_dir) / LANDMARKS, "test").paths]
+    places += [*load_dataset("csv", Path(data_dir) / "buildings").paths]
+    chosen = np.random.default_rng(0).permutation(len(museum))[:_PICTURES]
+    flat = draw_flat_pictures(folder, museum.paths[chosen], places)
+    return read_tests(data_dir) | {FLAT: labelled_task(flat, "query")}
+
+
+def trained(constraint, seed, rows, training, held_out):
+    """`(weights of the 42 vectors, a line about the training)`."""
+    pooling, channels = DARAC(**CONSTRAINTS[constraint]), rows[0].shape[1] // VECTORS
+    pooling.build((None, None, None, channels))
+    config = TrainConfig(pooling_steps=FLAGS.steps, seed=seed)
+    fit = fit_on_vectors(pooling, channels, rows[0], training, rows[1], held_out, config)
+    return pooling.vector_weights().numpy(), str(fit)
+
+
+def measure(weights, rows, tests):
+    """Dictionary of test set to the APs of its queries with a positive."""
+    found = {}
+    for name, task in tests.items():
+        vectors = rows[name].reshape(len(rows[name]), VECTORS, -1)
+        summed = np.einsum("nkc,k->nc", vectors, weights[:, 0], optimize=True)
+        summed /= np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-12)
+        ap = average_precisions(summed.astype(np.float32), task)
+        found[name] = ap[~np.isnan(ap)]
+    return found
+
+
+def score_tables(rows):
+    """Markdown: mAP of each set, and the differences of the mean over the sets.
+
+    Args:
+        rows: Dictionary of `(training set, constraint)` to a dictionary of set to APs `(seeds,
+            queries)`; `("", "equal")` is before training.
+    """
+    sets = next(iter(rows.values()))
+    cells = [
+        [
+            *key,
+            *(with_spread(of_set.mean(axis=1)) for of_set in row.values()),
+            with_spread(mean_score(row)),
+        ]
+        for key, row in rows.items()
+    ]
+    header = ["trained on", "weights", *sets, "mean"]
+    parts = [markdown.table(header, cells, [False, False] + [True] * (len(sets) + 1))]
+    trainings = list(dict.fromkeys(training for training, _ in rows if training))
+    # The mean over the training sets: each set is there once for each.
+    both = {
+        name: {
+            f"{each} {training}": aps
+            for training in trainings
+            for each, aps in rows[training, name].items()
+        }
+        for name in CONSTRAINTS
+    }
+    equal = {f"{each} {t}": aps for t in trainings for each, aps in rows["", "equal"].items()}
+    compared = [(name, both[name], equal) for name in CONSTRAINTS]
+    compared += [
+        (f"{name} against free", both[name], both["free"]) for name in list(CONSTRAINTS)[1:]
+    ]
+    cells = [[name, *difference_cells(mine, other)] for name, mine, other in compared]
+    for training in trainings:
+        for name in CONSTRAINTS:
+            for each in sets:
+                mine, other = rows[training, name][each], rows["", "equal"][each]
+                between = difference_cells({each: mine}, {each: other})
+                cells.append([f"{name}, {training}, {each}", *between])
+    header = ["weights against equal ones, or as said", "difference", "95 % interval"]
+    parts.append(markdown.table(header, cells, [False, True, True]))
+    return "\n\n".join(parts)
+
+
+def main():
+    options = {flag.name: flag.value for flag in FLAGS.get_key_flags_for_module(sys.argv[0])}
+    out, size = Path(FLAGS.out), FLAGS.image_size
+    trainings, tests = read_trainings(FLAGS.data_dir), read_all_tests(FLAGS.data_dir, out / "flat")
+    stored = StoredVectors(FLAGS.backbone, FLAGS.backbone_weights, out / "vectors")
+    tested = {name: stored.of(name, task.images.paths, size) for name, task in tests.items()}
+    of_equal = measure(np.ones((VECTORS, 1), np.float32), tested, tests)
+    rows, notes, weights = {("", "equal"): {name: [ap] for name, ap in of_equal.items()}}, [], {}
+    for training, (images, held_out, own_size) in trainings.items():
+        vectors = [
+            stored.of(f"{training} {part}", each.paths, own_size)
+            for part, each in (("training", images), ("held out", held_out))
+        ]
+        runs = [(seed, name) for seed in range(FLAGS.seeds) for name in CONSTRAINTS]
+        for seed, name in tqdm(runs, training, unit="run"):
+
+            def make(name=name, seed=seed, vectors=vectors, images=images, held_out=held_out):
+                found, note = trained(name, seed, vectors, images, held_out)
+                return {"weights": found, "note": note} | measure(found, tested, tests)
+
+            kept = with_files(out / "runs", f"{training} {name} {seed} {FLAGS.steps}", make)
+            weights[f"{training} {name} {seed}"] = kept["weights"][:, 0].tolist()
+            notes.append(f"- {training}, {name}, seed {seed}: {kept['note']}")
+            row = rows.setdefault((training, name), {each: [] for each in tests})
+            for each in tests:
+                row[each].append(kept[each])
+    rows = {key: {each: np.stack(aps) for each, aps in row.items()} for key, row in rows.items()}
+    page = "# What constrains DARAC's weights\n\n" + score_tables(rows) + "\n\n" + "\n".join(notes)
+    facts = {"settings": options, "environment": environment(), "weights": weights}
+    for ending, text in (("md", page), ("json", json.dumps(facts))):
+        with atomic_path(out / f"weight_constraints.{ending}") as path:
+            path.write_text(text + "\n", encoding="utf-8")
+    print(page)
+
+
+if __name__ == "__main__":
+    cli.run(main)
