@@ -16,7 +16,7 @@ class SmoothAPLoss(PairLoss):
     the queries that have one. S is the cosine. The query itself is in no rank.
 
     A query without negatives has an AP of 1, a batch without positives gives 0; the loss is at
-    most 1. Needs memory of batch^3 numbers.
+    most 1. Needs memory of batch numbers for each pair of one class: batch^2 (K - 1).
 
     Args:
         temperature: Width of the steps, above 0, as a cosine.
@@ -29,19 +29,16 @@ class SmoothAPLoss(PairLoss):
         self.temperature = temperature
 
     def _of_pairs(self, embeddings, positives, negatives):
-        similarities = cosines(embeddings)
-        leads = similarities[:, tf.newaxis, :] - similarities[:, :, tf.newaxis]
-        steps = tf.sigmoid(leads / self.temperature)
-        # j's step against itself is 1/2.
-        before_positive = _sum_over(steps, positives) - 0.5
-        before_negative = _sum_over(steps, negatives)
+        scaled = cosines(embeddings) / self.temperature
+        pairs = tf.where(positives)
+        queries = pairs[:, 0]
+        of_pairs = tf.gather_nd(scaled, pairs)
+        steps = tf.sigmoid(tf.gather(scaled, queries) - of_pairs[:, tf.newaxis])
+        of_query = tf.sigmoid(tf.gather(tf.linalg.diag_part(scaled), queries) - of_pairs)
+        # 1 + p + n: j's step against itself is 1/2.
+        rank = 0.5 + tf.reduce_sum(steps, axis=1) - of_query
+        before_negative = tf.where(tf.gather(negatives, queries), steps, 0.0)
         # 1 - precision, directly: near a precision of 1 it keeps its digits.
-        losses = before_negative / (1.0 + before_positive + before_negative)
-        of_query = tf.reduce_sum(tf.where(positives, losses, 0.0), axis=1)
-        count = tf.reduce_sum(tf.cast(positives, tf.float32), axis=1)
-        return masked_mean(of_query / tf.maximum(count, 1.0), count > 0)
-
-
-def _sum_over(steps, mask):
-    """Sums `(query, j, k)` over the k of each query's mask `(query, k)`."""
-    return tf.reduce_sum(tf.where(mask[:, tf.newaxis, :], steps, 0.0), axis=2)
+        losses = tf.reduce_sum(before_negative, axis=1) / rank
+        of_queries = tf.math.unsorted_segment_mean(losses, queries, tf.shape(positives)[0])
+        return masked_mean(of_queries, tf.reduce_any(positives, axis=1))
