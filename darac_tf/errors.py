@@ -8,6 +8,20 @@ class UserError(ValueError):
     as `error: ...` and exit with status 1 (`darac_tf.cli`); library callers see a `ValueError`.
     """
 
+    def __str__(self):
+        return printable(super().__str__())  # Names of files may hold anything.
+
+
+def printable(text):
+    """Text as UTF-8 can hold it: what can't be shown, or commands a terminal, as escapes.
+
+    So are the lone surrogates that bytes of file names are which are not UTF-8.
+
+    >>> printable("caf\\udce9\\n")
+    'caf\\\\udce9\\\\n'
+    """
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
 
 def check_choice(name, value, choices):
     """Raises `ValueError` if an argument of a layer or a loss is not one of `choices`."""

@@ -10,7 +10,7 @@ from scipy.optimize import isotonic_regression
 
 from darac_tf.files import atomic_path
 from darac_tf.reports.environment import environment
-from darac_tf.reports.markdown import printable
+from darac_tf.reports.glyphs import FAMILIES, drawable
 
 DPI = 120
 # Okabe and Ito's colours, told apart by colour-blind readers too.
@@ -31,8 +31,8 @@ def new_figure(width, height, title):
     """
     figure = Figure(figsize=(width, height), dpi=DPI, layout="constrained")
     FigureCanvasAgg(figure)
-    lines = [printable(line) for line in title.split("\n")]
-    figure.suptitle("\n".join(lines), fontsize=10, parse_math=False)
+    lines = [drawable(line) for line in title.split("\n")]
+    figure.suptitle("\n".join(lines), fontsize=10, family=FAMILIES, parse_math=False)
     return figure
 
 
@@ -90,7 +90,7 @@ def label_ends(axes, x, values, labels, colors):
     places = spread(values, 0.045 * (high - low))
     for value, place, label, color in zip(values, places, labels, colors, strict=True):
         axes.annotate(
-            printable(label),
+            drawable(label),
             (x, value),
             xytext=(1.03, (place - low) / (high - low)),
             textcoords="axes fraction",

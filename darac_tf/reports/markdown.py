@@ -4,6 +4,8 @@ import json
 import math
 import re
 
+from darac_tf.errors import printable
+
 ABSENT = "-"
 
 
@@ -29,17 +31,6 @@ def escaped(text):
     a\\|b\\<i> c \\x1b[2J
     """
     return printable(re.sub(r"([|<`]|\](?=\())", r"\\\1", re.sub(r"[\r\n]+", " ", text)))
-
-
-def printable(text):
-    """Text as UTF-8 can hold it: what can't be shown, or commands a terminal, as escapes.
-
-    So are the lone surrogates that bytes of file names are which are not UTF-8.
-
-    >>> printable("caf\\udce9\\n")
-    'caf\\\\udce9\\\\n'
-    """
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def percent(score, sign=False):

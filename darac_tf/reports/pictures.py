@@ -7,7 +7,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from darac_tf.files import atomic_path
-from darac_tf.reports.markdown import is_missing, printable
+from darac_tf.reports.glyphs import FAMILIES, drawable
+from darac_tf.reports.markdown import is_missing
 from darac_tf.reports.thumbnails import thumbnail
 
 # The mark says the same as the frame's colour, for those who can't tell red from green.
@@ -45,9 +46,9 @@ def draw_rankings(path, rows, title, unreadable=()):
     # One set of axes, in inches from the upper left: one for each image takes thrice as long.
     axes = figure.add_axes((0, 0, 1, 1))
     axes.axis("off")
-    axes.text(width / 2, 0.08, printable(title), ha="center", va="top", **_text(10))
-    for number, row in enumerate(rows):
-        _draw_row(axes, _TITLE_INCHES + (number + 0.5) * _CELL_INCHES, row, set(unreadable))
+    axes.text(width / 2, 0.08, drawable(title), ha="center", va="top", **_text(10))
+    for number, row in enumerate(rows, 1):
+        _draw_row(axes, number, row, set(unreadable))
     for column in range(1 + max(len(row.ranks) for row in rows)):
         header = str(column) if column else "query"
         axes.text(_centre(column), _TITLE_INCHES - 0.05, header, ha="center", **_text(8))
@@ -57,18 +58,19 @@ def draw_rankings(path, rows, title, unreadable=()):
 
 
 def _text(size):
-    return {"fontsize": size, "parse_math": False}
+    return {"fontsize": size, "family": FAMILIES, "parse_math": False}
 
 
 def _centre(column):
     return _LABEL_INCHES + (column + 0.5) * _CELL_INCHES
 
 
-def _draw_row(axes, y, row, unreadable):
+def _draw_row(axes, number, row, unreadable):
+    y = _TITLE_INCHES + (number - 0.5) * _CELL_INCHES
     label = "AP -" if is_missing(row.ap) else f"AP {100 * row.ap:.1f} %"
     axes.text(_LABEL_INCHES - 0.05, y, label, ha="right", va="center", **_text(8))
     small = _small(row.query_path, unreadable, row.box, row.turns)
-    name = printable(Path(row.query_path).stem)[:16]
+    name = drawable(Path(row.query_path).stem[:16], number)
     _draw_image(axes, _centre(0), y, small, "black", name)
     for column, image in enumerate(row.ranks, 1):
         color, mark = _FRAMES[image.verdict]

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
-from darac_tf.reports.markdown import printable
+from darac_tf.reports.glyphs import FAMILIES, drawable
 
 # Recall levels of the mean curve: 0, 0.01, ..., 1.
 RECALL_LEVELS = np.arange(101) / 100
@@ -143,7 +143,7 @@ def draw_query_ap(path, title, names, ap):
         raise UserError(f"{title}: no query has a positive, so there is nothing to draw")
     named = order.size <= _MOST_NAMED_BARS
     figure, axes = _figure(7, 1.4 + 0.17 * order.size if named else 6, title)
-    _draw_bars(axes, ap[order], [names[query] for query in order] if named else None)
+    _draw_bars(axes, ap[order], [_short(names[n], n + 1) for n in order] if named else None)
     mean = ap[order].mean()
     line = axes.axvline(mean, color=_COLORS[1], linestyle="--", linewidth=1.2)
     axes.set(xlim=(0, 1), ylim=(order.size - 0.4, -0.6))
@@ -169,7 +169,7 @@ def _figure(width, height, title):
     figure = Figure(figsize=(width, height), dpi=_DPI, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    axes.set_title(printable(title), fontsize=10, parse_math=False)
+    axes.set_title(drawable(title), fontsize=10, family=FAMILIES, parse_math=False)
     axes.tick_params(labelsize=8)
     return figure, axes
 
@@ -178,7 +178,7 @@ def _legend(axes, lines, labels):
     # Matplotlib leaves out labels that start with an underscore, so they are set afterwards.
     legend = axes.legend(lines, ["row"] * len(lines), fontsize=7, loc="best")
     for text, label in zip(legend.get_texts(), labels, strict=True):
-        text.set(text=printable(label), parse_math=False)
+        text.set(text=drawable(label), family=FAMILIES, parse_math=False)
 
 
 def _draw_bars(axes, values, names):
@@ -189,13 +189,13 @@ def _draw_bars(axes, values, names):
         axes.set_ylabel("queries, the best first", fontsize=8)
         return
     axes.barh(range(len(values)), values, height=0.75, color=_COLORS[0])
-    axes.set_yticks(range(len(values)), [_short(name) for name in names], fontsize=6)
+    axes.set_yticks(range(len(values)), names, fontsize=6, family=FAMILIES)
     for label in axes.get_yticklabels():
         label.set_parse_math(False)
 
 
-def _short(name, length=40):
-    text = printable(str(name))
+def _short(name, number, length=40):
+    text = drawable(str(name), number)
     return text if len(text) <= length else f"…{text[1 - length :]}"
 
 

@@ -5,8 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from darac_tf.errors import UserError
-from darac_tf.reports.markdown import printable
+from darac_tf.errors import UserError, printable
 from darac_tf.reports.report import ap_settings, resolution_text
 
 _OF_A_MODEL = ("descriptor", "dataset", "protocol", "whitening", "combination", "post_processing")

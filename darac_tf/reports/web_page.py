@@ -9,9 +9,8 @@ import hashlib
 import html
 import os
 
-from darac_tf.errors import UserError
+from darac_tf.errors import UserError, printable
 from darac_tf.files import atomic_path, common_folder
-from darac_tf.reports.markdown import printable
 from darac_tf.reports.thumbnails import jpeg_uri, thumbnail
 
 QUERY_SIDE, RANK_SIDE = 280, 168

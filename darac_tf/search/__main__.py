@@ -15,8 +15,7 @@ from pathlib import Path
 from absl import flags
 
 from darac_tf import cli
-from darac_tf.errors import UserError
-from darac_tf.reports.markdown import printable
+from darac_tf.errors import UserError, printable
 from darac_tf.search import faiss_index
 from darac_tf.search.duplicates import near_duplicates
 from darac_tf.search.exported_model import ExportedModel

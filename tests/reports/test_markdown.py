@@ -4,14 +4,16 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
+from darac_tf import errors
+from darac_tf.errors import printable
 from darac_tf.reports import markdown
-from darac_tf.reports.markdown import escaped, percent, printable, table
+from darac_tf.reports.markdown import escaped, percent, table
 
 
 def test_docstring_examples():
-    result = doctest.testmod(markdown)
-    assert result.attempted >= 4
-    assert result.failed == 0
+    results = [doctest.testmod(module) for module in (markdown, errors)]
+    assert [result.failed for result in results] == [0, 0]
+    assert sum(result.attempted for result in results) >= 4
 
 
 @given(st.text(st.characters(codec=None)))

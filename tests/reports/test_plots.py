@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib import font_manager
 
 from darac_tf.errors import UserError
 from darac_tf.metrics import plain_average_precision
-from darac_tf.reports import plots
+from darac_tf.reports import glyphs, plots
 from darac_tf.reports.plots import (
     draw_precision_recall,
     draw_query_ap,
@@ -160,3 +161,19 @@ def test_docstring_examples():
     result = doctest.testmod(plots)
     assert result.attempted >= 3
     assert result.failed == 0
+
+
+def test_names_in_other_scripts_have_a_font_or_a_number(tmp_path, monkeypatch, caplog):
+    entries = font_manager.fontManager.ttflist
+    fonts = [entry for entry in entries if entry.name.startswith(("DejaVu Sans", "STIXGeneral"))]
+    monkeypatch.setattr(font_manager.fontManager, "ttflist", fonts)
+    del glyphs.FAMILIES[1:]
+    for function in (glyphs._missing, glyphs._say_once):
+        function.cache_clear()
+    names = ["東京", "a\u1d81", "", "plain", "京都"]
+    draw_query_ap(tmp_path / "b.svg", "東 t", names, [0.9, 0.7, 0.5, 0.3, 0.1])
+    assert glyphs.FAMILIES == ["DejaVu Sans", "STIXGeneral"]
+    drawn = [glyphs.drawable(name, number) for number, name in enumerate(names, 1)]
+    assert drawn == ["#1", "a\u1d81", "", "plain", "#5"] and glyphs.drawable("東 t") == "? t"
+    assert [record.name for record in caplog.records] == ["darac_tf.reports.glyphs"]
+    glyphs._missing.cache_clear()

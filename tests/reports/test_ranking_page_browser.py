@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 import pytest
 
-from darac_tf.reports.markdown import printable
+from darac_tf.errors import printable
 from darac_tf.reports.ranking_page import write_ranking_page
 from tests.reports.page_images import HOSTILE_NAMES, rows_of, write_images
 

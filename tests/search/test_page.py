@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import pytest
 
-from darac_tf.reports.markdown import printable
+from darac_tf.errors import printable
 from darac_tf.search import Query
 from darac_tf.search.page import PAGE_RANKS, write_results_page
 from darac_tf.search.query import Result

@@ -78,19 +78,19 @@ def measure_table(config):
         loaded = {}
         cells = [[_cell(row, kind, path, shared, loaded) for kind, path in sets] for row in rows]
     missing = [
-        f"- {row.label} ({row.training}) on {kind}: {cell}"
+        f"{row.label} ({row.training}) on {kind}: {cell}"
         for row, line in zip(rows, cells, strict=True)
         for (kind, _), cell in zip(sets, line, strict=True)
         if isinstance(cell, str)
     ]
     results = [cell for line in cells for cell in line if isinstance(cell, Result)]
     if not results:
-        raise UserError("no row of the table can be measured:\n" + "\n".join(missing))
+        raise UserError(f"no row of the table can be measured: {'; '.join(missing)}")
     text = _table(rows, sets, cells, config)
     if others:
         text += "\n\nRuns that are not the rows':\n\n" + "\n".join(f"- {each}" for each in others)
     if missing:
-        text += "\n\nNot measured:\n\n" + "\n".join(dict.fromkeys(missing))
+        text += "\n\nNot measured:\n\n" + "\n".join(f"- {each}" for each in dict.fromkeys(missing))
     if config.out:
         with atomic_path(Path(config.out) / "table.md") as path:
             path.write_text(text + "\n", encoding="utf-8")

@@ -1,0 +1,48 @@
+"""Text of pictures, in fonts that have its characters, or with something in its place."""
+
+import functools
+import logging
+
+from matplotlib import font_manager
+
+from darac_tf.errors import printable
+
+_LOG = logging.getLogger(__name__)
+# Of texts, in the order they are tried. `drawable` adds those that a text needs.
+FAMILIES = ["DejaVu Sans"]
+# Matplotlib's own, which has a box for each character.
+_NO_FONT = "Last Resort"
+
+
+def drawable(text, number=None):
+    """`printable` text to be drawn with `FAMILIES`.
+
+    Where no font of this system has all of it, the number of what it names, or "?" for characters.
+    """
+    text = printable(text)
+    missing = _missing(frozenset(text))
+    if missing:
+        _say_once()
+    if missing and number is not None:
+        return f"#{number}"
+    return "".join("?" if character in missing else character for character in text)
+
+
+@functools.cache
+def _missing(characters):
+    missing, entries = set(characters), font_manager.fontManager.ttflist
+    upright = {e.name: e.fname for e in entries if (e.style, e.weight) == ("normal", 400)}
+    for name in (*FAMILIES, *sorted(upright.keys() - set(FAMILIES))):
+        if not missing or name.startswith(_NO_FONT):
+            continue
+        font = font_manager.get_font(upright[name])
+        found = {each for each in missing if font.get_char_index(ord(each))}
+        if found and name not in FAMILIES:
+            FAMILIES.append(name)
+        missing -= found
+    return missing
+
+
+@functools.cache
+def _say_once():
+    _LOG.warning("no font here has all characters of the names: pictures have numbers instead")
