@@ -9,9 +9,12 @@ import sys
 from absl import app, flags, logging
 
 from darac_tf.errors import UserError
+from darac_tf.files import exists
 from darac_tf.settings import beginnings, kind_of
 
 flags.disclaim_key_flags()  # Flags that are defined here are those of the script that asks.
+
+_LIST = flags.CsvListSerializer(",")
 
 
 def run(main):
@@ -25,6 +28,7 @@ def run(main):
         try:
             if not flags.FLAGS["verbosity"].present:
                 logging.set_verbosity(logging.WARNING)  # TensorFlow has much to tell of an export.
+            sys.stdout.reconfigure(errors="backslashreplace")  # For names that are no UTF-8.
             if len(arguments) > 1:
                 raise UserError(f"unexpected argument {arguments[1]!r}; flags start with --")
             main()
@@ -50,7 +54,9 @@ def define_flags(settings, values=flags.FLAGS):
         name, default = field.name, field.default
         if kind is list:
             default = field.default_factory()
-            define = flags.DEFINE_multi_string if about.is_repeated else flags.DEFINE_list
+            define = flags.DEFINE_multi_string
+            if not about.is_repeated:
+                define = functools.partial(flags.DEFINE, ListParser(), serializer=_LIST)
         elif beginnings(about.choices):
             define = functools.partial(flags.DEFINE, KindParser(about.choices))
         elif about.choices:
@@ -95,6 +101,33 @@ def apply_preset(settings):
     for name in free:
         flags.FLAGS[name].value = expand_home(settings[name])
     return free
+
+
+class ListParser(flags.ListParser):
+    """Parser of a list between commas, of which a path that is there is one item.
+
+    `KIND:` may stand before a path, and `+POOLING` or `#ROW` after it.
+    """
+
+    def parse(self, argument):
+        """The list; as it is where it is one already."""
+        if not isinstance(argument, str) or _names_a_path(argument):
+            return [argument] if argument and isinstance(argument, str) else argument
+        parts = super().parse(argument) if '"' in argument else argument.split(",")
+        found = []
+        while parts and argument:
+            for end in range(len(parts), 0, -1):
+                text = ",".join(parts[:end]).strip()
+                if end == 1 or _names_a_path(text):
+                    break
+            found.append(text)
+            del parts[:end]
+        return found
+
+
+def _names_a_path(text):
+    path = re.fullmatch(r"(?:\w+:)?(.*?)(?:\+\w+|#\d+)?", text, re.DOTALL)[1]
+    return any(exists(os.path.expanduser(each)) for each in (text, path))  # noqa: PTH111
 
 
 class KindParser(flags.EnumParser):

@@ -55,7 +55,7 @@ def atomic_path(path):
         ) from error
     finally:
         # After a success nothing is left under the temporary name.
-        _remove(temporary)
+        remove(temporary)
 
 
 def _check_target(path):
@@ -72,11 +72,17 @@ def _check_target(path):
         raise UserError(f"can't write to the folder {path.parent}: change its rights or the path")
 
 
-def _remove(path):
-    if path.is_dir():
+def remove(path):
+    """Removes a file, or a folder with all in it, if there is one."""
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def exists(path):
+    """Whether there is such a file or folder, of any text: it may be too long for a name."""
+    return os.path.exists(path)  # noqa: PTH110 - pathlib fails for long ones
 
 
 def numbered(folder):

@@ -52,6 +52,25 @@ def test_home_folders_are_put_for_tildes(values, monkeypatch):
     assert values.recipe == "book:/home/anna/7" and values["heat"].using_default_value
 
 
+def test_a_path_that_is_there_is_one_item_of_a_list(values, monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    for name in ("a, b", "c", "d,e", "f.json", 'g",\nh'):
+        (tmp_path / name).mkdir()
+    for text, expected in {
+        "a, b+gem,c,ResNet50V2+gem": ["a, b+gem", "c", "ResNet50V2+gem"],
+        "x,y": ["x", "y"],
+        "csv:d,e,~/a, b": ["csv:d,e", f"{tmp_path}/a, b"],
+        "d,e#3, f.json": ["d,e#3", "f.json"],
+        'g",\nh': ['g",\nh'],
+        '"d,f",c': ["d,f", "c"],
+        "": [],
+        ",".join("n" * 300): ["n"] * 300,
+    }.items():
+        cli.parse(["oven", f"--herbs={text}"], values)
+        assert values.herbs == expected
+
+
 def test_flags_make_the_record(values):
     given = [
         "--heat=200",

@@ -8,6 +8,7 @@ import keras
 from darac_tf.describing.fingerprint import model_fingerprint
 from darac_tf.engines import DEFAULT_ENGINE, EngineSettings, make_engine
 from darac_tf.errors import UserError
+from darac_tf.files import exists
 from darac_tf.models import POOLINGS, Preprocessing, build_backbone, load_descriptor
 from darac_tf.models.backbones import APPLICATIONS
 from darac_tf.models.descriptor import POOLING_LAYER, backbone_of, make_pooling
@@ -65,13 +66,13 @@ def load_sources(specs, backbone_weights=None, seed=0, engine=DEFAULT_ENGINE):
 
 def _parse(spec):
     backbone, plus, pooling = spec.rpartition("+")
-    if not plus:
-        if not Path(spec).exists():
-            raise UserError(
-                f"--descriptors: {spec!r} is neither a run directory or .keras file nor "
-                "BACKBONE+POOLING"
-            )
+    if exists(spec):
         return spec, None
+    if not plus:
+        raise UserError(
+            f"--descriptors: {spec!r} is neither a run directory or .keras file nor "
+            "BACKBONE+POOLING"
+        )
     if pooling not in POOLINGS:
         raise UserError(
             f"--descriptors: pooling {pooling!r} of {spec!r} is unknown; choose from "

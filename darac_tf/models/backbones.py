@@ -129,6 +129,11 @@ def _check_feature_maps(backbone, name):
             f"--backbone: {name} must map images (batch, height, width, 3) to feature maps "
             f"(batch, rows, columns, channels); it maps {takes} to {gives}"
         )
+    if takes[1:3] != (None, None):
+        raise UserError(
+            f"--backbone: {name} takes images of {takes[1]} x {takes[2]} only: save it with an "
+            "input of shape (None, None, 3), which takes any size"
+        )
 
 
 def _download_advice(name, error):

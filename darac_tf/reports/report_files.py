@@ -77,6 +77,6 @@ def _title(result):
 
 
 def _slug(result):
-    parts = [Path(result.descriptor).name, *map(str, result.resolutions)]
+    parts = [Path(result.descriptor).resolve().name[:80], *map(str, result.resolutions)]
     parts += ["whitened"] if result.whitening else []
     return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(parts))

@@ -1,6 +1,7 @@
 """What a finished run says of itself, for people."""
 
 import math
+import shlex
 
 from darac_tf.files import atomic_path
 from darac_tf.reports import markdown
@@ -22,18 +23,19 @@ def write_summary(run_dir, config, model, result):
         ("trained weights", f"{trained_weights(model):,} of {model.count_params():,}"),
         ("versions", ", ".join(f"{name} {versions[name]}" for name in names)),
     ]
-    text = f"""# {run_dir.name}
+    name, at = run_dir.resolve().name, shlex.quote(str(run_dir))
+    text = f"""# {name}
 
 {markdown.table(["", ""], facts, [False, False])}
 
 Measure, export, and look at the curves:
 
-    python eval.py --descriptors={run_dir} --dataset=folder --data_dir=PHOTOS
-    python export_savedmodel.py --model={run_dir} --out=export/{run_dir.name}
-    tensorboard --logdir={run_dir / "tensorboard"}
+    python eval.py --descriptors={at} --dataset=folder --data_dir=PHOTOS
+    python export_savedmodel.py --model={at} --out={shlex.quote(f"export/{name}")}
+    tensorboard --logdir={at}/tensorboard
 """
     with atomic_path(run_dir / "summary.md") as path:
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def trained_weights(model):

@@ -105,6 +105,17 @@ def test_refused(backbone, tmp_path):
     with pytest.raises(UserError, match="must map images"):
         keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)]).save(tmp_path / "mlp.keras")
         build_backbone(str(tmp_path / "mlp.keras"))
+    for name, shape, heads, message in (
+        ("fixed", (32, 24, 3), 1, "takes images of 32 x 24 only"),
+        ("grey", (None, None, 1), 1, r"it maps \(None, None, None, 1\) to"),
+        ("heads", (None, None, 3), 2, r"to \[\(.*\), \(.*\)\]"),
+    ):
+        pixels = keras.Input(shape)
+        maps = [keras.layers.Conv2D(2, 3)(pixels) for _ in range(heads)]
+        keras.Model(pixels, maps if heads > 1 else maps[0]).save(tmp_path / f"{name}.keras")
+        with pytest.raises(UserError, match=message) as info:
+            build_backbone(str(tmp_path / f"{name}.keras"))
+        assert len(str(info.value)) < 300 + len(str(tmp_path))
     with pytest.raises(UserError, match="pooling 'sum' is unknown"):
         build_descriptor(backbone, pooling="sum")
     with pytest.raises(UserError, match="is no descriptor"):
