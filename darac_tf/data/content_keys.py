@@ -10,11 +10,11 @@ of an image (its box and turn) has that key with eight more bytes, zeros for a w
 import hashlib
 import itertools
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
 
+from darac_tf.data.images import content_size, read_image
 from darac_tf.errors import UserError
 
 VIEW_KEY_BYTES = 24
@@ -31,7 +31,7 @@ def content_key(data):
 def keys_of_images(paths, progress=False):
     """Keys of contents of image files, uint64 `(images, 2)`: size in bytes, hash.
 
-    `UserError` if a file can't be read; names it.
+    Both are 0 where there is no file with a content.
     """
     keys, remaining = [], iter(paths)
     hide = not progress or len(paths) < 1000
@@ -47,8 +47,35 @@ def keys_of_images(paths, progress=False):
 
 
 def file_sizes(paths):
-    """Sizes of files in bytes, uint64 `(files,)`; `UserError` names one that is not there."""
-    return np.array([_read(path, lambda p: p.stat().st_size) for path in paths], np.uint64)
+    """Sizes of files in bytes, uint64 `(files,)`, see `images.content_size`."""
+    return np.fromiter(map(content_size, paths), np.uint64, len(paths))
+
+
+def keys_of_alike(paths):
+    """As `keys_of_images`, but 0 for files whose size no other one has, which are not read."""
+    sizes, keys = file_sizes(paths), np.zeros((len(paths), 2), np.uint64)
+    _, place, counts = np.unique(sizes, return_inverse=True, return_counts=True)
+    alike = np.flatnonzero(counts[place] > 1)
+    keys[alike] = keys_of_images(paths[alike], progress=True)
+    return keys
+
+
+def repetitions(keys, paths, labels):
+    """Sentences about images with the content of an earlier one, and about those of another class.
+
+    Of keys as of `keys_of_images`, paths and labels `(images,)`; none where nothing is repeated.
+    """
+    known = np.flatnonzero(keys.any(axis=1))
+    _, first, place = np.unique(keys[known], axis=0, return_index=True, return_inverse=True)
+    earlier = known[first[place.ravel()]]
+    again = earlier != known
+    for found, what in (
+        (again, "have the content of another"),
+        (again & (labels[known] != labels[earlier]), "have the content of one of another class"),
+    ):
+        if found.any():
+            pair = f"{paths[known[found][0]]} that of {paths[earlier[found][0]]}"
+            yield f"{found.sum()} of the {len(keys)} images {what}, such as {pair}."
 
 
 def view_keys(keys, views=None):
@@ -76,11 +103,7 @@ def fingerprint(keys):
 
 
 def _key_of_file(path):
-    return content_key(_read(path, Path.read_bytes))
-
-
-def _read(path, function):
     try:
-        return function(Path(path))
-    except OSError as error:
-        raise UserError(f"can't read the image {path}: {error.strerror}; check the path") from error
+        return content_key(read_image(path))
+    except UserError:
+        return bytes(16)

@@ -5,6 +5,7 @@ EXIF orientation is not applied: an image is taken as its pixels are stored.
 
 import logging
 import os
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -154,6 +155,8 @@ def stored_size(path):
     Raises:
         UserError: If the file is missing, empty or no image.
     """
+    if not content_size(path):  # A pipe would make this wait for ever.
+        raise UserError(unreadable(path))
     try:
         with Image.open(path) as image:
             width, height = image.size
@@ -211,14 +214,31 @@ def check_images(paths):
             raise UserError(reason)
 
 
+def check_files(paths):
+    """`UserError` for the first path that is of no file, or of an empty one."""
+    for path in paths:
+        if not content_size(path):
+            raise UserError(unreadable(path))
+
+
+def image_fault(path):
+    """As `decoding_failure`, where the size that the header gives is to be read first."""
+    try:
+        return decoding_failure(path, stored_size(path))
+    except UserError as error:
+        return str(error)
+
+
 def decoding_failure(path, size=None):
     """A line that names an image file and says what is wrong with it, None where nothing is.
 
     It must decode, to the `size` `(height, width)` that its header gives where that is told.
     """
     try:
-        decoded = decode_image(Path(path).read_bytes())
-    except (OSError, tf.errors.InvalidArgumentError):
+        decoded = decode_image(read_image(path))
+    except UserError as error:
+        return str(error)
+    except tf.errors.InvalidArgumentError:
         return unreadable(path)
     height, width = decoded.shape[:2]
     if size is not None and (height, width) != tuple(size):
@@ -229,12 +249,36 @@ def decoding_failure(path, size=None):
     return None
 
 
+def content_size(path):
+    """The size of a file in bytes, 0 where there is none, or a folder, or a pipe."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 - a Path each is slow for a million
+    except (OSError, ValueError):
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
+
+
+def read_image(path):
+    """The bytes of an image file; `UserError` if it is missing, empty, no file or not readable."""
+    try:
+        if content_size(path):
+            return Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(unreadable(path)) from error
+    raise UserError(unreadable(path))
+
+
 def unreadable(path):
     """The one-line message about a bad image."""
-    path = Path(path)
-    if not path.exists():
+    try:
+        status = Path(path).stat()
+    except (FileNotFoundError, NotADirectoryError):
         return f"{path}: no such image"
-    if path.stat().st_size == 0:
+    except (OSError, ValueError) as error:
+        return f"{path}: can't be read ({getattr(error, 'strerror', error)}); remove it"
+    if not stat.S_ISREG(status.st_mode):
+        return f"{path}: is no file, but a folder or a device; rename or remove it"
+    if status.st_size == 0:
         return f"{path}: the image is empty (0 bytes); replace or remove it"
     if not os.access(path, os.R_OK):
         return f"{path}: permission denied; change the rights of the file"

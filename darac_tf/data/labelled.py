@@ -1,6 +1,8 @@
 """Labelled image collections: a folder per class, or a CSV file."""
 
 import csv
+import os
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -12,11 +14,10 @@ from darac_tf.data.images import (
     IMAGE_SUFFIXES,
     images_below,
     say_left_out,
-    unreadable,
     visible,
 )
-from darac_tf.errors import UserError
-from darac_tf.files import atomic_path
+from darac_tf.errors import UserError, printable
+from darac_tf.files import atomic_path, exists
 
 CSV_NAME = "labels.csv"
 
@@ -45,7 +46,7 @@ class LabelledImages:
     def _paths_tensor(self):
         # Outside of the graph of a map, which would hold all paths.
         with tf.init_scope():
-            return tf.constant(self.paths)
+            return tf.constant([*map(os.fsencode, self.paths)], tf.string)
 
     @classmethod
     def from_rows(cls, name, rows, pairs=None):
@@ -114,8 +115,12 @@ class LabelledImages:
 
 
 def write_rows(path, rows):
-    """Writes `(path, class name, split)` of images as the CSV file that `read_csv` reads."""
-    with atomic_path(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
+    """Writes `(path, class name, split)` of images as the CSV file that `read_csv` reads.
+
+    Bytes of names that are no UTF-8 become `\\udc80` to `\\udcff`.
+    """
+    how = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}
+    with atomic_path(path) as temporary, temporary.open("w", **how) as file:
         writer = csv.writer(file)
         writer.writerow(["path", "label", "split"])
         writer.writerows(rows)
@@ -124,7 +129,7 @@ def write_rows(path, rows):
 def read_folder(folder):
     """Reads `folder/<class>/<image>`.
 
-    `UserError` if there is no such folder, no class folder with images, or an empty file.
+    `UserError` if there is no such folder, or no class folder with images.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -132,23 +137,23 @@ def read_folder(folder):
     rows, left_out = [], []
     for class_folder in visible(sorted(p for p in folder.iterdir() if p.is_dir()), left_out):
         images = sorted(p for p in class_folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
-        rows += [(str(path), class_folder.name, "") for path in visible(images, left_out)]
+        label = printable(class_folder.name)
+        rows += [(str(path), label, "") for path in visible(images, left_out)]
     say_left_out(folder, left_out)
     if not rows:
         raise UserError(
             f"--data_dir: {folder} has no class folders with images "
             f"({', '.join(IMAGE_SUFFIXES)}) in them"
         )
-    _check_files(rows)
-    return LabelledImages.from_rows(folder.name, rows)
+    return LabelledImages.from_rows(printable(folder.resolve().name), rows)
 
 
 def read_csv(file):
     """Reads a CSV file with the columns `path`, `label` and, if wanted, `split`.
 
     It may be a folder with a `labels.csv`; paths in the file are relative to its folder, and blanks
-    around labels and splits are no part of them. `UserError` if the file, a column or an image is
-    missing, or a row comes twice.
+    around labels and splits are no part of them. `UserError` if the file or a column is missing, or
+    a row comes twice.
     """
     file = Path(file)
     file = file / CSV_NAME if file.is_dir() else file
@@ -173,12 +178,12 @@ def read_csv(file):
         path, label, split = (row.get(name) or "" for name in ("path", "label", "split"))
         if not path or not label.strip():
             raise UserError(f"--data_dir: {file}, line {line}: no path or no label")
-        row = str(file.parent / path), label.strip(), split.strip()
+        row = _as_named(str(file.parent / path)), label.strip(), split.strip()
         if (first := rows.setdefault(row, line)) != line:
             raise UserError(f"--data_dir: {file}, line {line}: repeats line {first}; remove it")
-    _check_files(rows)
-    name = file.parent.name if file.name == CSV_NAME else f"{file.parent.name}/{file.stem}"
-    return LabelledImages.from_rows(name, rows)
+    folder = file.parent.resolve().name
+    name = folder if file.name == CSV_NAME else f"{folder}/{file.stem}"
+    return LabelledImages.from_rows(printable(name), rows)
 
 
 def image_files(flag, where):
@@ -198,7 +203,7 @@ def image_files(flag, where):
     return found
 
 
-def _check_files(rows):
-    for path, *_ in rows:
-        if not Path(path).is_file() or Path(path).stat().st_size == 0:
-            raise UserError(unreadable(path))
+def _as_named(path):
+    """A path of a CSV file with the bytes that `write_rows` has escaped."""
+    name = re.sub(r"\\(udc[89a-f][0-9a-f])", lambda found: chr(int(found[1][1:], 16)), path)
+    return path if exists(path) else name

@@ -1,10 +1,12 @@
 """The tf.data pipeline of description: images decoded once, batched by shape."""
 
+import os
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from darac_tf.data.content_keys import content_key
 from darac_tf.data.images import crop, decode_image, decode_scaled, decoding_failure, resize, turn
 from darac_tf.threads import CORES
 
@@ -41,6 +43,7 @@ class SizedBatch(NamedTuple):
     """Images of one shape at several sizes; or images that can't be read."""
 
     places: np.ndarray  # int64 (b,), which images; none where some can't be read
+    keys: np.ndarray  # uint64 (b, 2), `content_keys.content_key` of each
     pixels: tuple  # a float32 tensor (b, height, width, 3) in [0, 255] for each size
     failures: dict  # place to reason, a line that names the file
 
@@ -67,17 +70,18 @@ def sized_batches(views, places, sizes, batch_pixels):
         places = plan.order
         for count in plan.sizes:
             try:
-                indices, pixels = next(batches)
+                indices, keys, pixels = next(batches)
             except tf.errors.OpError:
                 # Batches come in the order of the plan, so the bad image is in this one.
                 failures = _failures(views, places[:count])
                 if not failures:
                     raise
                 places = places[~np.isin(places, list(failures))]
-                yield SizedBatch(np.empty(0, np.int64), (), failures)
+                yield SizedBatch(np.empty(0, np.int64), np.empty((0, 2), np.uint64), (), failures)
                 break
             places = places[count:]
-            yield SizedBatch(indices.numpy(), pixels, {})
+            keys = np.frombuffer(b"".join(keys.numpy()), "<u8").reshape(-1, 2)
+            yield SizedBatch(indices.numpy(), keys, pixels, {})
 
 
 def _failures(views, places):
@@ -88,11 +92,13 @@ def _failures(views, places):
 def description_batches(views, plan, kernels):
     """Images that are decoded once, cropped, turned, and resized to each size, batched by shape.
 
-    A dataset of `(places (b,), pixels)` in the order of a `ShapeBatches`, with pixels as of
-    `SizedBatch`, each size resized by its own of `images.KERNELS`. No step holds more than a few
-    batches. An image that decodes to another size than its header has is an error of its batch.
+    A dataset of `(places (b,), content_key (b,), pixels)` in the order of a `ShapeBatches`, with
+    pixels as of `SizedBatch`, each size resized by its own of `images.KERNELS`. No step holds more
+    than a few batches. An image that decodes to another size than its header has is an error of its
+    batch.
     """
-    all_paths, batch_sizes = tf.constant(views.paths), tf.constant(plan.sizes)
+    all_paths = tf.constant([*map(os.fsencode, views.paths)], tf.string)
+    batch_sizes = tf.constant(plan.sizes)
     boxes, shapes, turns, ratios = (
         None if rows is None else tf.constant(rows, tf.int32)
         for rows in (*views.decoded(), views.turns, views.ratios)
@@ -107,8 +113,9 @@ def description_batches(views, plan, kernels):
         if turns is not None:
             image = turn(image, turns[index])
         tf.debugging.assert_equal(tf.shape(image)[:2], shapes[index])
+        key = tf.numpy_function(content_key, [data], tf.string, stateful=False)
         targets = zip(tf.unstack(targets, len(kernels)), kernels, strict=True)
-        return batch, index, tuple(resize(image, *tf.unstack(to), how) for to, how in targets)
+        return batch, index, key, tuple(resize(image, *tf.unstack(to), how) for to, how in targets)
 
     plans = plan.order, plan.batch, plan.shapes.astype(np.int32)
     images = tf.data.Dataset.from_tensor_slices(plans)

@@ -44,6 +44,7 @@ class Features:
     by_size: dict
     usable: np.ndarray  # bool `(images,)`, False for images that were left out.
     skipped: tuple  # Tuple of `Skipped`, in the order of the images.
+    keys: np.ndarray  # uint64 `(images, 2)`, as of `content_keys.keys_of_images`.
 
     def __getitem__(self, size):
         return self.by_size[as_size(size)]
@@ -109,6 +110,7 @@ def extract_features(
         store = _InMemory(len(images), sizes)
     else:
         store = cache.open(sizes, pixels_version, views, extraction.usable, progress)
+        extraction.keys[:] = store.content_keys
     # More than one round only where an image was bad and another file has the same content.
     while store.missing(extraction.usable).any():
         with store.writing():
@@ -127,6 +129,9 @@ class _Extraction:
     progress: bool
     skip_bad: bool
 
+    def __post_init__(self):
+        self.keys = np.zeros((len(self.views.paths), 2), np.uint64)
+
     @property
     def usable(self):
         """bool `(images,)`, False for images that can't be read as far as is known."""
@@ -138,7 +143,7 @@ class _Extraction:
         if not usable.any():
             raise UserError(f"none of the {len(paths)} images can be read; the first: {reasons[0]}")
         skipped = tuple(Skipped(i, str(paths[i]), reasons[i]) for i in sorted(reasons))
-        return Features(store.descriptors(usable), usable, skipped)
+        return Features(store.descriptors(usable), usable, skipped, self.keys)
 
     def describe_missing(self, store):
         """Puts into the store what it lacks; images that lack the same sizes go together."""
@@ -147,6 +152,7 @@ class _Extraction:
             places = np.flatnonzero((missing == pattern).all(axis=1))
             sizes = list(itertools.compress(store.sizes, pattern))
             for batch in self._batches(places, sizes):
+                self.keys[batch.places] = batch.keys
                 for size, pixels in zip(sizes, batch.pixels, strict=True):
                     store.put(size, batch.places, self._descriptors(batch.places, pixels, size))
 

@@ -13,7 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from darac_tf.data.content_keys import keys_of_images, view_keys
+from darac_tf.data.images import unreadable
 from darac_tf.describing.feature_table import FeatureTable
+from darac_tf.errors import UserError
 from darac_tf.memory import release
 from darac_tf.rows import LazyRows
 
@@ -49,6 +51,8 @@ class FeatureCache:
         """
         keys = np.zeros((len(usable), 2), np.uint64)
         keys[usable] = keys_of_images(views.paths[usable], progress)
+        if gone := list(views.paths[usable & ~keys.any(axis=1)]):
+            raise UserError(unreadable(gone[0]))
         tables = {size: self.tables(size, pixels_version) for size in sizes}
         return OpenCache(tables, view_keys(keys, views))
 
@@ -70,7 +74,7 @@ class OpenCache:
     """
 
     def __init__(self, tables, keys):
-        self.sizes = list(tables)
+        self.sizes, self.content_keys = list(tables), keys[:, :16].copy().view("<u8")
         self._tables = tables
         self._keys = keys
         # Where several names share a table, the first one counts.

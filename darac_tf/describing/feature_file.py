@@ -52,11 +52,14 @@ class FeatureFile:
     def rows_of(self, paths):
         """The rows of `vectors` that are those of image files: `(n,)` paths to int64 `(n,)`.
 
-        `UserError` if an image can't be read, or the file does not have it.
+        Those of images that can't be read may be -1. `UserError` if the file does not have another.
         """
-        place = {key.tobytes(): row for row, key in enumerate(self.keys)}
-        rows = np.array([place.get(key.tobytes(), -1) for key in keys_of_images(paths)], np.int64)
-        missing = np.flatnonzero(rows < 0)
+        place, keys = (
+            {key.tobytes(): row for row, key in enumerate(self.keys)},
+            keys_of_images(paths),
+        )
+        rows = np.array([place.get(key.tobytes(), -1) for key in keys], np.int64)
+        missing = np.flatnonzero((rows < 0) & keys.any(axis=1))
         if len(missing):
             raise UserError(
                 f"{self.name} has no vector of {paths[missing[0]]} ({len(missing)} of "

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from darac_tf.data.content_keys import repetitions
 from darac_tf.describing.extraction import DEFAULT_BATCH_PIXELS
 from darac_tf.describing.sizes import LongSide
 from darac_tf.evaluation.local import InlierReranker
@@ -80,7 +81,9 @@ def _measure(images, task, settings, rerank, whitening=None, note=None):
     rankings = images.rank(task, settings.ranking)
     if rerank:
         rankings = rerank(rankings)
-    scores = task.score(rankings.rows)
+    scores, repeated = task.score(rankings.rows), ()
+    if task.labels is not None and images.keys is not None:
+        repeated = repetitions(images.keys, task.images.paths, task.labels)
     result = Result(
         descriptor=images.name,
         dimension=images.dimension,
@@ -91,7 +94,7 @@ def _measure(images, task, settings, rerank, whitening=None, note=None):
         per_query=_per_query(task, scores.per_query),
         protocol=task.protocol,
         database_size=task.n_database - (task.exclude is not None),
-        notes=(*task.notes, *images.notes, *filter(None, [note]), *rankings.notes),
+        notes=(*task.notes, *images.notes, *filter(None, [note]), *rankings.notes, *repeated),
         skipped=images.skipped,
         post_processing=settings.post_processing(),
         combination=images.combination,

@@ -58,8 +58,7 @@ class LocalSource:
         digest.update(self.reduction.projection.tobytes())
         digest.update(self.reduction.mean.tobytes())
         digest.update(repr((extraction, PIXELS_VERSION)).encode())
-        readable = [path for path in images.paths if Path(path).is_file()]
-        digest.update(keys_of_images(readable).tobytes())
+        digest.update(keys_of_images(images.paths).tobytes())
         for values in (images.boxes, images.turns):
             digest.update(b"-" if values is None else values.tobytes())
         return digest.hexdigest()[:16]

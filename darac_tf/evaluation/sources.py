@@ -36,6 +36,7 @@ class Described:
     # A dict for each image that could not be read: "path" and "reason".
     skipped: list[dict] = dataclasses.field(default_factory=list)
     notes: tuple[str, ...] = ()  # Sentences for the report.
+    keys: np.ndarray | None = None  # `keys_of_images` of the images, where they are known.
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -94,6 +95,7 @@ def _computed(source: Source, images, settings):
                 notes=(_SCALED,) if settings.scaled_decoding else (),
                 vectors=features.vectors(name, sizes, settings.combination, settings.exponent),
                 usable=features.usable,
+                keys=features.keys,
             )
 
 
@@ -102,7 +104,7 @@ def _read(file: FeatureFile, images, settings):
     """Resolutions and their combination do not apply: they are in the vectors."""
     _check_whole(file, images)
     rows = file.rows_of(images.paths)
-    usable = file.valid[rows]
+    usable = (rows >= 0) & file.valid[rows]
     bad = [str(path) for path in images.paths[~usable]]
     if bad and not settings.skip_bad:
         raise UserError(f"{unreadable(bad[0])} (or --skip_bad_images); so {file.name} has it")
@@ -116,6 +118,7 @@ def _read(file: FeatureFile, images, settings):
         notes=(f"Vectors of {file.name} were made by {maker}.",),
         vectors=Vectors([np.where(usable[:, None], file.vectors[rows], np.float32(0))]),
         usable=usable,
+        keys=file.keys[rows],
     )
 
 

@@ -41,6 +41,7 @@ class Task:
     verdicts: Callable
     n_positives: Callable  # Function of a query's number to how many positives it has.
     notes: tuple[str, ...] = ()  # Sentences for the report.
+    labels: np.ndarray | None = None  # int64 `(images,)`, None of a benchmark.
 
 
 def labelled_task(images, query_split=None, distractors=()):
@@ -86,6 +87,7 @@ def labelled_task(images, query_split=None, distractors=()):
         verdicts=verdicts_of,
         n_positives=lambda query: int(counts[query_labels[query]]) - (exclude is not None),
         notes=_distractor_note(distractors),
+        labels=labels if exclude is not None else np.append(labels, query_labels),
     )
 
 

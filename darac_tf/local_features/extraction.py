@@ -4,6 +4,7 @@ Noh et al., ICCV 2017, sections 4.1 and 4.3: an image pyramid, features of highe
 normalisation, PCA, L2 normalisation.
 """
 
+import os
 from dataclasses import dataclass
 
 import numpy as np
@@ -124,7 +125,7 @@ class LocalExtractor:
             return None
         path = self._views.paths[index]
         try:
-            image = decode_image(tf.io.read_file(str(path)))
+            image = decode_image(tf.io.read_file(os.fsencode(path)))
         except tf.errors.OpError as error:
             reason = decoding_failure(path, self._views.stored[index])
             if not self._skip_bad or reason is None:

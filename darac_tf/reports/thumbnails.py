@@ -1,13 +1,12 @@
 """Small pictures of images, as the network looks at them, for embedding in a page."""
 
 import base64
-from pathlib import Path
 
 import cv2
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.data.images import decode_image, resize_long_side, unreadable
+from darac_tf.data.images import decode_image, read_image, resize_long_side, unreadable
 from darac_tf.errors import UserError
 
 # Yellow on black is seen on any photograph.
@@ -32,8 +31,8 @@ def thumbnail(path, long_side, box=None, turns=0):
         UserError: If the image can't be read.
     """
     try:
-        image = decode_image(Path(path).read_bytes())
-    except (OSError, tf.errors.InvalidArgumentError) as error:
+        image = decode_image(read_image(path))
+    except tf.errors.InvalidArgumentError as error:
         raise UserError(unreadable(path)) from error
     small = resize_long_side(image, long_side).numpy().round().clip(0, 255).astype(np.uint8)
     if box is not None:

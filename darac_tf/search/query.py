@@ -7,7 +7,14 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.data.images import crop, decode_image, stored_size, unreadable
+from darac_tf.data.images import (
+    content_size,
+    crop,
+    decode_image,
+    read_image,
+    stored_size,
+    unreadable,
+)
 from darac_tf.errors import UserError
 from darac_tf.ranking.exact_search import search
 from darac_tf.search.exported_model import NO_IMAGE
@@ -112,12 +119,9 @@ def _content(query):
     path = Path(query.path)
     if query.box is not None:
         return _cut_out(path, query.box)
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise UserError(f"{path} is larger than {MAX_FILE_BYTES >> 20} MB: make it smaller")
-        return path.read_bytes()
-    except OSError as error:
-        raise UserError(unreadable(path)) from error
+    if content_size(path) > MAX_FILE_BYTES:
+        raise UserError(f"{path} is larger than {MAX_FILE_BYTES >> 20} MB: make it smaller")
+    return read_image(path)
 
 
 def _cut_out(path, box):
@@ -128,7 +132,7 @@ def _cut_out(path, box):
         within = f"xmin,ymin,xmax,ymax within the {width} x {height} pixels of {path}"
         raise UserError(f"--box={','.join(map(str, box))}: it must be {within}")
     try:
-        image = decode_image(path.read_bytes())
-    except (OSError, tf.errors.InvalidArgumentError) as error:
+        image = decode_image(read_image(path))
+    except tf.errors.InvalidArgumentError as error:
         raise UserError(unreadable(path)) from error
     return tf.io.encode_png(crop(image, box)).numpy()

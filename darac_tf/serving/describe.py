@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from darac_tf import cli
 from darac_tf.data.content_keys import keys_of_images, view_keys
+from darac_tf.data.images import content_size, read_image
 from darac_tf.data.labelled import image_files
 from darac_tf.describing.feature_file import SUFFIX, FeatureFile
 from darac_tf.describing.feature_table import FeatureTable
@@ -48,15 +49,16 @@ def describe_files(client, paths, out, made_from, limits, progress=True):
     kept = Path(f"{out}.partial")
     table = FeatureTable(kept, made_from)
     table.check(table.find(view_keys(keys)))
-    missing = np.flatnonzero(table.find(view_keys(keys)) < 0)  # damaged ones too
+    lacking = table.find(view_keys(keys)) < 0  # damaged ones too
+    missing = np.flatnonzero(lacking & keys.any(axis=1))
     _, first = np.unique(keys[missing], axis=0, return_index=True)
     missing = missing[np.sort(first)]  # one for each content
     sizes = keys[missing, 0].astype(np.int64).tolist()
     requests = [missing[start:stop] for start, stop in split_images(sizes, *limits)]
-    batches = ([_read(paths[row]) for row in rows] for rows in requests)
+    batches = ([read_image(paths[row]) for row in rows] for rows in requests)
     counts = {"total": len(keys), "initial": len(keys) - len(missing)}
     bar = tqdm(desc="describe", unit=" images", disable=not progress, **counts)
-    bad = set()
+    bad = {bytes(16)}  # The key of what has no content.
     with table.writing(), bar:
         for rows, answer in zip(requests, client.describe_each(batches), strict=True):
             good = answer.valid
@@ -74,13 +76,6 @@ def describe_files(client, paths, out, made_from, limits, progress=True):
     file.save(out)
     shutil.rmtree(kept)
     return file
-
-
-def _read(path):
-    try:
-        return Path(path).read_bytes()
-    except OSError as error:
-        raise UserError(f"can't read the image {path}: {error.strerror}; check it") from error
 
 
 def _define_flags():
@@ -122,8 +117,8 @@ def main():
     if not _FLAGS.out.endswith(SUFFIX):
         raise UserError(f"--out={_FLAGS.out} must end in {SUFFIX}")
     paths = image_files("--images", _FLAGS.images)
-    for path in filter(Path.exists, map(Path, paths)):
-        if (size := path.stat().st_size) > _FLAGS.message_bytes:
+    for path in paths:
+        if (size := content_size(path)) > _FLAGS.message_bytes:
             raise UserError(
                 f"{path} has {size} bytes, and a request holds {_FLAGS.message_bytes}: leave it "
                 "out, or raise --message_bytes"

@@ -54,6 +54,9 @@ class TrainConfig:
         "imagenet, none or a weight file. Default: imagenet for a keras.applications name, its own "
         "for a .keras file.",
     )
+    skip_bad_images: bool = setting(
+        False, "Decode all images first, and leave out those that can't be read."
+    )
     layer: str | None = setting(None, "Take the feature maps of this layer; default: the last.")
     pooling: str = setting("darac", "Pooling layer.", choices=POOLINGS)
     grid: str = setting("fixed", "Regions of RAMAC and DARAC.", choices=["fixed", "pyramid"])

@@ -12,7 +12,9 @@ import keras
 import tensorflow as tf
 
 from darac_tf.data.augmentation import CropShapes
+from darac_tf.data.content_keys import keys_of_alike, repetitions
 from darac_tf.data.samplers import ClassBalancedSampler
+from darac_tf.data.training_sets import PreparedImages
 from darac_tf.models import Preprocessing, build_backbone
 from darac_tf.models.descriptor import backbone_of
 from darac_tf.reports import markdown
@@ -52,6 +54,9 @@ def dry_run(config, run_dir):
     training, validation = training_images(config)
     sets = {"training": training} | ({"validation": validation} if validation else {})
     rows = [(f"{name} images", _size_of(images)) for name, images in sets.items()]
+    if not isinstance(training, PreparedImages):
+        keys = keys_of_alike(training.paths)
+        rows += [("", note) for note in repetitions(keys, training.paths, training.labels)]
     if config.matching == "local":
         rows += _rows_of_attention(config, training)
     else:

@@ -17,6 +17,7 @@ from darac_tf.data.content_keys import keys_of_images
 from darac_tf.data.images import resize
 from darac_tf.data.views import ImageList
 from darac_tf.errors import UserError
+from darac_tf.files import only_writer
 from darac_tf.local_features.extraction import LocalExtractor, fit_local_pca
 from darac_tf.local_features.model import (
     DELF_MODEL,
@@ -30,7 +31,7 @@ from darac_tf.local_features.model import (
 )
 from darac_tf.models import Preprocessing, build_backbone
 from darac_tf.training.batches import StepBatches, make_sampling
-from darac_tf.training.run import RunResult, check_run_dir, start_run_dir, training_images
+from darac_tf.training.run import LOCK, RunResult, check_run_dir, start_run_dir, training_images
 
 # Images that the PCA is fitted on; each gives up to a hundred features.
 _PCA_IMAGES = 1000
@@ -55,11 +56,12 @@ def train_local_features(config, run_dir, resume=False):
         inner_model(network, config.layer)  # Or refused.
     if not resume:
         start_run_dir(run_dir, config, training, validation)
-    if not is_trained:
-        model, losses = train_attention(network, Preprocessing(mode), training, config)
-        save_delf(model, run_dir / DELF_MODEL)
-    if not (run_dir / PCA_FILE).exists():
-        _fit_pca(config, load_delf(run_dir), training, run_dir / PCA_FILE)
+    with only_writer(run_dir / LOCK):
+        if not is_trained:
+            model, losses = train_attention(network, Preprocessing(mode), training, config)
+            save_delf(model, run_dir / DELF_MODEL)
+        if not (run_dir / PCA_FILE).exists():
+            _fit_pca(config, load_delf(run_dir), training, run_dir / PCA_FILE)
     return RunResult(config.steps, losses, None, 1)
 
 

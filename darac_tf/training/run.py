@@ -1,5 +1,6 @@
 """A training run, from settings to the best and the last model."""
 
+import contextlib
 import csv
 import dataclasses
 from pathlib import Path
@@ -9,17 +10,21 @@ import keras
 import numpy as np
 import tensorflow as tf
 from absl import logging
+from tqdm import tqdm
 
 from darac_tf.data import load_dataset
+from darac_tf.data.images import check_files, image_fault
 from darac_tf.data.labelled import read_csv
 from darac_tf.data.training_sets import PreparedImages
-from darac_tf.errors import UserError
-from darac_tf.files import common_folder
+from darac_tf.errors import UserError, printable
+from darac_tf.files import common_folder, only_writer, remove
 from darac_tf.layers import WhitenedRMAC
-from darac_tf.models.descriptor import CONFIG_FILE, POOLING_LAYER, backbone_of
+from darac_tf.models.descriptor import BEST_MODEL, CONFIG_FILE, POOLING_LAYER, backbone_of
+from darac_tf.threads import in_order
 from darac_tf.training.batches import StepBatches, make_sampling
 from darac_tf.training.checkpoint import RunCheckpoint
 from darac_tf.training.loop import LAST_MODEL, Loop, RunResult
+from darac_tf.training.monitor import METRICS_FILE
 from darac_tf.training.pooling_weights import fit_pooling_weights, is_fitted
 from darac_tf.training.replicas import make_replicas
 from darac_tf.training.state import build_state
@@ -32,6 +37,13 @@ __all__ = ["LAST_MODEL", "RunResult", "train"]
 
 # Images whose regional vectors a PCA is fitted on, 14 of each square image.
 _MAX_IMAGES = 4000
+# Held by the process that writes a run.
+LOCK = ".lock"
+# All that a run writes before its first checkpoint and its first validation of a step.
+_BEGINNING = {
+    *(LOCK, CONFIG_FILE, "train.csv", "val.csv", "val_images", "pooling_vectors", "mined"),
+    *(METRICS_FILE, "tensorboard", "pictures", BEST_MODEL, "checkpoints"),
+}
 
 
 def train(config, run_dir, resume=False):
@@ -63,16 +75,17 @@ def train(config, run_dir, resume=False):
         start_run_dir(run_dir, config, training, validation)
     if not replicas.is_chief:
         validation = None
-    if isinstance(validation, PreparedImages):  # Descriptors are extracted from files.
-        validation = validation.extract(run_dir / "val_images")
-    if checkpoint.step == 0:
-        _start_pooling(state, training, validation, config, run_dir)
-    validator = Validator(state.model, validation, config) if validation else None
-    step = make_train_step(state, config, replicas)
-    loop = Loop(config, run_dir, state, replicas, checkpoint, validator, step)
-    result = loop.run(StepBatches(config, training, sampling, replicas))
-    if replicas.is_chief:
-        write_summary(run_dir, config, state.model, result)
+    with only_writer(run_dir / LOCK) if replicas.is_chief else contextlib.nullcontext():
+        if isinstance(validation, PreparedImages):  # Descriptors are extracted from files.
+            validation = validation.extract(run_dir / "val_images")
+        if checkpoint.step == 0:
+            _start_pooling(state, training, validation, config, run_dir)
+        validator = Validator(state.model, validation, config) if validation else None
+        step = make_train_step(state, config, replicas)
+        loop = Loop(config, run_dir, state, replicas, checkpoint, validator, step)
+        result = loop.run(StepBatches(config, training, sampling, replicas))
+        if replicas.is_chief:
+            write_summary(run_dir, config, state.model, result)
     return result
 
 
@@ -90,9 +103,18 @@ def check_run_dir(config, run_dir, resume):
     """Raises `UserError` if there is a run already, or with `resume` none of these settings."""
     if resume:
         config.check_resumes(run_dir)
-    elif (run_dir / CONFIG_FILE).exists():
+    elif (run_dir / CONFIG_FILE).exists() and not _is_only_begun(run_dir):
         advice = "add --resume to go on with it, or name another"
         raise UserError(f"--run_dir: {run_dir} holds a run already; {advice}")
+
+
+def _is_only_begun(run_dir):
+    """Whether a run directory has nothing but what a new run writes again: no checkpoint yet."""
+    kept = [*run_dir.glob("checkpoints/ckpt-*"), *run_dir.glob("pictures/*[!0]*.*")]
+    if kept or not {path.name for path in run_dir.iterdir()} <= _BEGINNING:
+        return False
+    with only_writer(run_dir / LOCK):  # Or refused: it is at work.
+        return True
 
 
 def training_images(config, run_dir=None):
@@ -101,7 +123,7 @@ def training_images(config, run_dir=None):
     Of a run to go on with, `run_dir`, those that it began with, whatever the data set has now.
     `UserError` if they can't be read, or can't be trained on.
     """
-    images = load_dataset(config.dataset, config.data_dir)
+    images = _readable(load_dataset(config.dataset, config.data_dir), config)
     if config.val_classes:
         images = images.split(config.split) if config.split else images
         training, validation = images.hold_out_classes(config.val_classes, config.split_seed)
@@ -109,13 +131,27 @@ def training_images(config, run_dir=None):
         validation = images.split(config.val_split) if config.val_split else None
         training = images.split(config.split) if config.split else _rest(images, config.val_split)
     if run_dir is not None:
-        training, validation = _images_of_run(run_dir, training, validation)
+        training, validation = _images_of_run(config, run_dir, training, validation)
     training.check_for_training()
     if validation is not None and np.bincount(validation.labels).max() < 2:
         raise UserError(f"{validation.name}: validation needs a class of two images or more")
     if config.pooling_steps or not config.steps:
         is_fitted(config, training, validation)  # Or refused.
     return training, validation
+
+
+def _readable(images, config):
+    """`LabelledImages`, all of which have a file; with `skip_bad_images` only those that decode."""
+    if isinstance(images, PreparedImages):
+        return images
+    if not config.skip_bad_images:
+        check_files(images.paths)
+        return images
+    bar = tqdm(in_order(image_fault, images.paths), "check", len(images), unit="image")
+    faults = np.array([fault or "" for fault in bar])
+    if found := list(faults[faults != ""]):
+        logging.warning("%d images are left out, such as %s", len(found), printable(found[0]))
+    return images.select(faults == "") if found else images
 
 
 def _rest(images, val_split):
@@ -130,7 +166,7 @@ def _rest(images, val_split):
     return rest
 
 
-def _images_of_run(run_dir, *images):
+def _images_of_run(config, run_dir, *images):
     """For what a data set has now, what the run's lists have where that is something else."""
     kept, changes = [], []
     for now, name in zip(images, ("train.csv", "val.csv"), strict=True):
@@ -144,7 +180,8 @@ def _images_of_run(run_dir, *images):
         if isinstance(now, PreparedImages) or now.pairs is not None:
             raise UserError(f"--resume: {now.name} has changed since {run_dir / name} was written")
         try:
-            kept[-1] = dataclasses.replace(read_csv(run_dir / name), name=now.name)
+            listed = _readable(read_csv(run_dir / name), config)
+            kept[-1] = dataclasses.replace(listed, name=now.name)
         except UserError as error:
             raise UserError(f"--resume: {run_dir / name} can't be read again: {error}") from error
         changes.append(f"{len(kept[-1])} images of its {name} (now {len(now)})")
@@ -166,7 +203,12 @@ def _listed(file):
 
 
 def start_run_dir(run_dir, config, training, validation):
-    """Writes what a run starts from: config.json, train.csv, and val.csv where there is one."""
+    """Writes what a run starts from: config.json, train.csv, and val.csv where there is one.
+
+    What is left of a run that only began, see `check_run_dir`, is removed.
+    """
+    for name in _BEGINNING - {LOCK} if (run_dir / CONFIG_FILE).exists() else ():
+        remove(run_dir / name)
     training.write_csv(run_dir / "train.csv")
     if validation:
         validation.write_csv(run_dir / "val.csv")

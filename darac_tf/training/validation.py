@@ -1,7 +1,9 @@
 """Validation: retrieval among images of classes that are not trained on."""
 
 import numpy as np
+from absl import logging
 
+from darac_tf.data.content_keys import repetitions
 from darac_tf.describing.extraction import extract_features
 from darac_tf.engines import as_engine
 from darac_tf.evaluation.task import labelled_task
@@ -34,6 +36,9 @@ class Validator:
         size, options = self._config.image_size, {"batch_pixels": self._config.val_batch_pixels}
         images = self._task.images
         features = extract_features(self._describe, images, [size], progress=False, **options)
+        if self.descriptors is None:
+            for note in repetitions(features.keys, images.paths, self._task.labels):
+                logging.warning("validation: %s", note)
         self.descriptors = features[size][""]
         self._rankings = rank(features.vectors(""), self._task, RankingSettings(), features.usable)
         scores = self._task.score(self._rankings.rows)

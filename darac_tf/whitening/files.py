@@ -110,8 +110,7 @@ def check_not_test_set(fitted_on, test_paths, allow=False):
 
     Raises:
         UserError: Unless `allow`, if an image is in both (says how many, and names the first in the
-            order of the test set), or the whitening does not say what it was fitted on. Always if
-            a file can't be read.
+            order of the test set), or the whitening does not say what it was fitted on.
     """
     sizes = file_sizes(test_paths)
     keys = _known_keys(fitted_on, sizes)
@@ -122,7 +121,7 @@ def check_not_test_set(fitted_on, test_paths, allow=False):
             "the whitening does not say which images it was fitted on, so they may be test "
             f"images: fit it again, or pass {FLAG}"
         )
-    candidates = np.flatnonzero(np.isin(sizes, keys[:, 0]))
+    candidates = np.flatnonzero(np.isin(sizes, keys[:, 0]) & (sizes > 0))
     hashes = keys_of_images([test_paths[i] for i in candidates])[:, 1]
     shared = candidates[np.isin(hashes, keys[:, 1])]
     if not shared.size:

@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from darac_tf.data.content_keys import content_key
 from darac_tf.data.images import ANTIALIAS, decode_image, resize_long_side, scaled_size
 from darac_tf.data.labelled import read_folder
 from darac_tf.data.pipeline import batch_by_shape, description_batches, sized_batches
@@ -33,11 +34,12 @@ def _plan(images, long_side, batch_pixels):
 def test_description_batches_hold_every_image_once(images):
     views, plan = _plan(ImageList(images.paths), 40, batch_pixels=3 * 40 * 40)
     seen = []
-    for indices, (pixels,) in description_batches(views, plan, [ANTIALIAS]):
+    for indices, keys, (pixels,) in description_batches(views, plan, [ANTIALIAS]):
         assert max(pixels.shape[1:3]) == 40 and len(indices) == len(pixels)
         assert len(pixels) * pixels.shape[1] * pixels.shape[2] <= 3 * 40 * 40
         for index, image in zip(indices.numpy(), pixels.numpy(), strict=True):
             data = Path(images.paths[index]).read_bytes()
+            assert keys.numpy()[list(indices.numpy()).index(index)] == content_key(data)
             np.testing.assert_allclose(image, resize_long_side(decode_image(data), 40), atol=1e-3)
         seen += list(indices.numpy())
     assert sorted(seen) == list(range(len(images)))
@@ -50,7 +52,7 @@ def test_description_batches_crop_and_then_turn(images):
     turns = np.arange(len(images)) % 4
     chosen = ImageList(images.paths, boxes, turns)
     views, plan = _plan(chosen, 40, batch_pixels=3 * 40 * 40)
-    for indices, (pixels,) in description_batches(views, plan, [ANTIALIAS]):
+    for indices, _, (pixels,) in description_batches(views, plan, [ANTIALIAS]):
         for index, image in zip(indices.numpy(), pixels.numpy(), strict=True):
             data = decode_image(Path(images.paths[index]).read_bytes()).numpy()
             seen = data if index % 3 == 0 else data[3:21, 4:40]

@@ -98,5 +98,6 @@ def test_what_stops_the_run_stops_the_dry_run(settings, tmp_path):
         dry_run(TrainConfig(**settings | {"data_dir": "nowhere"}), tmp_path / "run")
     short = TrainConfig(**settings | {"steps": 2})
     short.write(tmp_path / "run")
+    (tmp_path / "run" / "last.keras").touch()
     with pytest.raises(UserError, match="holds a run already"):
         dry_run(short, tmp_path / "run")

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 import shutil
 
 import keras
@@ -11,10 +12,11 @@ import tensorflow as tf
 
 from darac_tf.data.labelled import read_csv, read_folder
 from darac_tf.errors import UserError
+from darac_tf.files import only_writer
 from darac_tf.models import load_descriptor
 from darac_tf.training import TrainConfig, train
 from darac_tf.training.local_features import train_local_features
-from darac_tf.training.run import start_run_dir, training_images
+from darac_tf.training.run import LOCK, start_run_dir, training_images
 from tests.helpers import write_backbone, write_collection
 from tests.training.cut_runs import during, interrupt
 
@@ -213,8 +215,45 @@ def test_a_bad_image_is_named(config, tmp_path):
     bad = folder / "class_1" / "0.jpg"
     bad.write_bytes(bad.read_bytes()[:300])
     config = dataclasses.replace(config, data_dir=str(folder), val_classes=0, images_per_class=2)
+    run = tmp_path / "run"
     with pytest.raises(UserError, match=r"class_1/0\.jpg: cannot be decoded"):
-        train(config, tmp_path / "run")
+        train(config, run)
+    # It only began: the corrected command takes its place, unless it is at work.
+    bad.unlink()
+    shutil.copy(folder / "class_1" / "1.jpg", bad)
+    with only_writer(run / LOCK), pytest.raises(UserError, match="is being written by process"):
+        train(config, run)
+    (run / "mined").mkdir()
+    assert train(dataclasses.replace(config, steps=1, warmup_steps=0), run).steps == 1
+    assert not (run / "mined").exists()
+    with pytest.raises(UserError, match="holds a run already"):
+        train(config, run)
+
+
+def test_bad_images_are_left_out_where_that_is_asked_for(config, tmp_path, caplog):
+    folder = write_collection(tmp_path / "photos", classes=5, images=3)
+    paths = [folder / f"class_{n}" / "0.jpg" for n in range(4)]
+    paths[0].write_bytes(paths[0].read_bytes()[:300])
+    paths[1].write_bytes(b"")
+    for path in paths[2:]:
+        path.unlink()
+    paths[2].mkdir()
+    os.mkfifo(paths[3])
+    config = dataclasses.replace(config, data_dir=str(folder), val_classes=2)
+    with pytest.raises(UserError, match=r"class_1/0\.jpg: the image is empty"):
+        training_images(config)
+    training, validation = training_images(dataclasses.replace(config, skip_bad_images=True))
+    assert len(training) + len(validation) == 11
+    assert f"4 images are left out, such as {paths[0]}: cannot be decoded" in caplog.text
+
+
+def test_files_of_a_run_are_no_one_elses(config, tmp_path):
+    (tmp_path / "config.json").write_text("{}", encoding="utf-8")
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "holiday.png").touch()
+    with pytest.raises(UserError, match="holds a run already"):
+        train(config, tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"config.json", "pictures"}
 
 
 @pytest.mark.parametrize(

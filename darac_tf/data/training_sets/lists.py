@@ -6,7 +6,6 @@ missing or a line is another.
 
 import hashlib
 import logging
-import os
 import re
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ import numpy as np
 
 from darac_tf.data.benchmarks.mat import read_mat
 from darac_tf.data.benchmarks.unpickle import load_ground_truth_pickle
+from darac_tf.data.images import content_size
 from darac_tf.data.labelled import LabelledImages
 from darac_tf.errors import UserError
 
@@ -42,7 +42,7 @@ class Listing:
 
     def present(self):
         """Boolean array `(images,)`: there is a file, and it is not empty."""
-        return np.fromiter((_has_content(row[0]) for row in self.rows), bool, len(self.rows))
+        return np.fromiter((content_size(row[0]) > 0 for row in self.rows), bool, len(self.rows))
 
     def images(self):
         """All images of the list as `LabelledImages`, files there or not."""
@@ -257,10 +257,3 @@ def _lines(path, header=None):
     if header and first != header:
         raise UserError(f"{path}: its first line must be {header} and is {first}")
     return lines
-
-
-def _has_content(path):
-    try:
-        return os.stat(path).st_size > 0  # noqa: PTH116 - a Path each is slow for a million
-    except OSError:
-        return False

@@ -3,12 +3,12 @@
 import json
 import os
 import zlib
-from pathlib import Path
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from darac_tf.data.images import decode_image, resize, unreadable
+from darac_tf.data.images import decode_image, read_image, resize, unreadable
+from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 
 # TFRecord framing: the length (8 bytes) and its checksum (4) before the data, a checksum (4) after.
@@ -60,8 +60,8 @@ def write_shard(path, images, rows, encode, stopped):
             if stopped.is_set():
                 raise Stopped
             try:
-                data = encode(Path(images.paths[row]).read_bytes()).numpy()
-            except (OSError, tf.errors.InvalidArgumentError):
+                data = encode(read_image(images.paths[row])).numpy()
+            except (UserError, tf.errors.InvalidArgumentError):
                 shard.dropped.append((row, unreadable(images.paths[row])))
                 continue
             example = _example(images, row, data)
