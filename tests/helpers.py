@@ -4,6 +4,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pytest
 from PIL import Image
 
 
@@ -41,3 +42,8 @@ def write_backbone(path, channels=16):
     x = keras.layers.Conv2D(channels, 3, strides=2, padding="same", activation="relu")(x)
     keras.Model(inputs, x, name="small").save(path)
     return str(path)
+
+
+def slow_but(kept, values):
+    """Parameters of a test: those that are kept run always, the others with `-m slow`."""
+    return [pytest.param(v, marks=() if v in kept else pytest.mark.slow) for v in values]

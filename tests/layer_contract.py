@@ -23,7 +23,7 @@ def check_layer(layer_class, arguments, inputs, folder):
     eager = layer(inputs).numpy()
     assert tuple(layer.compute_output_shape(inputs.shape)) == eager.shape
     _check_config(layer, inputs, eager)
-    graph = tf.function(layer)(tf.constant(inputs))
+    graph = tf.function(layer, autograph=False)(tf.constant(inputs))
     np.testing.assert_allclose(graph, eager, rtol=1e-5, atol=1e-6)
     xla = tf.function(layer, jit_compile=True, autograph=False)(tf.constant(inputs))
     np.testing.assert_allclose(xla, eager, rtol=1e-5, atol=1e-6)

@@ -25,6 +25,7 @@ def _rows(printed):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[2:]]
 
 
+@pytest.mark.slow
 def test_sampler_scale(printed_by):
     printed = printed_by("sampler_scale", "--images=900", "--classes=30", "--batches=3")
     assert "900 images, 30 classes" in printed and "until first batch:" in printed
@@ -40,6 +41,7 @@ def test_input_pipeline(printed_by, tmp_path):
     assert all(float(row[1]) > 0 for row in _rows(printed))
 
 
+@pytest.mark.slow
 def test_scaled_decoding(printed_by, tmp_path):
     rng = np.random.default_rng(0)
     for label in range(2):

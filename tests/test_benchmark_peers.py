@@ -92,6 +92,7 @@ def test_peers_find_the_same(search_task, peer):
     np.testing.assert_array_equal(contestant.run()[0], ExactSearch(**settings).run()[0])
 
 
+@pytest.mark.slow
 def test_the_export_describes_as_the_extraction(tmp_path, photographs):
     network = {"backbone": write_backbone(tmp_path / "small.keras"), "weights": None}
     sizes = [32, 48]
@@ -161,6 +162,7 @@ def test_tasks_of_extraction(photographs):
     ]
 
 
+@pytest.mark.slow
 def test_training_steps(tmp_path):
     backbone = write_backbone(tmp_path / "small.keras")
     for contestant in (Step, BareStep):

@@ -87,6 +87,7 @@ def test_train_evaluate_export(place, run_command):
     assert output.count(".jpg") == 6
 
 
+@pytest.mark.slow
 def test_a_benchmark_with_all_that_eval_offers(place, run_command):
     folder = synthetic.write_oxford(place / "oxford")
     status, output, _ = run_command(

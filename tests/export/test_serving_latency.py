@@ -1,8 +1,11 @@
 """The benchmark of serving runs, and its table has a row for each setting and batch."""
 
+import pytest
+
 from tests.helpers import write_backbone
 
 
+@pytest.mark.slow
 def test_the_table(run_command, tmp_path):
     backbone = write_backbone(tmp_path / "small.keras")
     status, output, last = run_command(

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from darac_tf.losses import LOSSES, ContrastiveLoss, NRALoss, TripletLoss, make_loss
+from tests.helpers import slow_but
 from tests.losses.loss_checks import make_batch, value_and_gradient
 
 CLASSES, DIM = 6, 5
@@ -78,12 +79,14 @@ def test_every_edge_is_finite_and_the_same_in_graph_mode(name):
 
 
 @pytest.mark.parametrize("name", OTHERS)
-@pytest.mark.parametrize("dtype", [tf.float16, tf.bfloat16, tf.float64])
+@pytest.mark.parametrize("dtype", slow_but([tf.float16], [tf.float16, tf.bfloat16, tf.float64]))
 def test_every_edge_is_finite_in_every_precision(name, dtype):
     _check_edges(ALL[name](), dtype, ["eager"])
 
 
-@pytest.mark.parametrize("name", ["softmax", "arcface", "triplet_semi_hard", "multi_similarity"])
+@pytest.mark.parametrize(
+    "name", slow_but(["arcface"], ["softmax", "arcface", "triplet_semi_hard", "multi_similarity"])
+)
 def test_xla_computes_the_same(name):
     labels, x = make_batch(LABELS, DIM)
     labels, x = tf.constant(labels, tf.int64), tf.constant(x, tf.float32)

@@ -13,6 +13,7 @@ import pytest
 
 from darac_tf.errors import UserError
 from darac_tf.search import Index, update, writing
+from tests.helpers import slow_but
 from tests.search.collection import assert_same, entries, run, write_file
 from tests.search.small_model import StandIn, vector_of
 
@@ -83,7 +84,7 @@ def check_open(index, contents):
         assert any(np.array_equal(vector, vector_of(content)) for content in contents[path])
 
 
-@pytest.mark.parametrize("scenario", ["new", "changed"])
+@pytest.mark.parametrize("scenario", slow_but(["changed"], ["new", "changed"]))
 def test_killed_at_many_lines(photos, tmp_path, scenario):
     contents = {}
 
@@ -131,6 +132,7 @@ def copy(start, index):
             target.write_bytes(path.read_bytes())
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_loses_a_batch_at_most(photos, tmp_path):
     for number in range(150):
         write_file(photos / f"more {number}.jpg", f"more {number}".encode())

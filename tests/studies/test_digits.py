@@ -23,6 +23,7 @@ from studies.digit_training import (
     train,
 )
 from studies.figures import DPI
+from tests.helpers import slow_but
 from tests.studies.study_runner import png_size, run_study
 
 
@@ -154,7 +155,7 @@ def test_the_rate_falls_as_half_a_cosine():
     assert network.get_weights()[0].item() == pytest.approx(start - sum(rates), abs=1e-5)
 
 
-@pytest.mark.parametrize("name", ["softmax", "normalised_softmax", "nra"])
+@pytest.mark.parametrize("name", slow_but(["nra"], ["softmax", "normalised_softmax", "nra"]))
 def test_training_lowers_the_loss_and_moves_all_variables(name):
     digits = load_digits()
     images, labels = digits.train_images[:40], digits.train_labels[:40]
@@ -179,6 +180,7 @@ def test_directions_that_are_drawn_are_exact():
     assert radii.min() >= 0.78 and radii.max() <= 1
 
 
+@pytest.mark.slow
 def test_from_digits_to_files(tmp_path, capsys):
     flags = ["--steps=2", "--seeds=2", "--images_per_class=2", "--losses=softmax,nra"]
     assert run_study("digits", *flags, f"--out={tmp_path}") == 0

@@ -50,6 +50,7 @@ def test_a_difference_needs_both_intervals():
     assert seeds_interval(values) == pytest.approx(2.776 * np.sqrt(2.5) / np.sqrt(5), rel=1e-3)
 
 
+@pytest.mark.slow
 def test_from_images_to_tables(tmp_path, capsys, monkeypatch):
     flags = [
         f"--data_dir={write_collection(tmp_path / 'photos', classes=8, images=4)}",

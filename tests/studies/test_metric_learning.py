@@ -56,6 +56,7 @@ def test_recalls_are_those_of_a_plain_loop():
     np.testing.assert_allclose(recalls(x, labels, [1, 3, 10]), expected)
 
 
+@pytest.mark.slow
 def test_from_images_to_a_table(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(heads, "train_heads", first_directions)
     flags = [

@@ -71,6 +71,7 @@ def place(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_from_images_to_files(place, capsys):
     flags = [f"--backbone={place / 'small.keras'}", f"--data_dir={place / 'photos'}"]
     out = place / "out"

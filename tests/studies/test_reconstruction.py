@@ -5,6 +5,7 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 
 from darac_tf.training import TrainConfig
 from studies import sweep as sweep_module
@@ -68,6 +69,7 @@ def test_every_variant_is_trained_with_its_settings_and_each_seed(tmp_path, monk
     assert len(trained) == 4 and again["soft"].tolist() == scores["soft"].tolist()
 
 
+@pytest.mark.slow
 def test_from_images_to_a_table(tmp_path, capsys, monkeypatch):
     flags = [
         f"--data_dir={write_collection(tmp_path / 'photos', classes=7, images=4)}",

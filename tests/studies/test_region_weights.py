@@ -108,7 +108,10 @@ def test_every_weight_is_written_and_has_a_bar(place):
 
 @pytest.mark.parametrize(
     ("name", "flags", "shape"),
-    [("fixed", ["--map_rows=4", "--map_columns=6"], [4, 6]), ("channels", ["photo"], [5, 8])],
+    [
+        pytest.param("fixed", ["--map_rows=4", "--map_columns=6"], [4, 6], marks=pytest.mark.slow),
+        ("channels", ["photo"], [5, 8]),
+    ],
 )
 def test_from_a_descriptor_to_files(place, capsys, name, flags, shape):
     out = place / f"out-{name}"

@@ -17,6 +17,8 @@ from darac_tf.training.state import build_state
 from tests.helpers import write_backbone, write_collection
 from tests.training.cut_runs import during
 
+pytestmark = pytest.mark.usefixtures("eagerly_in_module")
+
 INDEX, DATA = "index", "data-00000-of-00001"
 
 
@@ -104,6 +106,7 @@ def test_the_last_good_one_is_used(state, folder, kind, part):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [INDEX, DATA])
 def test_random_damage(state, folder, part):
     """Whatever happens to its bytes: a checkpoint is restored as it was, or passed over."""

@@ -13,6 +13,8 @@ from darac_tf.training import TrainConfig, train
 from darac_tf.training.state import GroupedOptimizer, freeze_until, set_batch_norm
 from tests.helpers import write_collection
 
+pytestmark = pytest.mark.usefixtures("eagerly_in_module")
+
 
 def write_stages(path):
     """A network with a branch: a -> norm -> (b, side) -> add -> c -> second norm."""

@@ -16,6 +16,8 @@ from darac_tf.training.monitor import MetricsFile
 from tests.helpers import write_backbone, write_collection
 from tests.training.cut_runs import during, interrupt
 
+pytestmark = pytest.mark.usefixtures("eagerly_in_module")
+
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):

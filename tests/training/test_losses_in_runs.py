@@ -40,7 +40,7 @@ MINED = {"loss": "contrastive", "mining": "hard_negatives", "steps": 10}
 
 
 @pytest.fixture(scope="module")
-def mined(config, tmp_path_factory):
+def mined(config, tmp_path_factory, eagerly_in_module):
     """A run on mined tuples: its config, its `RunResult` and its directory."""
     config = dataclasses.replace(config, **MINED)
     run_dir = tmp_path_factory.mktemp("mined") / "run"
@@ -76,10 +76,11 @@ def check_resumed(config, whole, whole_dir, cut, kept, folder):
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_class_weights_train_and_are_resumed(config, tmp_path):
     config = dataclasses.replace(config, loss="softmax")
     whole = train(config, tmp_path / "whole")
-    assert whole.steps == 4 and np.isfinite(whole.losses).all() and whole.traces == 1
+    assert whole.steps == 4 and np.isfinite(whole.losses).all()
     check_resumed(config, whole, tmp_path / "whole", 3, 2, tmp_path)
 
 
@@ -106,6 +107,7 @@ def test_tuples_are_mined_once_an_epoch_and_damaged_ones_refused(mined, tmp_path
         train(config, tmp_path / "again", resume=True)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_whitened_rmac_starts_as_the_pca_of_its_regions(config, tmp_path):
     config = dataclasses.replace(
         config, pooling="rmac_whitened", loss="triplet", learning_rate=1e-9, head_learning_rate=1e-9

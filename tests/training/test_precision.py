@@ -15,7 +15,7 @@ from darac_tf.training.precision import LossScale, computing_in
 from darac_tf.training.replicas import make_replicas
 from darac_tf.training.state import build_state
 from darac_tf.training.step import embedder, make_train_step
-from tests.helpers import write_backbone, write_collection
+from tests.helpers import slow_but, write_backbone, write_collection
 
 MIXED = {"mixed_bfloat16": tf.bfloat16, "mixed_float16": tf.float16}
 LABELS = tf.constant([0, 1, 2] * 2)
@@ -105,7 +105,7 @@ def scaled(factor):
     return scale
 
 
-@pytest.mark.parametrize("name", MIXED)
+@pytest.mark.parametrize("name", slow_but(["mixed_float16"], MIXED))
 def test_loss_and_gradients_are_those_of_float32(config, images, plain, name):
     scale = scaled(2.0**10) if name == "mixed_float16" else None
     value, found = loss_and_gradients(config, images, scale, precision=name)

@@ -107,12 +107,14 @@ def test_a_resumed_run_equals_an_uninterrupted_one(config, whole, tmp_path, monk
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_run_cut_before_its_first_checkpoint_resumes_at_its_first_step(config, tmp_path):
     config = dataclasses.replace(config, steps=3)
     start_run_dir(tmp_path / "run", config, *training_images(config))
     assert len(train(config, tmp_path / "run", resume=True).losses) == 3
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_the_seed_decides(config, whole, tmp_path):
     first = whole[0].losses
     np.testing.assert_allclose(train(config, tmp_path / "same").losses, first, rtol=1e-5)
@@ -130,6 +132,7 @@ def test_resuming_a_finished_run_changes_nothing_but_writes_what_is_missing(conf
     assert (copied / "best.keras").read_bytes() == best
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_resumed_run_keeps_its_images_whatever_the_folder_has_now(config, tmp_path, caplog):
     photos, run = shutil.copytree(config.data_dir, tmp_path / "photos"), tmp_path / "run"
     config = dataclasses.replace(config, data_dir=str(photos))
@@ -147,6 +150,7 @@ def test_a_resumed_run_keeps_its_images_whatever_the_folder_has_now(config, tmp_
         training_images(config, run)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_what_is_validated_on_is_not_trained_on(config, tmp_path, caplog):
     images, table = read_folder(config.data_dir), tmp_path / "photos.csv"
     for others in ("train", ""):
@@ -210,6 +214,7 @@ def test_a_damaged_checkpoint_is_reported(config, copied):
         train(config, copied, resume=True)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_bad_image_is_named(config, tmp_path):
     folder = write_collection(tmp_path / "photos", classes=4, images=2)
     bad = folder / "class_1" / "0.jpg"

@@ -7,6 +7,7 @@ from darac_tf.losses import LOSSES
 from darac_tf.models import build_descriptor
 from darac_tf.training.replicas import make_replicas
 from darac_tf.training.step import in_chunks
+from tests.helpers import slow_but
 from tests.training.step_oracle import SIDE, check_step, config_of, write_network
 
 
@@ -20,12 +21,15 @@ def test_sgd_and_clipping_are_those_of_a_plain_loop(backbone, loss):
     check_step(config_of(backbone, loss, "sgd"), make_replicas(), clip_share=0.4)
 
 
-@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("loss", slow_but(["nra", "cosface"], LOSSES))
 def test_adamw_is_that_of_a_plain_loop(backbone, loss):
     check_step(config_of(backbone, loss, "adamw"), make_replicas())
 
 
-@pytest.mark.parametrize(("loss", "chunk_size"), [("nra", 1), ("softmax", 4), ("contrastive", 12)])
+@pytest.mark.parametrize(
+    ("loss", "chunk_size"),
+    [pytest.param("nra", 1, marks=pytest.mark.slow), ("softmax", 4), ("contrastive", 12)],
+)
 def test_chunks_after_a_warmup_are_the_whole_batch(backbone, loss, chunk_size):
     config = config_of(backbone, loss, "sgd", chunk_size=chunk_size, warmup_steps=1)
     check_step(config, make_replicas())
@@ -41,7 +45,7 @@ def test_chunks_hold_one_chunk_in_the_network(backbone):
 
     run = in_chunks(embed, [v.value for v in model.trainable_variables], 3)
 
-    @tf.function
+    @tf.function(autograph=False)
     def both_ways(images):
         embeddings, backward = run(images)
         return backward(tf.ones_like(embeddings))

@@ -214,6 +214,7 @@ def leave_one_out_map(descriptors, labels):
     return np.mean(precisions)
 
 
+@pytest.mark.slow
 def test_structure_tells_landmarks_apart_and_colour_hardly_does(tmp_path):
     folder = generate_landmarks(tmp_path / "set", classes=30, views=6, size=SIZE)
     files = sorted(folder.rglob("*.jpg"))
