@@ -28,7 +28,7 @@ class TinyColours(tfds.core.GeneratorBasedBuilder):
 
     VERSION = tfds.core.Version("1.0.0")
     BUILDER_CONFIGS = [tfds.core.BuilderConfig(name=name) for name in ("png", "jpeg")]  # noqa: RUF012
-    code_path = None  # as in benchmarks.tfds_builders
+    code_path = None  # TFDS 4.9.10 fails to look for it: tensorflow/datasets#11212
 
     def _info(self):
         encoding = self.builder_config.name

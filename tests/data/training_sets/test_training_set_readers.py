@@ -273,7 +273,7 @@ def _prepare_cars(data_dir):
 
         class Cars196(tfds.core.GeneratorBasedBuilder):
             VERSION = tfds.core.Version("2.1.0")
-            code_path = None  # as in benchmarks.tfds_builders
+            code_path = None  # TFDS 4.9.10 fails to look for it: tensorflow/datasets#11212
 
             def _info(self):
                 features = {
