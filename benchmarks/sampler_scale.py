@@ -30,6 +30,8 @@ flags.DEFINE_float("alpha", 0.5, "Power of the class sizes.", 0, 1)
 flags.DEFINE_integer("classes_per_batch", 12, "P.", lower_bound=1)
 flags.DEFINE_integer("images_per_class", 4, "K.", lower_bound=1)
 flags.DEFINE_integer("batches", 100, "Batches that are drawn.", lower_bound=1)
+flags.DEFINE_string("records", None, "Prepared set whose images the index repeats.")
+flags.DEFINE_string("out", None, "Keep the index in this folder, which must not be there.")
 flags.DEFINE_string("index", None, "Measure this index: what the fresh process is called with.")
 
 _RECORD_BYTES = 40_000
@@ -50,24 +52,40 @@ def make_index(folder):
 
     counts = np.random.default_rng(0).permutation(long_tail(FLAGS.images, FLAGS.classes))
     records = np.arange(FLAGS.images)
+    make = _repeated if FLAGS.records else _of_holes
+    RecordIndex(
+        labels=np.repeat(np.arange(FLAGS.classes), counts),
+        splits=np.zeros(FLAGS.images),
+        sources=np.char.mod(b"/data/gldv2/train/0/1/2/%016x.jpg", records),
+        name="made up",
+        class_names=[str(number) for number in range(FLAGS.classes)],
+        split_names=[""],
+        **make(folder, records),
+    ).write(folder)
+
+
+def _of_holes(folder, records):
+    """Where the records lie, by the fields of `RecordIndex`, in shards that it makes."""
     shards, place = records // _RECORDS_PER_SHARD, records % _RECORDS_PER_SHARD
     names = [f"shard-{number:05d}.tfrecord" for number in range(shards[-1] + 1)]
     for name in names:
         with (folder / name).open("wb") as file:
             file.truncate(_RECORDS_PER_SHARD * _RECORD_BYTES)
-    RecordIndex(
-        labels=np.repeat(np.arange(FLAGS.classes), counts),
-        splits=np.zeros(FLAGS.images),
-        shards=shards,
-        offsets=place * _RECORD_BYTES + 12,
-        lengths=np.full(FLAGS.images, _RECORD_BYTES - 16),
-        checksums=np.zeros(FLAGS.images, np.uint32),
-        sources=np.char.mod(b"/data/gldv2/train/0/1/2/%016x.jpg", records),
-        name="made up",
-        class_names=[str(number) for number in range(FLAGS.classes)],
-        split_names=[""],
-        shard_names=names,
-    ).write(folder)
+    lengths = np.full(len(records), _RECORD_BYTES - 16)
+    checksums = np.zeros(len(records), np.uint32)
+    fields = {"shards": shards, "offsets": place * _RECORD_BYTES + 12, "lengths": lengths}
+    return fields | {"checksums": checksums, "shard_names": names}
+
+
+def _repeated(folder, records):
+    """As `_of_holes`, in links to the shards of `--records`."""
+    from darac_tf.data.training_sets.record_index import RecordIndex
+
+    own = RecordIndex.open(FLAGS.records)
+    for name in own.shard_names:
+        (folder / name).symlink_to(Path(FLAGS.records).resolve() / name)
+    rows, fields = records % len(own.labels), ("shards", "offsets", "lengths", "checksums")
+    return {field: getattr(own, field)[rows] for field in fields} | {"shard_names": own.shard_names}
 
 
 def measure(folder):
@@ -100,8 +118,16 @@ def measure(folder):
 def main():
     if not Path("/proc/self/status").exists():
         raise UserError("this benchmark reads memory from /proc: run it on Linux")
+    if FLAGS.records and not FLAGS.out:
+        raise UserError(f"--records={FLAGS.records}: name --out, where the index is to be kept")
+    if FLAGS.out and Path(FLAGS.out).exists():
+        raise UserError(f"--out={FLAGS.out}: is there already; name a new folder")
     if FLAGS.index:
         print(json.dumps(measure(FLAGS.index)))
+        return
+    if FLAGS.out:
+        Path(FLAGS.out).mkdir(parents=True)
+        make_index(Path(FLAGS.out))
         return
     with tempfile.TemporaryDirectory() as folder:
         make_index(Path(folder))

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from darac_tf.data.training_sets.prepared import read_prepared
 from tests.helpers import write_backbone, write_collection
 
 
@@ -29,6 +30,20 @@ def _rows(printed):
 def test_sampler_scale(printed_by):
     printed = printed_by("sampler_scale", "--images=900", "--classes=30", "--batches=3")
     assert "900 images, 30 classes" in printed and "until first batch:" in printed
+
+
+def test_a_stand_in_repeats_the_images_of_a_prepared_set(printed_by, run_command, tmp_path):
+    photos = write_collection(tmp_path / "photos", 2, 3)
+    own, made = tmp_path / "own", tmp_path / "made"
+    assert (
+        run_command("prepare", f"--data_dir={photos}", "--dataset=folder", f"--out={own}")[0] == 0
+    )
+    sizes = ("--images=70", "--classes=9", f"--records={own}", f"--out={made}")
+    assert printed_by("sampler_scale", *sizes) == ""
+    found, given = read_prepared(made), read_prepared(own)
+    assert (len(found), len(found.class_names)) == (70, 9)
+    assert found.read([6, 65]).numpy().tolist() == given.read([0, 5]).numpy().tolist()
+    assert "is there already" in run_command("benchmarks.sampler_scale", *sizes)[2]
 
 
 def test_input_pipeline(printed_by, tmp_path):
