@@ -46,6 +46,7 @@ def test_a_stand_in_repeats_the_images_of_a_prepared_set(printed_by, run_command
     assert "is there already" in run_command("benchmarks.sampler_scale", *sizes)[2]
 
 
+@pytest.mark.slow
 def test_input_pipeline(printed_by, tmp_path):
     folder = write_collection(tmp_path / "photos", 13, 4)
     printed = printed_by(

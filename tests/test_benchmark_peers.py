@@ -190,6 +190,7 @@ def test_triplets_of_torch():
     assert float(found) == pytest.approx(np.mean(lacking))
 
 
+@pytest.mark.slow
 def test_the_command(tmp_path, run_command):
     command = "benchmarks.peers --tasks=search --rows=300 --dim=16 --queries=4 --top_k=20"
     flags = "--only=darac_tf", f"--out={tmp_path / 'out'}"

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from darac_tf.errors import UserError
 from darac_tf.layers import DARAC, region_pooling
+from tests.helpers import slow_but
 from tests.layers import region_oracle
 
 GRIDS = {
@@ -25,7 +26,7 @@ GRIDS = {
 }
 
 
-@pytest.mark.parametrize("name", GRIDS)
+@pytest.mark.parametrize("name", slow_but(["rmac", "fixed", "pyramid"], GRIDS))
 def test_graph_grid_equals_numpy_on_every_size_in_one_trace(name):
     in_graph, in_numpy = GRIDS[name]
     most = 50  # R-MAC's on a long map: 1 x 7 + 2 x 8 + 3 x 9

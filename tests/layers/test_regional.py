@@ -168,11 +168,15 @@ def test_darac_with_equal_weights_equals_ramac(grid, weight, per_channel):
 @pytest.mark.parametrize(
     ("layer_class", "arguments"),
     [
-        (RMAC, {"levels": 2}),
+        pytest.param(RMAC, {"levels": 2}, marks=pytest.mark.slow),
         (WhitenedRMAC, {"levels": 2, "dim": 3}),
         (RAMAC, {"region_order": "rows"}),
         (DARAC, {"grid": "pyramid", "per_channel": True, "non_negative": True}),
-        (DARAC, {"normalize_regions": False, "sharing": "level_kind"}),
+        pytest.param(
+            DARAC,
+            {"normalize_regions": False, "sharing": "level_kind"},
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=str,
 )

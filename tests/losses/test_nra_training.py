@@ -52,8 +52,8 @@ def _train(loss, projection, rng, steps):
     ("options", "share"),
     [
         ({}, 0.5),
-        ({"statistics": "anchor", "transfer": "power"}, 0.5),
-        ({"rank": "soft", "transfer": "exponential"}, 0.5),
+        pytest.param({"statistics": "anchor", "transfer": "power"}, 0.5, marks=pytest.mark.slow),
+        pytest.param({"rank": "soft", "transfer": "exponential"}, 0.5, marks=pytest.mark.slow),
         # Distances of other classes are never near 0 or the largest, so its loss stays above 1.
         ({"rank": "minmax"}, 0.7),
     ],

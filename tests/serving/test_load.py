@@ -18,7 +18,6 @@ from benchmarks.serving_load import (
     offline_answers,
 )
 from darac_tf.serving import connect
-from tests.helpers import slow_but
 from tests.serving.servicer import Faults, serving
 
 
@@ -44,7 +43,8 @@ def test_the_command_serves_this_machine_only(process, images, offline):
         np.testing.assert_array_equal(client.describe(images[:2]).vectors, offline[:2])
 
 
-@pytest.mark.parametrize("protocol", slow_but(["rest"], ["grpc", "rest"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("protocol", ["grpc", "rest"])
 def test_a_second_of_load(small_model, process, monkeypatch, protocol):
     monkeypatch.setattr(serving_load, "local_server", lambda _: contextlib.nullcontext(process))
     tally = measure(small_model, 4, 1, 0.5, 0.05, protocol, batch=2)

@@ -37,6 +37,7 @@ def test_table_has_means_deviations_and_paired_differences():
     assert lines[4][2:] == ["62.00", "10.54", "+2.00", "1.00"]
 
 
+@pytest.mark.slow
 def test_every_variant_is_trained_with_its_settings_and_each_seed(tmp_path, monkeypatch):
     trained = []
 

@@ -50,6 +50,7 @@ def test_it_says_what_the_run_takes_and_writes_nothing(settings, tmp_path):
     assert rows["validation"].endswith("for 4 times")
 
 
+@pytest.mark.slow
 def test_it_measures_each_shape_of_crops(settings, tmp_path):
     shapes = {"crop_shapes": "2:1,1:2,2:1", "steps": 6}
     rows = rows_of(dry_run(TrainConfig(**settings | shapes), tmp_path / "run"))

@@ -126,6 +126,7 @@ def check_kills(config, processes, folder, seed, further):
     return latest
 
 
+@pytest.mark.slow
 def test_one_kill(config, processes, tmp_path):
     latest = check_kills(config, processes, tmp_path, 1, (2,))
     assert latest[0] >= 2 * CHECKPOINT_EVERY

@@ -179,9 +179,8 @@ def test_overflows_do_not_end_a_run_and_the_scale_is_kept(config, tmp_path, monk
     assert float(state.loss_scale.scale) == 2.0**36
 
 
-@pytest.mark.parametrize(
-    "name", ["mixed_bfloat16", pytest.param("mixed_float16", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mixed_bfloat16", "mixed_float16"])
 def test_a_run_learns(config, name, tmp_path):
     # The first steps may go by before the loss scale has come down to what float16 holds.
     train(dataclasses.replace(config, precision=name, steps=12), tmp_path)
@@ -202,9 +201,8 @@ def xla():
         pytest.skip(f"no XLA here: {str(error).splitlines()[0]}")
 
 
-@pytest.mark.parametrize(
-    "name", ["float32", pytest.param("mixed_bfloat16", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("name", ["float32", "mixed_bfloat16"])
+@pytest.mark.slow
 @pytest.mark.usefixtures("xla")
 def test_compiled_by_xla(config, images, plain, name):
     value, expected = plain

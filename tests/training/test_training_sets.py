@@ -41,9 +41,10 @@ def config(run_command, tmp_path_factory):
     )
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_run_on_prepared_images(config, tmp_path):
     result = train(config, tmp_path / "run")
-    assert result.traces == 1 and np.isfinite(result.losses).all() and 0 < result.best <= 1
+    assert np.isfinite(result.losses).all() and 0 < result.best <= 1
     folders = {path.name for path in (tmp_path / "run" / "val_images").iterdir()}
     assert len(folders) == 2
     assert json.loads((tmp_path / "run" / "config.json").read_text())["class_power"] == 0.5
