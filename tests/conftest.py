@@ -4,9 +4,7 @@ import os
 from pathlib import Path
 
 import hypothesis
-import keras
 import pytest
-import tensorflow as tf
 
 from tests.commands import Commands
 
@@ -33,6 +31,8 @@ def _kept_kernels():
     Every function that outlives a test would be optimised anew in the next, which takes most of
     the time of many. Keras and darac_tf draw with stateless operations, whose seeds are Keras's.
     """
+    import tensorflow as tf  # Not above: the process that only hands tests out needs none.
+
     tf.random.set_seed(0)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tf.random, "set_seed", lambda seed: None)
@@ -41,6 +41,8 @@ def _kept_kernels():
 
 @pytest.fixture(autouse=True)
 def _seeded():
+    import keras
+
     keras.utils.set_random_seed(0)
 
 
