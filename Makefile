@@ -34,7 +34,7 @@ demo: $(VENV)/.installed
 	@echo "Tables and pictures: $(DEMO)/report"
 
 test: $(VENV)/.installed lint
-	$(BIN)/python -m pytest -m "not slow" --numprocesses=auto --dist=loadfile
+	$(BIN)/python -m pytest -m "not slow" --numprocesses=auto --dist=loadgroup
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow

@@ -13,10 +13,11 @@ from darac_tf.errors import UserError
 from darac_tf.export import ExportSettings, publish, verification
 from darac_tf.export.verification import images_to_verify, verify_export
 from tests.export.conftest import RESOLUTIONS, card_of
-from tests.helpers import slow_but, write_image
+from tests.helpers import write_image
 
 
-@pytest.mark.parametrize("precision", slow_but(["float16"], ["float32", "bfloat16", "float16"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_precisions(simple, published, exported, photos, precision, tmp_path):
     paths = images_to_verify(photos, 10)
     assert len(paths) == len(set(paths)) == 10

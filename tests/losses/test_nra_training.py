@@ -55,7 +55,7 @@ def _train(loss, projection, rng, steps):
         pytest.param({"statistics": "anchor", "transfer": "power"}, 0.5, marks=pytest.mark.slow),
         pytest.param({"rank": "soft", "transfer": "exponential"}, 0.5, marks=pytest.mark.slow),
         # Distances of other classes are never near 0 or the largest, so its loss stays above 1.
-        ({"rank": "minmax"}, 0.7),
+        pytest.param({"rank": "minmax"}, 0.7, marks=pytest.mark.slow),
     ],
     ids=str,
 )

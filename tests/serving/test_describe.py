@@ -11,6 +11,7 @@ from darac_tf.describing.feature_file import load_feature_file
 from darac_tf.errors import UserError
 from darac_tf.serving import ServerError
 from darac_tf.serving.describe import describe_files
+from tests.helpers import slow_but
 from tests.serving.servicer import Faults, client_of, serving, versions
 
 MADE_FROM = {"model": "darac", "version": 2, "signature": "robust"}
@@ -27,7 +28,7 @@ def offline(small_model, paths):
     return versions(small_model)[2].run("robust", {"image_bytes": data})
 
 
-@pytest.mark.parametrize("protocol", ["grpc", "rest"])
+@pytest.mark.parametrize("protocol", slow_but(["grpc"], ["grpc", "rest"]))
 def test_a_file_of_all_images(small_model, paths, tmp_path, protocol):
     faults, out = Faults(), tmp_path / "a.npz"
     with serving(small_model, faults) as server, client_of(server, protocol) as client:
@@ -41,7 +42,7 @@ def test_a_file_of_all_images(small_model, paths, tmp_path, protocol):
     assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
 
 
-@pytest.mark.parametrize("is_damaged", [False, True])
+@pytest.mark.parametrize("is_damaged", slow_but([True], [False, True]))
 def test_an_interrupted_call_goes_on(small_model, paths, tmp_path, is_damaged, monkeypatch):
     # Only the last rows are looked at without being asked.
     monkeypatch.setattr(feature_table, "_CHECKED_AT_ONCE", 1)

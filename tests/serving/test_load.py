@@ -56,6 +56,7 @@ def test_a_second_of_load(small_model, process, monkeypatch, protocol):
     assert f"| requests | {len(tally.latencies)} |" in markdown(tally, 4, 2, protocol)
 
 
+@pytest.mark.slow
 def test_wrong_vectors_verdicts_and_failures_are_counted(small_model, monkeypatch):
     # A clock that moves when it is looked at: 20 requests on any machine.
     ticks = itertools.count()

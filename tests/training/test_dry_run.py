@@ -59,6 +59,7 @@ def test_it_measures_each_shape_of_crops(settings, tmp_path):
     assert rows["first step of 2 shapes"].endswith("with tracing")
 
 
+@pytest.mark.slow
 def test_a_run_of_one_step_with_mining_and_without_validation(settings, tmp_path):
     changes = {
         "val_classes": 0,

@@ -115,7 +115,7 @@ def test_patience_outlives_an_interruption(config, scored, tmp_path, monkeypatch
     [
         (1, [0.5, 0.4], 2, 0),
         (2, [0.1, 0.2, 0.1, 0.3, 0.1, 0.1], 10, 6),
-        (None, [0.5, 0.4, 0.3, 0.2, 0.1, 0.0, 0.0], 12, 0),
+        pytest.param(None, [0.5, 0.4, 0.3, 0.2, 0.1, 0.0, 0.0], 12, 0, marks=pytest.mark.slow),
     ],
 )
 def test_when_a_run_stops(config, scored, tmp_path, patience, scores, steps, best_step):

@@ -162,6 +162,7 @@ def test_the_scale_against_a_loop(monkeypatch):
         assert (float(found.scale), int(found.good_steps)) == (expected, good)
 
 
+@pytest.mark.slow
 def test_overflows_do_not_end_a_run_and_the_scale_is_kept(config, tmp_path, monkeypatch):
     monkeypatch.setattr(precision, "_FIRST_SCALE", 2.0**40)
     config = dataclasses.replace(config, precision="mixed_float16")
