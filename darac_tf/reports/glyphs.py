@@ -10,8 +10,6 @@ from darac_tf.errors import printable
 _LOG = logging.getLogger(__name__)
 # Of texts, in the order they are tried. `drawable` adds those that a text needs.
 FAMILIES = ["DejaVu Sans"]
-# Matplotlib's own, which has a box for each character.
-_NO_FONT = "Last Resort"
 
 
 def drawable(text, number=None):
@@ -20,26 +18,23 @@ def drawable(text, number=None):
     Where no font of this system has all of it, the number of what it names, or "?" for characters.
     """
     text = printable(text)
-    missing = _missing(frozenset(text))
-    if missing:
+    if missing := _missing(frozenset(text)):
         _say_once()
-    if missing and number is not None:
-        return f"#{number}"
-    return "".join("?" if character in missing else character for character in text)
+        text = "".join("?" if each in missing else each for each in text)
+    return f"#{number}" if missing and number is not None else text
 
 
 @functools.cache
 def _missing(characters):
     missing, entries = set(characters), font_manager.fontManager.ttflist
     upright = {e.name: e.fname for e in entries if (e.style, e.weight) == ("normal", 400)}
+    upright[FAMILIES[0]] = font_manager.findfont(FAMILIES[0])
     for name in (*FAMILIES, *sorted(upright.keys() - set(FAMILIES))):
-        if not missing or name.startswith(_NO_FONT):
-            continue
-        font = font_manager.get_font(upright[name])
-        found = {each for each in missing if font.get_char_index(ord(each))}
-        if found and name not in FAMILIES:
-            FAMILIES.append(name)
-        missing -= found
+        if missing and not name.startswith("Last Resort"):  # Which has a box for all characters.
+            font = font_manager.get_font(upright[name])
+            found = {each for each in missing if font.get_char_index(ord(each))}
+            FAMILIES.extend({name} - set(FAMILIES) if found else ())
+            missing -= found
     return missing
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 from darac_tf.reports.glyphs import FAMILIES, drawable
 from darac_tf.reports.markdown import is_missing
@@ -20,21 +21,19 @@ _DPI = 120
 _ABSENT = 190  # grey
 
 
-def draw_rankings(path, rows, title, unreadable=()):
+def draw_rankings(path, rows, title):
     """Draws a PNG with a row a query: the query at left, then its first ranks.
 
     Right images have a green frame, wrong ones a red one, those that don't count a grey one;
-    below each stands its score.
+    below each stands its score. Those that can't be read are grey.
 
     Args:
         path: PNG file to write.
         rows: Non-empty list of `query_rows.QueryRow`. Their ranks may differ in number.
         title: One short line.
-        unreadable: Paths of images that can't be read: a text stands for them. Any other image that
-            can't be read is an error.
 
     Raises:
-        UserError: If an image can't be read or the file can't be written.
+        UserError: If the file can't be written.
         ValueError: If there are no rows.
     """
     if not rows:
@@ -48,7 +47,7 @@ def draw_rankings(path, rows, title, unreadable=()):
     axes.axis("off")
     axes.text(width / 2, 0.08, drawable(title), ha="center", va="top", **_text(10))
     for number, row in enumerate(rows, 1):
-        _draw_row(axes, number, row, set(unreadable))
+        _draw_row(axes, number, row)
     for column in range(1 + max(len(row.ranks) for row in rows)):
         header = str(column) if column else "query"
         axes.text(_centre(column), _TITLE_INCHES - 0.05, header, ha="center", **_text(8))
@@ -65,24 +64,25 @@ def _centre(column):
     return _LABEL_INCHES + (column + 0.5) * _CELL_INCHES
 
 
-def _draw_row(axes, number, row, unreadable):
+def _draw_row(axes, number, row):
     y = _TITLE_INCHES + (number - 0.5) * _CELL_INCHES
     label = "AP -" if is_missing(row.ap) else f"AP {100 * row.ap:.1f} %"
     axes.text(_LABEL_INCHES - 0.05, y, label, ha="right", va="center", **_text(8))
-    small = _small(row.query_path, unreadable, row.box, row.turns)
+    small = _small(row.query_path, row.box, row.turns)
     name = drawable(Path(row.query_path).stem[:16], number)
     _draw_image(axes, _centre(0), y, small, "black", name)
     for column, image in enumerate(row.ranks, 1):
         color, mark = _FRAMES[image.verdict]
-        small = _small(image.path, unreadable, None, image.turns)
+        small = _small(image.path, None, image.turns)
         _draw_image(axes, _centre(column), y, small, color, f"{mark} {image.score:.3f}")
 
 
-def _small(path, unreadable, box, turns):
+def _small(path, box, turns):
     side = round(_CELL_INCHES * _DPI)
-    if str(path) in unreadable:
+    try:
+        return thumbnail(path, side, box, turns)
+    except UserError:
         return np.full((side, side, 3), _ABSENT, np.uint8)
-    return thumbnail(path, side, box, turns)
 
 
 def _draw_image(axes, x, y, small, color, label):

@@ -82,28 +82,17 @@ addEventListener("load", () => {
 """
 
 
-def write_ranking_page(
-    path, title, summary_lines, rows, max_queries=100, max_ranks=20, unreadable=()
-):
+def write_ranking_page(path, title, summary_lines, rows, max_queries=100, max_ranks=20):
     """Writes the page of one row of the table.
 
     With more queries than `max_queries`, queries spread evenly from the lowest AP to the highest
     are shown, in the order of the data set. The page says what it shows and what size that has:
-    with the default limits 15 MB or less.
+    with the default limits 15 MB or less. A text stands for an image that can't be read.
 
-    Args:
-        path: HTML file to write.
-        title: One line: the descriptor and what it was measured on.
-        summary_lines: Sentences below it: scores, protocol, notes.
-        rows: Non-empty list of `QueryRow`, in the order of the data set.
-        max_queries: Most queries to show, at least 1.
-        max_ranks: Most ranks of each to show, at least 1.
-        unreadable: Paths of the images that the evaluation left out because they can't be read: a
-            text stands for them. Any other image that can't be read is an error.
-
-    Raises:
-        UserError: If an image can't be read or the file can't be written.
-        ValueError: If there are no rows, or a limit is below 1.
+    Of a title (one line: the descriptor and what it was measured on), sentences below it (scores,
+    protocol, notes), a non-empty list of `QueryRow` in the order of the data set, and the most
+    queries, and ranks of each, to show, at least 1. `UserError` if the file can't be written,
+    `ValueError` if there are no rows, or a limit is below 1.
     """
     if not rows:
         raise ValueError("A page of rankings needs at least one row. Received: none")
@@ -111,7 +100,7 @@ def write_ranking_page(
         raise ValueError(f"Limits must be at least 1. Received: {max_queries}, {max_ranks}")
     chosen = [rows[query] for query in _chosen(rows, max_queries)]
     shown = [image.path for row in chosen for image in row.ranks[:max_ranks]]
-    thumbnails = web_page.Thumbnails([*(row.query_path for row in chosen), *shown], unreadable)
+    thumbnails = web_page.Thumbnails([*(row.query_path for row in chosen), *shown])
     articles = [_article(row, max_ranks, thumbnails) for row in chosen]
     lines = [*summary_lines, *_facts(rows, chosen, max_ranks, thumbnails)]
     web_page.write_page(path, title, lines, articles, _CONTROLS, _SCRIPT)

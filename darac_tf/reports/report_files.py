@@ -18,25 +18,22 @@ def write_row(folder, number, measured, pictured_queries, page_queries):
     """Writes the files of one row: whitening, page and picture of queries, per-query AP.
 
     File names start with `number`, the row's from 1. `measured` is an `evaluator.Measured`, of
-    which so many queries at most are in the picture and on the page, 0 for none. `UserError` if an
-    image can't be read or a file can't be written.
+    which so many queries at most are in the picture and on the page, 0 for none. `UserError` if a
+    file can't be written.
     """
     name = f"{number:02d}-{_slug(measured.result)}"
     folder, title = Path(folder), _title(measured.result)
     if measured.whitening is not None:
         measured.whitening.save(folder / f"{name}.npz")
-    bad = [image["path"] for image in measured.result.skipped]
     if page_queries:
         rows = query_rows(measured.task, measured.rankings, measured.ap)
         lines = [f"{k}: {100 * v:.2f} %" for k, v in measured.result.scores.items()]
         lines += [f"{measured.task.protocol}.", *measured.result.notes]
-        write_ranking_page(
-            folder / f"{name}.html", title, lines, rows, page_queries, unreadable=bad
-        )
+        write_ranking_page(folder / f"{name}.html", title, lines, rows, page_queries)
     if pictured_queries:
         chosen = pick_queries(measured.ap, pictured_queries)
         rows = query_rows(measured.task, measured.rankings, measured.ap, chosen, ranks=8)
-        draw_rankings(folder / f"{name}.png", rows, title, unreadable=bad)
+        draw_rankings(folder / f"{name}.png", rows, title)
     names = [Path(query["path"]).stem for query in measured.result.per_query]
     draw_query_ap(folder / f"{name}-ap.png", title, names, measured.ap)
 

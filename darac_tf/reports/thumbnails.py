@@ -4,10 +4,8 @@ import base64
 
 import cv2
 import numpy as np
-import tensorflow as tf
 
-from darac_tf.data.images import decode_image, read_image, resize_long_side, unreadable
-from darac_tf.errors import UserError
+from darac_tf.data.images import decode_file, resize_long_side
 
 # Yellow on black is seen on any photograph.
 _BOX_COLORS = ((0, 0, 0), (255, 214, 0))
@@ -30,10 +28,7 @@ def thumbnail(path, long_side, box=None, turns=0):
     Raises:
         UserError: If the image can't be read.
     """
-    try:
-        image = decode_image(read_image(path))
-    except tf.errors.InvalidArgumentError as error:
-        raise UserError(unreadable(path)) from error
+    image = decode_file(path)
     small = resize_long_side(image, long_side).numpy().round().clip(0, 255).astype(np.uint8)
     if box is not None:
         # Each axis has its own scale, because the small sides are rounded.

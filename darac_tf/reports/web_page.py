@@ -5,6 +5,7 @@ policy allows these and nothing else. File names are untrusted and escaped.
 """
 
 import base64
+import contextlib
 import hashlib
 import html
 import os
@@ -128,8 +129,6 @@ class Thumbnails:
 
     Args:
         paths: Of all images whose names are shown by their path below the folder that they share.
-        unreadable: Paths of the images that a text stands for; any other that can't be read is an
-            error. None has a text stand for whatever can't be read.
 
     Attributes:
         root: The folder that all images share, or None.
@@ -137,10 +136,9 @@ class Thumbnails:
         n_bytes: Their size on the page.
     """
 
-    def __init__(self, paths, unreadable=None):
+    def __init__(self, paths):
         self.root = common_folder(paths)
         self.count = self.n_bytes = 0
-        self._unreadable = None if unreadable is None else set(map(os.fspath, unreadable))
         self._made = {}
 
     def name(self, path):
@@ -148,14 +146,14 @@ class Thumbnails:
         return os.path.relpath(path, self.root) if self.root else os.fspath(path)
 
     def element(self, path, alt, long_side, box=None, turns=0):
-        """HTML of an image, see `thumbnails.thumbnail`, or of the text in its place.
-
-        `UserError` if the image can't be read, and is not expected to be unreadable.
-        """
+        """HTML of an image, see `thumbnails.thumbnail`, or of a text where it can't be read."""
         path = os.fspath(path)
         key = (path, long_side, None if box is None else tuple(map(float, box)), turns)
         if key not in self._made:
-            self._made[key] = self._read(path, long_side, box, turns)
+            self._made[key] = None
+            with contextlib.suppress(UserError):
+                image = thumbnail(path, long_side, box, turns)
+                self._made[key] = jpeg_uri(image), image.shape
         if self._made[key] is None:
             label = f'role="img" aria-label="{escaped(alt)}"'
             return f'<div class="absent" {label}>cannot be read</div>'
@@ -164,17 +162,6 @@ class Thumbnails:
         self.n_bytes += len(uri)
         size = f'width="{width}" height="{height}"'
         return f'<img src="{uri}" alt="{escaped(alt)}" {size} decoding="async">'
-
-    def _read(self, path, *how):
-        if self._unreadable is not None and path in self._unreadable:
-            return None
-        try:
-            image = thumbnail(path, *how)
-        except UserError:
-            if self._unreadable is not None:
-                raise
-            return None
-        return jpeg_uri(image), image.shape
 
 
 def escaped(text):

@@ -1,8 +1,10 @@
 import doctest
 import math
 import os
+from pathlib import Path
 
 import cv2
+import matplotlib
 import numpy as np
 import pytest
 from hypothesis import given
@@ -164,8 +166,9 @@ def test_docstring_examples():
 
 
 def test_names_in_other_scripts_have_a_font_or_a_number(tmp_path, monkeypatch, caplog):
-    entries = font_manager.fontManager.ttflist
-    fonts = [entry for entry in entries if entry.name.startswith(("DejaVu Sans", "STIXGeneral"))]
+    folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
+    files = [folder / f"{name}.ttf" for name in ("DejaVuSans", "STIXGeneral", "STIXGeneralItalic")]
+    fonts = [font_manager.ttfFontProperty(font_manager.get_font(file)) for file in files]
     monkeypatch.setattr(font_manager.fontManager, "ttflist", fonts)
     del glyphs.FAMILIES[1:]
     for function in (glyphs._missing, glyphs._say_once):
