@@ -41,6 +41,7 @@ test-slow: $(VENV)/.installed
 
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
+	$(BIN)/ruff check --preview --select=PLW1514 .  # Text files say their encoding.
 	$(BIN)/ruff format --check .
 
 format: $(VENV)/.installed

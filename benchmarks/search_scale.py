@@ -55,7 +55,7 @@ class PeakMemory:
     """Peak of VmHWM, counted from entering on, and of RssAnon, sampled every 5 ms, in MiB."""
 
     def __enter__(self):
-        Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # resets VmHWM
         self.anonymous = 0
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._sample)

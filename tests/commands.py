@@ -46,7 +46,8 @@ class Commands:
 
 
 def _answer(folder, command):
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+    how = {"mode": "w+", "encoding": "utf-8"}
+    with tempfile.TemporaryFile(**how) as output, tempfile.TemporaryFile(**how) as errors:
         child = os.fork()
         if not child:
             os.dup2(output.fileno(), 1)

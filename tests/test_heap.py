@@ -11,7 +11,8 @@ from darac_tf import memory
 
 
 def _resident():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    pages = Path("/proc/self/statm").read_text(encoding="ascii").split()[1]
+    return int(pages) * resource.getpagesize()
 
 
 @pytest.mark.skipif(

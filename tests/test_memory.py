@@ -14,7 +14,8 @@ STATUS = Path("/proc/self/status")
 def mapped_mib():
     if not STATUS.exists():
         pytest.skip("reads /proc, as Linux has it")
-    lines = [line for line in STATUS.read_text().splitlines() if line.startswith("RssFile:")]
+    text = STATUS.read_text(encoding="utf-8")
+    lines = [line for line in text.splitlines() if line.startswith("RssFile:")]
     return int(lines[0].split()[1]) / 1024
 
 

@@ -81,7 +81,7 @@ def test_pairs_are_among_the_images_that_could_be_read(side, tmp_path):
 def test_keys_are_those_of_the_images_that_could_be_read(tmp_path):
     paths = np.array([str(tmp_path / f"{i}.jpg") for i in range(6)])
     for path in paths:
-        Path(path).write_text(path)
+        Path(path).write_text(path, encoding="utf-8")
     images = LabelledImages.from_rows("six", [(path, "one", "") for path in paths])
     vectors = unit_rows(np.random.default_rng(0).normal(size=(6, 3)))
     usable = np.array([False, True, True, False, True, True])
