@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+import tensorflow as tf
 from tqdm import tqdm
 
 from darac_tf.data.images import PIXELS_VERSION
@@ -89,13 +90,9 @@ def extract_features(
         scaled_decoding: Whether JPEGs without a box are decoded at a part of their size where all
             `sizes` need less than half of it (`data.images.decode_scaled`).
 
-    Returns:
-        `Features`.
-
-    Raises:
-        UserError: If there are no images, none can be read, or without `skip_bad` one can't be; if
-            a box lies outside its image, a descriptor is not finite, or the cache is damaged or
-            being written.
+    `Features`. `UserError` if there are no images, none can be read, or without `skip_bad` one
+    can't be; if a box lies outside its image, a descriptor is not finite, or the cache is damaged
+    or being written.
     """
     if not len(images):
         raise UserError("there are no images to describe: the list is empty")
@@ -153,8 +150,18 @@ class _Extraction:
             sizes = list(itertools.compress(store.sizes, pattern))
             for batch in self._batches(places, sizes):
                 self.keys[batch.places] = batch.keys
-                for size, pixels in zip(sizes, batch.pixels, strict=True):
-                    store.put(size, batch.places, self._descriptors(batch.places, pixels, size))
+                try:
+                    for size, pixels in zip(sizes, batch.pixels, strict=True):
+                        store.put(size, batch.places, self._descriptors(batch.places, pixels, size))
+                except tf.errors.InvalidArgumentError as error:
+                    why = str(error).splitlines()[0][:100]
+                    failed = f"the network fails at {size} ({why}); take larger sizes"
+                    self._fail({p: f"{self.views.paths[p]}: {failed}" for p in batch.places})
+
+    def _fail(self, reasons):
+        if not self.skip_bad:
+            raise UserError(next(iter(reasons.values())))
+        self.failures.update(reasons)
 
     def _batches(self, places, sizes):
         """Yields `SizedBatch` of images that can be read."""
@@ -164,9 +171,7 @@ class _Extraction:
             done = 0
             for batch in sized_batches(self.views, places, sizes, held):
                 if batch.failures:
-                    if not self.skip_bad:
-                        raise UserError(next(iter(batch.failures.values())))
-                    self.failures.update(batch.failures)
+                    self._fail(batch.failures)
                     continue
                 yield batch
                 before, done = done, done + len(batch.places)

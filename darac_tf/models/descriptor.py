@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import keras
+import tensorflow as tf
 
 from darac_tf import layers
 from darac_tf.errors import UserError
@@ -80,6 +81,8 @@ def share_backbone(network, preprocessing, poolings):
 
     def describe(pixels):
         feature_maps = network(preprocessing(pixels), training=False)
+        # An image may be too small for a network, and poolings would make anything of no cell.
+        tf.debugging.assert_positive(tf.shape(feature_maps), "the feature map is empty")
         return {name: layers.l2_normalize(pool(feature_maps)) for name, pool in poolings.items()}
 
     return describe

@@ -4,6 +4,7 @@ decoded smaller; bad images left out or named."""
 import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -17,7 +18,9 @@ from darac_tf.describing.feature_cache import FeatureCache
 from darac_tf.describing.sizes import Factor, LongSide
 from darac_tf.engines import FunctionEngine
 from darac_tf.errors import UserError
+from darac_tf.layers import RMAC
 from darac_tf.models import build_descriptor
+from darac_tf.models.descriptor import share_backbone
 from tests.describing.extraction_helpers import (
     Counting,
     extract,
@@ -197,7 +200,7 @@ def _spoil(paths):
     """Half a JPEG, text, an empty file and no file, at 3, 4, 7 and 10."""
     data = Path(paths[3]).read_bytes()
     Path(paths[3]).write_bytes(data[: len(data) // 2])
-    Path(paths[4]).write_text("no image")
+    Path(paths[4]).write_text("no image", encoding="ascii")
     Path(paths[7]).write_bytes(b"")
     Path(paths[10]).unlink()
     return [3, 4, 7, 10]
@@ -256,6 +259,18 @@ def test_a_descriptor_that_is_not_finite_is_named(value, tmp_path):
         with pytest.raises(UserError, match=r"[\\/]6\.png: its descriptor 'd' at 32 is not finite"):
             extract(paths, 32, describe, each, skip_bad=True)
     assert (cache.tables(LongSide(32), 1)["d"].rows() < 255).all()
+
+
+def test_an_image_that_is_too_small_for_the_network_is_named(tmp_path):
+    paths = write_images(tmp_path, 3)
+    Image.new("RGB", (64, 14)).save(paths[1])
+    inputs = keras.Input((None, None, 3))
+    network = keras.Model(inputs, keras.layers.Conv2D(4, 8)(inputs))
+    describe = share_backbone(network, lambda pixels: pixels, {"d": RMAC()})
+    with pytest.raises(UserError, match=r"1\.png: the network fails at 32 \(.*map is empty.*\)"):
+        extract(paths, 32, describe)
+    _, features = extract(paths, 32, describe, skip_bad=True)
+    assert features.usable.tolist() == [True, False, True]
 
 
 def test_descriptors_must_be_vectors(images):
