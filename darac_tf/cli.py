@@ -8,7 +8,7 @@ import sys
 
 from absl import app, flags, logging
 
-from darac_tf.errors import UserError
+from darac_tf.errors import UserError, printable
 from darac_tf.files import exists
 from darac_tf.settings import beginnings, kind_of
 
@@ -34,6 +34,8 @@ def run(main):
             main()
         except UserError as error:
             sys.exit(f"error: {error}")
+        except UnicodeEncodeError as error:
+            sys.exit(f"error: {printable(error.object)[:300]}: is no UTF-8, as is needed here")
         except KeyboardInterrupt:
             sys.exit(130)
 

@@ -15,7 +15,7 @@ import numpy as np
 from tqdm import tqdm
 
 from darac_tf.data.images import content_size, read_image
-from darac_tf.errors import UserError
+from darac_tf.errors import UserError, printable
 
 VIEW_KEY_BYTES = 24
 # Hashing waits for the disk more than it computes.
@@ -74,7 +74,8 @@ def repetitions(keys, paths, labels):
         (again & (labels[known] != labels[earlier]), "have the content of one of another class"),
     ):
         if found.any():
-            pair = f"{paths[known[found][0]]} that of {paths[earlier[found][0]]}"
+            first_of = (printable(str(paths[each[found][0]])) for each in (known, earlier))
+            pair = " that of ".join(first_of)
             yield f"{found.sum()} of the {len(keys)} images {what}, such as {pair}."
 
 

@@ -3,6 +3,7 @@
 EXIF orientation is not applied: an image is taken as its pixels are stored.
 """
 
+import contextlib
 import logging
 import os
 import stat
@@ -214,13 +215,6 @@ def check_images(paths):
             raise UserError(reason)
 
 
-def check_files(paths):
-    """`UserError` for the first path that is of no file, or of an empty one."""
-    for path in paths:
-        if not content_size(path):
-            raise UserError(unreadable(path))
-
-
 def image_fault(path):
     """As `decoding_failure`, where the size that the header gives is to be read first."""
     try:
@@ -235,12 +229,9 @@ def decoding_failure(path, size=None):
     It must decode, to the `size` `(height, width)` that its header gives where that is told.
     """
     try:
-        decoded = decode_image(read_image(path))
+        height, width, _ = decode_file(path).shape
     except UserError as error:
         return str(error)
-    except tf.errors.InvalidArgumentError:
-        return unreadable(path)
-    height, width = decoded.shape[:2]
     if size is not None and (height, width) != tuple(size):
         return (
             f"{path}: its header says {size[1]} x {size[0]} pixels, and it decodes to "
@@ -260,12 +251,18 @@ def content_size(path):
 
 def read_image(path):
     """The bytes of an image file; `UserError` if it is missing, empty, no file or not readable."""
-    try:
+    with contextlib.suppress(OSError):
         if content_size(path):
             return Path(path).read_bytes()
-    except OSError as error:
-        raise UserError(unreadable(path)) from error
     raise UserError(unreadable(path))
+
+
+def decode_file(path):
+    """`decode_image` of a file; `UserError` as of `read_image`, or if it is no image."""
+    try:
+        return decode_image(read_image(path))
+    except tf.errors.InvalidArgumentError as error:
+        raise UserError(unreadable(path)) from error
 
 
 def unreadable(path):

@@ -117,13 +117,13 @@ class LabelledImages:
 def write_rows(path, rows):
     """Writes `(path, class name, split)` of images as the CSV file that `read_csv` reads.
 
-    Bytes of names that are no UTF-8 become `\\udc80` to `\\udcff`.
+    Bytes of names that are no UTF-8 become `\\udc80` to `\\udcff`, and what looks so `\\udc5cudc`.
     """
     how = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}
     with atomic_path(path) as temporary, temporary.open("w", **how) as file:
         writer = csv.writer(file)
         writer.writerow(["path", "label", "split"])
-        writer.writerows(rows)
+        writer.writerows((str(path).replace("\\udc", "\\udc5cudc"), *rest) for path, *rest in rows)
 
 
 def read_folder(folder):
@@ -205,5 +205,6 @@ def image_files(flag, where):
 
 def _as_named(path):
     """A path of a CSV file with the bytes that `write_rows` has escaped."""
-    name = re.sub(r"\\(udc[89a-f][0-9a-f])", lambda found: chr(int(found[1][1:], 16)), path)
+    byte = r"\\udc(5c|[89a-f][0-9a-f])"
+    name = re.sub(byte, lambda found: os.fsdecode(bytes.fromhex(found[1])), path)
     return path if exists(path) else name

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from darac_tf.data.images import RATIOS, scaled_side, stored_size
+from darac_tf.data.images import RATIOS, content_size, scaled_side, stored_size
 from darac_tf.errors import UserError
 
 # Boxes may overshoot the image by a few pixels; a box that lies further outside was drawn on an
@@ -189,7 +189,7 @@ def decoding_ratios(shapes, sizes):
 def are_jpeg(paths):
     """bool `(images,)`: which files begin as JPEG does; False for those that can't be read."""
     is_jpeg = np.zeros(len(paths), bool)
-    for place, path in enumerate(paths):
-        with contextlib.suppress(OSError), Path(path).open("rb") as file:
+    for place in np.flatnonzero([content_size(path) for path in paths]):
+        with contextlib.suppress(OSError), Path(paths[place]).open("rb") as file:
             is_jpeg[place] = file.read(3) == b"\xff\xd8\xff"
     return is_jpeg

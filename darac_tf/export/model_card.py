@@ -106,7 +106,7 @@ def _training_part(model_path):
         settings = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{file} holds no settings of a run: repair or remove it") from error
-    return {"run": run.name, "config": settings}
+    return {"run": run.resolve().name, "config": settings}
 
 
 def _checksums(folder):

@@ -1,11 +1,11 @@
 """Comparing an exported model with the model it was made from, on real images."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
+from darac_tf.data.images import content_size, read_image
 from darac_tf.data.labelled import image_files
 from darac_tf.describing.extraction import extract_features
 from darac_tf.errors import UserError
@@ -98,7 +98,8 @@ def describe_with_export(folder, paths):
     robust = loaded.signatures["robust"]
     batches = []
     for start in range(0, len(paths), _BATCH):
-        data = [Path(path).read_bytes() for path in paths[start : start + _BATCH]]
+        some = paths[start : start + _BATCH]
+        data = [read_image(path) if content_size(path) else b"" for path in some]
         batches.append(robust(image_bytes=tf.constant(data)))
     descriptors, valid = (tf.concat([b[n] for b in batches], 0) for n in ("descriptor", "valid"))
     return descriptors.numpy(), valid.numpy()

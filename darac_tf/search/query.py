@@ -7,14 +7,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.data.images import (
-    content_size,
-    crop,
-    decode_image,
-    read_image,
-    stored_size,
-    unreadable,
-)
+from darac_tf.data.images import content_size, crop, decode_file, read_image, stored_size
 from darac_tf.errors import UserError
 from darac_tf.ranking.exact_search import search
 from darac_tf.search.exported_model import NO_IMAGE
@@ -131,8 +124,4 @@ def _cut_out(path, box):
     if not (0 <= xmin < xmax <= width and 0 <= ymin < ymax <= height):
         within = f"xmin,ymin,xmax,ymax within the {width} x {height} pixels of {path}"
         raise UserError(f"--box={','.join(map(str, box))}: it must be {within}")
-    try:
-        image = decode_image(read_image(path))
-    except tf.errors.InvalidArgumentError as error:
-        raise UserError(unreadable(path)) from error
-    return tf.io.encode_png(crop(image, box)).numpy()
+    return tf.io.encode_png(crop(decode_file(path), box)).numpy()

@@ -167,8 +167,6 @@ class TrainConfig:
     def __post_init__(self):
         """Raises `UserError` naming the first flag that can't be."""
         check_settings(self, self._faults_together())
-        if self.crop_shapes is not None:
-            parse_shapes(self.crop_shapes)
 
     def _faults_together(self):
         """Yields `(setting, fault)` of settings that don't fit together."""
@@ -205,6 +203,8 @@ class TrainConfig:
         return DEFAULT_POOLING_STEPS if is_on else 0
 
     def _faults_of_pooling(self):
+        if self.crop_shapes is not None:
+            parse_shapes(self.crop_shapes)  # Or refused.
         if self.pooling_steps and self.pooling not in ("darac", "gem"):
             yield "pooling_steps", "is for --pooling=darac and gem"
         if self.pooling_steps and self.matching == "local":

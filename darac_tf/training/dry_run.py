@@ -60,14 +60,15 @@ def dry_run(config, run_dir):
     if config.matching == "local":
         rows += _rows_of_attention(config, training)
     else:
+        fits = is_fitted(config, training, validation)
         state = build_state(config, len(training.class_names), replicas)
         sampling = _sampling(config, state.model, training)
         # Without steps of the network, one batch is still what images are described by.
         shown = dataclasses.replace(config, steps=config.steps or 1, warmup_steps=0)
         batches = StepBatches(shown, training, sampling, replicas).after(0)
-        measured = _measure(config, state, replicas, batches)
+        measured = _measure(config, state, replicas, batches, fits)
         rows += _rows_of_shapes(config, state.model, replicas)
-        if is_fitted(config, training, validation):
+        if fits:
             cost = cost_of_fit(state.model, training, validation, config)
             rows += _rows_of_pooling(config, measured, *cost)
         rows += _rows_of_cost(config, state, measured, len(validation or ()))
@@ -82,7 +83,7 @@ def _sampling(config, model, training):
     return one_sampler(ClassBalancedSampler(training.labels, *shape, config.seed))
 
 
-def _measure(config, state, replicas, batches):
+def _measure(config, state, replicas, batches, fits):
     step = make_train_step(state, config, replicas) if config.steps else lambda *_: [0]
     shapes = len(_shapes(config))
     first, later = {}, []  # seconds and wait of the first step of a shape, and of the others
@@ -99,7 +100,7 @@ def _measure(config, state, replicas, batches):
         if len(first) == shapes and len(later) >= _TIMED_STEPS:
             break
     describe = 0.0
-    if config.validates or config.steps_of_pooling:
+    if config.validates or fits:
         describe = _seconds_to_describe(state.model, replicas.first_share(images))
     medians = map(statistics.median, zip(*(later or first.values()), strict=True))
     return Measured(sum(seconds for seconds, _ in first.values()), *medians, describe)

@@ -13,7 +13,7 @@ from absl import logging
 from tqdm import tqdm
 
 from darac_tf.data import load_dataset
-from darac_tf.data.images import check_files, image_fault
+from darac_tf.data.images import content_size, image_fault, unreadable
 from darac_tf.data.labelled import read_csv
 from darac_tf.data.training_sets import PreparedImages
 from darac_tf.errors import UserError, printable
@@ -68,7 +68,9 @@ def train(config, run_dir, resume=False):
     if resume:
         for note in checkpoint.restore():
             logging.warning("--resume: %s", note)
-    if checkpoint.step == 0:
+    is_first, fits = checkpoint.step == 0, False
+    if is_first:
+        fits = is_fitted(config, training, validation)
         batches = StepBatches(config, training, sampling).after(0)
         fit_pooling(state.model, batches, len(training))
     if replicas.is_chief and not resume:  # All that can be refused before it is written, is.
@@ -78,8 +80,9 @@ def train(config, run_dir, resume=False):
     with only_writer(run_dir / LOCK) if replicas.is_chief else contextlib.nullcontext():
         if isinstance(validation, PreparedImages):  # Descriptors are extracted from files.
             validation = validation.extract(run_dir / "val_images")
-        if checkpoint.step == 0:
-            _start_pooling(state, training, validation, config, run_dir)
+        if is_first:
+            to_fit = (training, validation, config, run_dir / "pooling_vectors") if fits else None
+            _start_pooling(state, to_fit)
         validator = Validator(state.model, validation, config) if validation else None
         step = make_train_step(state, config, replicas)
         loop = Loop(config, run_dir, state, replicas, checkpoint, validator, step)
@@ -89,12 +92,10 @@ def train(config, run_dir, resume=False):
     return result
 
 
-def _start_pooling(state, training, validation, config, run_dir):
+def _start_pooling(state, to_fit):
     """Gives the pooling what it learns before the first step, and the average the same start."""
-    if is_fitted(config, training, validation):
-        folder = run_dir / "pooling_vectors"
-        fit = fit_pooling_weights(state.model, training, validation, config, folder)
-        logging.warning("%s", fit)
+    if to_fit:
+        logging.warning("%s", fit_pooling_weights(state.model, *to_fit))
     if state.average is not None:
         state.average.restart()
 
@@ -135,8 +136,6 @@ def training_images(config, run_dir=None):
     training.check_for_training()
     if validation is not None and np.bincount(validation.labels).max() < 2:
         raise UserError(f"{validation.name}: validation needs a class of two images or more")
-    if config.pooling_steps or not config.steps:
-        is_fitted(config, training, validation)  # Or refused.
     return training, validation
 
 
@@ -145,7 +144,9 @@ def _readable(images, config):
     if isinstance(images, PreparedImages):
         return images
     if not config.skip_bad_images:
-        check_files(images.paths)
+        for path in images.paths:
+            if not content_size(path):
+                raise UserError(unreadable(path))
         return images
     bar = tqdm(in_order(image_fault, images.paths), "check", len(images), unit="image")
     faults = np.array([fault or "" for fault in bar])

@@ -59,7 +59,7 @@ def test_csv_round_trip(folder, tmp_path):
 
 
 def test_names_of_any_bytes_round_trip(folder, tmp_path):
-    names = [b"caf\xe9.jpg", 'new\nline, "+=\t東京.jpg'.encode(), b"-a b.jpg"]
+    names = [b"caf\xe9.jpg", b"\\udce9.jpg", 'new\nline, "+=\t東京.jpg'.encode(), b"-a b.jpg"]
     latin = os.fsencode(folder) + b"/\xe9t\xe9"
     (folder / "class_0").rename(os.fsdecode(latin))
     (folder / "class_2" / "0.jpg").rename(folder / "class_2" / "\\udce9.jpg")

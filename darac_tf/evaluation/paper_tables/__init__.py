@@ -182,7 +182,8 @@ def _whitening(row, config):
 def _table(rows, sets, cells, config):
     header, numeric = ["system", "trained on (paper)", "trained on (here)", "size"], [False] * 4
     for kind, path in sets:
-        name = _SHOWN.get(kind, Path(path).parent.name if kind == "csv" else Path(path).name)
+        place = Path(path).resolve()
+        name = _SHOWN.get(kind, place.parent.name if kind == "csv" else place.name)
         header += [f"{name} (paper)", f"{name} (here)"] if kind in _SHOWN else [name]
         numeric += [True] * (1 + (kind in _SHOWN))
     lines = []
