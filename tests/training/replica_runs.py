@@ -41,7 +41,7 @@ def do(config, run_dir=None, out=None, clip_share=None, resume=False):
 def main(runs, *more):
     validation._PICTURED_QUERIES = validation._PICTURED_RANKS = 1
     try:
-        for run in json.loads(Path(runs).read_text()):
+        for run in json.loads(Path(runs).read_text(encoding="utf-8")):
             do(**run, resume="resume" in more)
     except UserError as error:
         sys.exit(f"error: {error}")
