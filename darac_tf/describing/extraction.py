@@ -153,9 +153,8 @@ class _Extraction:
                 try:
                     for size, pixels in zip(sizes, batch.pixels, strict=True):
                         store.put(size, batch.places, self._descriptors(batch.places, pixels, size))
-                except tf.errors.InvalidArgumentError as error:
-                    why = str(error).splitlines()[0][:100]
-                    failed = f"the network fails at {size} ({why}); take larger sizes"
+                except tf.errors.InvalidArgumentError:
+                    failed = f"too small for the network at {size}, or it fails; take larger sizes"
                     self._fail({p: f"{self.views.paths[p]}: {failed}" for p in batch.places})
 
     def _fail(self, reasons):
