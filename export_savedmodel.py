@@ -14,6 +14,7 @@ from pathlib import Path
 from absl import flags
 
 from darac_tf import cli
+from darac_tf.data.images import ORIENTATIONS
 from darac_tf.describing.combination import COMBINATIONS
 from darac_tf.describing.sizes import parse_sizes
 from darac_tf.export import DEFAULT_MAX_PIXELS, PRECISIONS, ExportSettings, publish
@@ -39,6 +40,9 @@ flags.DEFINE_integer(
     "Images of more pixels are refused, from their header; the default is eval.py's limit.",
     lower_bound=1,
 )
+flags.DEFINE_enum(
+    "orientation", "upright", ORIENTATIONS, "Turn images upright by their Exif orientation, or not."
+)
 flags.DEFINE_string("verify", None, "Folder or CSV of images to compare with the source on.")
 flags.DEFINE_integer("verify_images", 100, "How many of them at most.", lower_bound=1)
 flags.DEFINE_float(
@@ -58,6 +62,7 @@ def main():
         FLAGS.exponent,
         FLAGS.precision,
         FLAGS.max_pixels,
+        FLAGS.orientation,
     )
     facts = CardFacts(
         FLAGS.name or Path(FLAGS.out).absolute().name,

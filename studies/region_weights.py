@@ -15,7 +15,7 @@ import numpy as np
 from absl import flags
 
 from darac_tf import cli
-from darac_tf.data.images import check_images, decode_image, resize_long_side
+from darac_tf.data.images import check_images, decode_upright, resize_long_side
 from darac_tf.models import load_descriptor
 from darac_tf.models.descriptor import backbone_of
 from studies.figures import write_study
@@ -44,7 +44,7 @@ def main():
     image, shape = None, (FLAGS.map_rows, FLAGS.map_columns)
     if FLAGS.image:
         check_images([FLAGS.image])
-        stored = decode_image(Path(FLAGS.image).read_bytes())
+        stored = decode_upright(Path(FLAGS.image).read_bytes())
         image = np.asarray(resize_long_side(stored, FLAGS.size))
         shape = map_of(model, image)
     title = f"Region weights of DARAC on a map of {shape[0]} x {shape[1]} cells"

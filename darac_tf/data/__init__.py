@@ -1,5 +1,6 @@
 """Image collections and the input pipelines over them."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from darac_tf.data import tfds_sets
 from darac_tf.data.benchmarks import BENCHMARKS, load_benchmark
 from darac_tf.data.check import check_data
 from darac_tf.data.demo.landmarks import generate_landmarks
+from darac_tf.data.images import DEFAULT_MAX_PIXELS
 from darac_tf.data.labelled import LabelledImages, read_csv, read_folder
 from darac_tf.data.training_sets import TRAINING_SETS, load_training_set, read_prepared
 from darac_tf.errors import UserError
@@ -40,7 +42,9 @@ DATASETS = {
 DATASET_KINDS = (*DATASETS, tfds_sets.FORM)
 
 
-def load_dataset(kind, data_dir=None, split=None):
+def load_dataset(
+    kind, data_dir=None, split=None, orientation="upright", max_pixels=DEFAULT_MAX_PIXELS
+):
     """Reads a labelled collection.
 
     Args:
@@ -50,9 +54,11 @@ def load_dataset(kind, data_dir=None, split=None):
             of TensorFlow Datasets.
         data_dir: Where it is.
         split: Only this split of a CSV, or of a set that has splits.
+        orientation: `"upright"` turns images as their Exif orientation says, `"stored"` doesn't.
+        max_pixels: Images of more are refused.
 
     Raises:
-        UserError: If the kind is unknown or the data cannot be read.
+        UserError: If the kind is unknown, the data cannot be read, or was prepared otherwise.
     """
     if kind.startswith(tfds_sets.PREFIX):
         images = tfds_sets.read_tfds(kind.removeprefix(tfds_sets.PREFIX), data_dir)
@@ -62,6 +68,10 @@ def load_dataset(kind, data_dir=None, split=None):
         raise UserError(f"--dataset={kind} needs --data_dir")
     else:
         images = DATASETS[kind](data_dir)
+    if kind == "prepared":
+        images.check_orientation(orientation)
+    else:
+        images = replace(images, upright=orientation == "upright", max_pixels=max_pixels)
     return images.split(split) if split else images
 
 

@@ -43,12 +43,14 @@ class Augmentation:
             or more).
         flip: Whether half of the images are mirrored.
         light: Strength of brightness, contrast and saturation changes, 0 (none) to 1.
+        orientation: Whether images are turned upright before, one of `images.ORIENTATIONS`.
     """
 
     min_area: float = 0.4
     aspect: float = 1.33
     flip: bool = True
     light: float = 0.3
+    orientation: str = "upright"
 
     def draw(self, count, seed):
         """`Draws` of `count` images from a seed, int `(2,)`.
@@ -68,7 +70,8 @@ class Augmentation:
             float32 `(height, width, 3)` in [0, 255].
         """
         window = partial(self._window, draws.crop, width / height)
-        image = resize(decode_window(data, window), height, width)
+        image = decode_window(data, window, self.orientation == "upright")
+        image = resize(image, height, width)
         image = tf.ensure_shape(image, [height, width, 3])
         if self.flip:
             image = tf.cond(draws.is_mirrored, lambda: tf.reverse(image, [1]), lambda: image)

@@ -4,7 +4,7 @@ The key of a content is two uint64 numbers, 16 bytes: the size of the file in by
 of the BLAKE2b hash of its content. That two of 10^6 x 10^6 different images share a hash has a
 probability below 10^-7. The size stands beside it because it is known without reading: most files
 of a test set need no hashing. Whitening and feature files keep such keys. What is kept for a view
-of an image (its box and turn) has that key with eight more bytes, zeros for a whole image.
+of an image (its box, how it is turned) has that key with eight more bytes, zeros for a whole image.
 """
 
 import hashlib
@@ -80,7 +80,7 @@ def repetitions(keys, paths, labels):
 
 
 def view_keys(keys, views=None):
-    """Keys of what is seen of images, uint8 `(images, 24)`: of content, and a hash of box and turn.
+    """Keys of what is seen of images, uint8 `(images, 24)`: of content, and a hash of the view.
 
     Of `keys_of_images`, uint64 `(images, 2)`, and `Views`; None for whole images as they are.
     """
@@ -89,9 +89,10 @@ def view_keys(keys, views=None):
     if views is None:
         return seen
     turns = np.zeros(len(keys), np.int64) if views.turns is None else views.turns
-    for place in np.flatnonzero(~views.is_whole() | (turns != 0)):
-        box = (0, 0, *views.stored[place, ::-1]) if views.boxes is None else views.boxes[place]
-        view = np.array([*box, turns[place]], "<i8").tobytes()
+    orientations = np.ones(len(keys)) if views.orientations is None else views.orientations
+    for place in np.flatnonzero(~views.is_whole() | (turns != 0) | (orientations != 1)):
+        box = (0, 0, *views.whole[place, ::-1]) if views.boxes is None else views.boxes[place]
+        view = np.array([*box, turns[place], orientations[place]], "<i8").tobytes()
         digest = hashlib.blake2b(view, digest_size=VIEW_KEY_BYTES - 16).digest()
         seen[place, 16:] = np.frombuffer(digest, np.uint8)
     return seen

@@ -1,22 +1,46 @@
 """Decoding and the one resize, as TensorFlow ops for training, evaluation and export alike.
 
-EXIF orientation is not applied: an image is taken as its pixels are stored.
+An image is taken as its pixels are stored, or turned upright as its Exif orientation says: where a
+function doesn't say which, as stored. Transparent pixels lie on white, and grey of 16 bits is taken
+to 8 by its upper ones.
 """
 
 import contextlib
 import logging
 import os
-import stat
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
-from PIL import Image
 
+from darac_tf.data import pillow_files
+from darac_tf.data.exif import (
+    PNG,
+    find_part,
+    has,
+    integer,
+    is_lying,
+    orientation_of,
+    stored_part,
+    turn_upright,
+)
+from darac_tf.data.headers import image_header
+from darac_tf.data.pillow_files import (
+    DEFAULT_MAX_PIXELS,
+    content_size,
+    read_header,
+    unreadable,
+)
 from darac_tf.errors import UserError
 
 _LOG = logging.getLogger(__name__)
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
+IMAGE_SUFFIXES = (
+    *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"),
+    *(".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl"),
+)
+# How own photographs are taken.
+ORIENTATIONS = ("upright", "stored")
 
 # Beside what begins with a dot: what archivers, NAS boxes and disks keep in folders, lower case.
 _OF_SYSTEMS = {
@@ -26,7 +50,7 @@ _OF_SYSTEMS = {
 
 # Raise it whenever decoding, cropping, turning, resizing or `models.preprocessing` gives other
 # pixels than before: descriptors kept on disk are then made anew.
-PIXELS_VERSION = 2
+PIXELS_VERSION = 3
 
 # JPEGs become the pixels that Pillow gives, to the last bit. TensorFlow's own choice is up to 8 of
 # 256 levels off, which moves descriptors, and is no faster.
@@ -41,17 +65,104 @@ RATIOS = (1, 2, 4, 8)
 
 
 def decode_image(data):
-    """JPEG, PNG, GIF (its first frame) or BMP bytes to uint8 RGB `(height, width, 3)`."""
-    return tf.cond(tf.io.is_jpeg(data), lambda: _decode_jpeg(data), lambda: _decode_other(data))
+    """Bytes of an image file to uint8 RGB `(height, width, 3)`, as stored.
+
+    JPEG and PNG are decoded by ops of TensorFlow, all else by Pillow, in one op: branches that are
+    not taken cost time too, and graphs within that op would wait for the threads that wait for it.
+    """
+
+    def of_others():
+        image = _by_numpy(pillow_files.decode, data, tf.uint8)
+        image = tf.ensure_shape(image, [None, None, 3])
+        is_decoded = tf.debugging.Assert(tf.size(image) > 0, ["no image that can be decoded"])
+        with tf.control_dependencies([is_decoded]):
+            return tf.identity(image)
+
+    ways = [(tf.io.is_jpeg(data), lambda: _decode_jpeg(data)), (_is_png(data), lambda: _png(data))]
+    return tf.case(ways, default=of_others)
+
+
+def decode_upright(data):
+    """As `decode_image`, turned upright."""
+    return turn_upright(decode_image(data), _orientation(data))
+
+
+# Walks are slow outside of a graph.
+_SPECS = tf.TensorSpec([], tf.string), tf.TensorSpec([], tf.int64)
+_header = tf.function(image_header, _SPECS, autograph=False)
+
+
+def for_export(data, is_upright, max_pixels=DEFAULT_MAX_PIXELS):
+    """Bytes of an image file as an export takes them: what only Pillow decodes becomes a PNG.
+
+    It is turned upright, or not. What can't be decoded stays what it is.
+    """
+    if data.startswith((b"\xff\xd8\xff", b"\x89PNG")) or tf.reduce_all(
+        _header(data, max_pixels) > 0
+    ):
+        return data
+    pixels = pillow_files.decode(data, max_pixels)
+    if not pixels.size:
+        return data
+    orientation = pillow_files.orientation(data) if is_upright else 1
+    return tf.io.encode_png(turn_upright(pixels, orientation)).numpy()
+
+
+def decode_in_graph(data):
+    """As `decode_image` by ops of TensorFlow alone, of what `image_header` knows."""
+    kinds = [
+        (tf.io.is_jpeg(data), lambda: _decode_jpeg(data)),
+        (_is_png(data), lambda: _png(data)),
+        (has(data, 0, b"BM"), lambda: tf.io.decode_bmp(data)[..., :3]),
+    ]
+    return tf.case(kinds, default=lambda: _decode_webp_or_gif(data))
+
+
+def _by_numpy(function, data, dtype):
+    # In an array: NumPy takes zeros off the end of a scalar of bytes.
+    arguments = [tf.expand_dims(data, 0)]
+    return tf.numpy_function(lambda x: function(x[0]), arguments, dtype, stateful=False)
+
+
+def _is_png(data):
+    return has(data, 0, b"\x89PNG")
+
+
+def _orientation(data):
+    """`exif.orientation_of`, also of what Pillow decodes."""
+
+    def of_others():
+        return tf.ensure_shape(_by_numpy(pillow_files.orientation, data, tf.int32), [])
+
+    is_usual = tf.io.is_jpeg(data) | _is_png(data)
+    return tf.cond(is_usual, lambda: orientation_of(data), of_others)
 
 
 def _decode_jpeg(data, ratio=1):
     return tf.io.decode_jpeg(data, channels=3, ratio=ratio, dct_method=_DCT)
 
 
-def _decode_other(data):
-    image = tf.io.decode_image(data, channels=3, expand_animations=False)
+def _png(data):
+    """With four channels only where there is transparency: it takes longer, of palettes wrongly."""
+    has_alpha = integer(data, 25, 1) >= 4
+    _, transparent = find_part(data, PNG, *map(int.from_bytes, (b"tRNS", b"IDAT")))
+    return tf.cond(
+        has_alpha | (transparent > 0),
+        lambda: _on_white(tf.io.decode_png(data, channels=4)),
+        lambda: tf.io.decode_png(data, channels=3),
+    )
+
+
+def _decode_webp_or_gif(data):
+    image = tf.ensure_shape(tf.io.decode_image(data, expand_animations=False), [None, None, None])
+    image = tf.cond(tf.shape(image)[2] == 4, lambda: _on_white(image), lambda: image)
     return tf.ensure_shape(image, [None, None, 3])
+
+
+def _on_white(image):
+    """Flattens `(height, width, 4)`, uint8."""
+    colour, alpha = tf.split(tf.cast(image, tf.int32), [3, 1], axis=-1)
+    return tf.cast((colour * alpha + 255 * (255 - alpha) + 127) // 255, tf.uint8)
 
 
 def decode_scaled(data, ratio):
@@ -73,25 +184,40 @@ def scaled_side(side, ratio):
     return -(-side // ratio)
 
 
-def decode_window(data, window):
+def decode_window(data, window, is_upright=False):
     """Decodes a part of an image; of a JPEG no more than that, which saves most of the rest.
 
-    The pixels are those that `decode_image` gives, but for the first and the last column of a
-    JPEG with reduced colours, where colours aren't interpolated with those beyond.
+    The pixels are those that `decode_image` or `decode_upright` gives, but for the first and the
+    last column (as stored) of a JPEG with reduced colours, where colours aren't interpolated with
+    those beyond.
 
     Args:
         data: As of `decode_image`.
         window: Called with the shape `(3,)` of the image, returns `(offset, size)`, int32 `(3,)`
             each, as `tf.slice` takes them.
+        is_upright: Whether the image is turned upright, of which the window is then.
     """
+    if not is_upright:
+        return _decode_part(data, window)
+    orientation = _orientation(data)
 
+    def stored_window(shape):
+        sides = tf.where(is_lying(orientation), shape[1::-1], shape[:2])
+        offset, size = window(tf.concat([sides, shape[2:]], 0))
+        corner, sides = stored_part(offset[:2], size[:2], sides, orientation)
+        return tf.concat([corner, offset[2:]], 0), tf.concat([sides, size[2:]], 0)
+
+    return turn_upright(_decode_part(data, stored_window), orientation)
+
+
+def _decode_part(data, window):
     def of_jpeg():
         offset, size = window(tf.image.extract_jpeg_shape(data))
         box = tf.concat([offset[:2], size[:2]], 0)
         return tf.image.decode_and_crop_jpeg(data, box, channels=3, dct_method=_DCT)
 
     def of_others():
-        image = _decode_other(data)
+        image = decode_image(data)
         return tf.slice(image, *window(tf.shape(image)))
 
     return tf.cond(tf.io.is_jpeg(data), of_jpeg, of_others)
@@ -151,21 +277,8 @@ def maximum(a, b):
 
 
 def stored_size(path):
-    """`(height, width)` of an image file, read from its header.
-
-    Raises:
-        UserError: If the file is missing, empty or no image.
-    """
-    if not content_size(path):  # A pipe would make this wait for ever.
-        raise UserError(unreadable(path))
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-    except (OSError, Image.DecompressionBombError) as error:  # also what Pillow can't identify
-        raise UserError(unreadable(path)) from error
-    if not height or not width:
-        raise UserError(unreadable(path))
-    return height, width
+    """`(height, width)` of an image file as stored, from its header; errors of `read_header`."""
+    return read_header(path)[:2]
 
 
 def visible(paths, left_out):
@@ -181,13 +294,29 @@ def visible(paths, left_out):
     return found
 
 
+def visible_images(paths, left_out):
+    """Those of the files that are `visible` and named as images are; others to `left_out`."""
+    found = visible(paths, left_out)
+    names = [os.fsdecode(path).lower().endswith(IMAGE_SUFFIXES) for path in found]
+    left_out += [path for path, is_image in zip(found, names, strict=True) if not is_image]
+    return [path for path, is_image in zip(found, names, strict=True) if is_image]
+
+
 def say_left_out(folder, left_out):
-    """Logs how many `visible` left out below a folder, in one line, if any."""
-    if left_out:
-        _LOG.warning(
-            "%s: %d hidden files and folders, or of the system, are left out, such as %s",
-            *(folder, len(left_out), os.fsdecode(left_out[0])),
-        )
+    """Logs what was left out below a folder, in one line, if anything was."""
+    parts, hidden = [], []
+    others = visible(left_out, hidden)
+    if hidden:
+        parts = [
+            f"{len(hidden)} hidden files and folders, or of the system, are left out, such as "
+        ]
+        parts[0] += os.fsdecode(hidden[0])
+    if others:
+        endings = Counter(Path(os.fsdecode(path)).suffix.lower() or "no suffix" for path in others)
+        counts = ", ".join(f"{count} {each}" for each, count in endings.most_common())
+        parts.append(f"{len(others)} that aren't named as images are left out ({counts})")
+    if parts:
+        _LOG.warning("%s: %s", folder, "; ".join(parts))
 
 
 def images_below(folder):
@@ -198,8 +327,7 @@ def images_below(folder):
     found, left_out = [], []
     for parent, folders, names in os.walk(Path(folder)):
         folders[:] = visible(folders, left_out)
-        images = (name for name in names if name.lower().endswith(IMAGE_SUFFIXES))
-        found += [str(Path(parent, name)) for name in visible(images, left_out)]
+        found += [str(Path(parent, name)) for name in visible_images(names, left_out)]
     say_left_out(folder, left_out)
     return sorted(found)
 
@@ -215,38 +343,24 @@ def check_images(paths):
             raise UserError(reason)
 
 
-def image_fault(path):
-    """As `decoding_failure`, where the size that the header gives is to be read first."""
-    try:
-        return decoding_failure(path, stored_size(path))
-    except UserError as error:
-        return str(error)
-
-
-def decoding_failure(path, size=None):
+def decoding_failure(path, size=None, max_pixels=None):
     """A line that names an image file and says what is wrong with it, None where nothing is.
 
-    It must decode, to the `size` `(height, width)` that its header gives where that is told.
+    It must have no more than `max_pixels`, and decode to the size `(height, width)` that its header
+    gives, or gave when it was read.
     """
     try:
+        stored = read_header(path, max_pixels)[:2]
+        size = stored if size is None else size
         height, width, _ = decode_file(path).shape
     except UserError as error:
         return str(error)
-    if size is not None and (height, width) != tuple(size):
+    if (height, width) != tuple(size):
         return (
             f"{path}: its header says {size[1]} x {size[0]} pixels, and it decodes to "
             f"{width} x {height}; replace or remove it"
         )
     return None
-
-
-def content_size(path):
-    """The size of a file in bytes, 0 where there is none, or a folder, or a pipe."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 - a Path each is slow for a million
-    except (OSError, ValueError):
-        return 0
-    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def read_image(path):
@@ -257,26 +371,9 @@ def read_image(path):
     raise UserError(unreadable(path))
 
 
-def decode_file(path):
-    """`decode_image` of a file; `UserError` as of `read_image`, or if it is no image."""
+def decode_file(path, is_upright=False):
+    """`decode_image` or `decode_upright` of a file; `UserError` if it is none, or no image."""
     try:
-        return decode_image(read_image(path))
+        return (decode_upright if is_upright else decode_image)(read_image(path))
     except tf.errors.InvalidArgumentError as error:
         raise UserError(unreadable(path)) from error
-
-
-def unreadable(path):
-    """The one-line message about a bad image."""
-    try:
-        status = Path(path).stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return f"{path}: no such image"
-    except (OSError, ValueError) as error:
-        return f"{path}: can't be read ({getattr(error, 'strerror', error)}); remove it"
-    if not stat.S_ISREG(status.st_mode):
-        return f"{path}: is no file, but a folder or a device; rename or remove it"
-    if status.st_size == 0:
-        return f"{path}: the image is empty (0 bytes); replace or remove it"
-    if not os.access(path, os.R_OK):
-        return f"{path}: permission denied; change the rights of the file"
-    return f"{path}: cannot be decoded as JPEG, PNG, GIF or BMP; replace or remove it"

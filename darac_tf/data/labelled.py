@@ -3,7 +3,7 @@
 import csv
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,7 +15,10 @@ from darac_tf.data.images import (
     images_below,
     say_left_out,
     visible,
+    visible_images,
 )
+from darac_tf.data.pillow_files import DEFAULT_MAX_PIXELS
+from darac_tf.data.views import ImageList
 from darac_tf.errors import UserError, printable
 from darac_tf.files import atomic_path, exists
 
@@ -34,6 +37,9 @@ class LabelledImages:
     # int64 `(pairs, 2)`, rows of a query and of an image that matches it; None where all images of
     # a class match.
     pairs: np.ndarray | None = None
+    # As of `ImageList`.
+    upright: bool = True
+    max_pixels: int = DEFAULT_MAX_PIXELS
 
     def __len__(self):
         return len(self.paths)
@@ -56,6 +62,11 @@ class LabelledImages:
         classes = tuple(map(str, class_names))
         return cls(name, np.array(paths), labels, classes, np.array(splits), pairs)
 
+    def image_list(self, rows=slice(None)):
+        """`ImageList` of all images, or of some rows."""
+        how = {"upright": self.upright, "max_pixels": self.max_pixels}
+        return ImageList(self.paths[rows], **how)
+
     def rows(self):
         """`(path, class name, split)` of each image."""
         names = (self.class_names[label] for label in self.labels)
@@ -72,7 +83,8 @@ class LabelledImages:
         pairs = self.pairs
         if pairs is not None:
             pairs = (np.cumsum(mask) - 1)[pairs[mask[pairs].all(axis=1)]]
-        return self.from_rows(name or self.name, rows, pairs)
+        chosen = self.from_rows(name or self.name, rows, pairs)
+        return replace(chosen, upright=self.upright, max_pixels=self.max_pixels)
 
     def split(self, name):
         """The images of one split; `UserError` if no image has it."""
@@ -136,9 +148,9 @@ def read_folder(folder):
         raise UserError(f"--data_dir: no such folder: {folder}")
     rows, left_out = [], []
     for class_folder in visible(sorted(p for p in folder.iterdir() if p.is_dir()), left_out):
-        images = sorted(p for p in class_folder.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES)
         label = printable(class_folder.name)
-        rows += [(str(path), label, "") for path in visible(images, left_out)]
+        images = visible_images(sorted(class_folder.iterdir()), left_out)
+        rows += [(str(path), label, "") for path in images]
     say_left_out(folder, left_out)
     if not rows:
         raise UserError(

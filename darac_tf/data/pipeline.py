@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from darac_tf.data.content_keys import content_key
+from darac_tf.data.exif import turn_upright
 from darac_tf.data.images import crop, decode_image, decode_scaled, decoding_failure, resize, turn
 from darac_tf.threads import CORES
 
@@ -85,12 +86,12 @@ def sized_batches(views, places, sizes, batch_pixels):
 
 
 def _failures(views, places):
-    reasons = {int(p): decoding_failure(views.paths[p], views.stored[p]) for p in places}
+    reasons = {int(p): decoding_failure(views.paths[p], views.stored(p)) for p in places}
     return {place: reason for place, reason in reasons.items() if reason}
 
 
 def description_batches(views, plan, kernels):
-    """Images that are decoded once, cropped, turned, and resized to each size, batched by shape.
+    """Images decoded once, upright, cropped, turned, resized to each size, and batched by shape.
 
     A dataset of `(places (b,), content_key (b,), pixels)` in the order of a `ShapeBatches`, with
     pixels as of `SizedBatch`, each size resized by its own of `images.KERNELS`. No step holds more
@@ -99,15 +100,17 @@ def description_batches(views, plan, kernels):
     """
     all_paths = tf.constant([*map(os.fsencode, views.paths)], tf.string)
     batch_sizes = tf.constant(plan.sizes)
-    boxes, shapes, turns, ratios = (
+    boxes, shapes, turns, ratios, orientations = (
         None if rows is None else tf.constant(rows, tf.int32)
-        for rows in (*views.decoded(), views.turns, views.ratios)
+        for rows in (*views.decoded(), views.turns, views.ratios, views.orientations)
     )
 
     @tf.autograph.experimental.do_not_convert
     def load(index, batch, targets):
         data = tf.io.read_file(all_paths[index])
         image = decode_image(data) if ratios is None else decode_scaled(data, ratios[index])
+        if orientations is not None:
+            image = turn_upright(image, orientations[index])
         if boxes is not None:
             image = crop(image, boxes[index])
         if turns is not None:

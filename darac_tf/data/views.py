@@ -12,7 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
-from darac_tf.data.images import RATIOS, content_size, scaled_side, stored_size
+from darac_tf.data.exif import is_lying
+from darac_tf.data.images import RATIOS, scaled_side
+from darac_tf.data.pillow_files import DEFAULT_MAX_PIXELS, content_size, read_header
 from darac_tf.errors import UserError
 
 # Boxes may overshoot the image by a few pixels; a box that lies further outside was drawn on an
@@ -30,15 +32,19 @@ class ImageList:
     Attributes:
         paths: String array `(images,)`.
         boxes: float64 `(images, 4)`, the part of each image that is looked at as `xmin, ymin, xmax,
-            ymax` in pixels of the stored image, or None for whole images. A row of NaN stands for
-            a whole image.
-        turns: int64 `(images,)`, quarter turns counter-clockwise (0..3) that make the stored image
-            upright, after the crop; or None for images as they are stored.
+            ymax` in pixels, or None for whole images. A row of NaN stands for a whole image.
+        turns: int64 `(images,)`, quarter turns counter-clockwise (0..3) after the crop, of images
+            whose files don't say how they are upright; or None for no turns.
+        upright: Whether images are turned upright as their Exif orientation says, before the crop,
+            or taken as they are stored: bool, or `(images,)` of them.
+        max_pixels: Images of more are refused.
     """
 
     paths: np.ndarray
     boxes: np.ndarray | None = None
     turns: np.ndarray | None = None
+    upright: bool | np.ndarray = True
+    max_pixels: int = DEFAULT_MAX_PIXELS
 
     def __len__(self):
         return len(self.paths)
@@ -50,20 +56,39 @@ class ImageList:
         return self.boxes[index]
 
     def turns_of(self, index):
-        """Quarter turns counter-clockwise of one image, 0..3."""
-        return 0 if self.turns is None else int(self.turns[index])
+        """Quarter turns counter-clockwise of one image, 0..3; None for what Exif says."""
+        turns = 0 if self.turns is None else int(self.turns[index])
+        return turns or (None if self.are_upright()[index] else 0)
+
+    def are_upright(self):
+        """`upright` of each image, bool `(images,)`."""
+        return np.broadcast_to(self.upright, len(self))
+
+    def select(self, rows):
+        """The images where a mask holds, or of some rows."""
+        boxes, turns = (None if x is None else x[rows] for x in (self.boxes, self.turns))
+        rest = self.are_upright()[rows], self.max_pixels
+        return ImageList(self.paths[rows], boxes, turns, *rest)
 
 
 class Views(NamedTuple):
     """What is seen of each image: boxes and turns as of `ImageList`, in whole numbers, int64."""
 
     paths: np.ndarray  # strings (images,)
-    stored: np.ndarray  # (images, 2), heights and widths by the files' headers, 0 x 0 if unreadable
+    # (images, 2), heights and widths by the files' headers, upright where they are turned so; 0 x 0
+    # if unreadable
+    whole: np.ndarray
     boxes: np.ndarray | None  # (images, 4), 0, 0, width, height for whole ones; None if all are
     turns: np.ndarray | None  # (images,), 0..3; None where none is turned
     shapes: np.ndarray  # (images, 2), heights and widths after crop and turn
     # (images,), of `images.decode_scaled`, 1 with a box; None where all are decoded as they are
     ratios: np.ndarray | None = None
+    orientations: np.ndarray | None = None  # (images,), of `data.exif`; None where all are 1
+
+    def stored(self, place):
+        """`(height, width)` of one image as its file has it."""
+        is_turned = self.orientations is not None and is_lying(self.orientations[place])
+        return tuple(self.whole[place, ::-1] if is_turned else self.whole[place])
 
     def decoded(self):
         """`(boxes, shapes)` in the pixels of the images as they are decoded."""
@@ -75,7 +100,7 @@ class Views(NamedTuple):
 
     def scaled(self, sizes):
         """The same views, with JPEGs without a box decoded as small as `describing.sizes` allow."""
-        ratios = decoding_ratios(np.maximum(self.stored, 1), sizes)
+        ratios = decoding_ratios(np.maximum(self.whole, 1), sizes)
         ratios[~(are_jpeg(self.paths) & self.is_whole())] = 1
         return self._replace(ratios=ratios)
 
@@ -83,7 +108,7 @@ class Views(NamedTuple):
         """bool `(images,)`: which images are looked at without a box, or in a box of all."""
         if self.boxes is None:
             return np.ones(len(self.paths), bool)
-        return (self.boxes == _whole_boxes(self.stored)).all(axis=1)
+        return (self.boxes == _whole_boxes(self.whole)).all(axis=1)
 
 
 def read_views(images, progress=True, skip_bad=False):
@@ -103,19 +128,22 @@ def read_views(images, progress=True, skip_bad=False):
     if not isinstance(images, ImageList):
         images = ImageList(np.asarray(images))
     hide = not progress or len(images) < 1000
-    stored, failures = np.zeros((len(images), 2), np.int64), {}
+    sizes, failures = np.zeros((len(images), 2), np.int64), {}
+    orientations = np.ones(len(images), np.int64)
     for place, path in enumerate(tqdm(images.paths, "headers", unit=" images", disable=hide)):
         try:
-            stored[place] = stored_size(path)
+            *sizes[place], orientations[place] = read_header(path, images.max_pixels)
         except UserError as error:
             if not skip_bad:
                 raise
             failures[place] = str(error)
-    return plan_views(images, stored), failures
+    return plan_views(images, sizes, orientations), failures
 
 
-def plan_views(images, sizes):
+def plan_views(images, sizes, orientations=1):
     """`Views` of an `ImageList` whose images are stored with some `sizes`, int `(images, 2)`.
+
+    `orientations` are those of their files, int, or `(images,)` of them.
 
     The corners of a box are rounded to the nearest pixel, halves to even, and what lies beyond the
     image is black: so `PIL.Image.crop` has it, to which the reference code of the revisited Oxford
@@ -126,18 +154,21 @@ def plan_views(images, sizes):
         ValueError: If boxes or turns are not one for each image.
     """
     _check_lengths(images)
-    stored = shapes = np.array(sizes, np.int64)
+    orientations = np.where(images.are_upright(), orientations, 1)
+    whole = np.array(sizes, np.int64)
+    whole = shapes = np.where(is_lying(orientations)[:, None], whole[:, ::-1], whole)
     boxes, turns = None, None
     is_whole = images.boxes is None or np.isnan(images.boxes).any(axis=1, keepdims=True)
     if not np.all(is_whole):
         rounded = np.rint(np.where(is_whole, 0.0, images.boxes)).astype(np.int64)
-        boxes = np.where(is_whole, _whole_boxes(stored), rounded)
-        _check_boxes(images, boxes, stored)
+        boxes = np.where(is_whole, _whole_boxes(whole), rounded)
+        _check_boxes(images, boxes, whole)
         shapes = np.stack([boxes[:, 3] - boxes[:, 1], boxes[:, 2] - boxes[:, 0]], axis=1)
     if images.turns is not None and np.any(images.turns):
         turns = np.asarray(images.turns, np.int64) % 4
         shapes = np.where((turns % 2 == 1)[:, None], shapes[:, ::-1], shapes)
-    return Views(np.asarray(images.paths), stored, boxes, turns, shapes)
+    orientations = orientations if np.any(orientations != 1) else None
+    return Views(np.asarray(images.paths), whole, boxes, turns, shapes, None, orientations)
 
 
 def _check_lengths(images):

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from darac_tf.data import BENCHMARKS, DATASET_KINDS
-from darac_tf.data.images import ANTIALIAS, KERNELS
+from darac_tf.data.images import ANTIALIAS, DEFAULT_MAX_PIXELS, KERNELS
 from darac_tf.describing.combination import COMBINATIONS
 from darac_tf.describing.extraction import DEFAULT_BATCH_PIXELS
 from darac_tf.engines import ENGINES, PRECISIONS
@@ -47,11 +47,13 @@ class EvalConfig:
     crop_queries: bool = setting(True, "Look at the boxes of the benchmark's queries only.")
     orientation: str | None = setting(
         None,
-        "Holidays: how images are turned; default: stored, and upright (exif or list) in --table.",
-        choices=["stored", "exif", "list"],
+        "Turn images upright by their Exif orientation, leave them as stored, or Holidays' by a "
+        "list. Default: benchmarks stored, but Holidays in --table; all else upright.",
+        choices=["upright", "stored", "list"],
     )
     rotation_list: str | None = setting(None, "For --orientation=list: name quarter_turns lines.")
     distractors_dir: str | None = setting(None, "Folder or CSV: add its images to the database.")
+    max_pixels: int = setting(DEFAULT_MAX_PIXELS, "Refuse images of more pixels.", low=1)
     skip_bad_images: bool = setting(False, "Rank unreadable images last, and list them.")
     check_data: bool = setting(False, "Only say which files of --dataset are there.")
 

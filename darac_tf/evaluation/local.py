@@ -59,7 +59,7 @@ class LocalSource:
         digest.update(self.reduction.mean.tobytes())
         digest.update(repr((extraction, PIXELS_VERSION)).encode())
         digest.update(keys_of_images(images.paths).tobytes())
-        for values in (images.boxes, images.turns):
+        for values in (images.boxes, images.turns, images.are_upright()):
             digest.update(b"-" if values is None else values.tobytes())
         return digest.hexdigest()[:16]
 

@@ -1,6 +1,6 @@
 """From the settings of an evaluation, an `EvalConfig`, to what `evaluate` takes."""
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 from darac_tf.data import BENCHMARKS, load_benchmark, load_dataset, needs_data_dir
 from darac_tf.data.images import ANTIALIAS
@@ -29,14 +29,16 @@ def read_task(config):
     folder = config.distractors_dir
     distractors = image_files("--distractors_dir", folder) if folder else []
     if kind not in BENCHMARKS:
-        if config.orientation or config.rotation_list:
-            raise UserError("--orientation and --rotation_list are for --dataset=holidays")
-        images = load_dataset(kind, config.data_dir, config.split)
+        if config.orientation == "list" or config.rotation_list:
+            raise UserError("--orientation=list and --rotation_list are for --dataset=holidays")
+        images = load_dataset(kind, config.data_dir, config.split, *_reading(config))
         return labelled_task(images, config.query_split, distractors)
     _refuse(config, f"is for folder and csv sets, not {kind}", "split", "query_split")
     how = config.crop_queries, config.orientation or "stored", config.rotation_list
     benchmark = load_benchmark(kind, config.data_dir, *how)
-    return benchmark_task(benchmark, distractors)
+    # Distractors are taken as the images that they are put among.
+    task = benchmark_task(benchmark, distractors, upright=how[1] != "stored")
+    return replace(task, images=replace(task.images, max_pixels=config.max_pixels))
 
 
 def read_settings(config):
@@ -52,6 +54,7 @@ def read_settings(config):
     resolutions = tuple(parse_sizes(text, config.resize) for text in config.resolutions)
     whitening = _whitening(config)
     if whitening and whitening.loaded:
+        whitening.loaded.check_orientation(_reading(config)[0])
         _check_kernels(whitening.loaded.provenance.get("resolutions", ()), resolutions)
     names = ("combination", "exponent", "batch_pixels", "cache_dir", "scaled_decoding")
     return Settings(
@@ -122,7 +125,8 @@ def _whitening(config):
     if kind in BENCHMARKS:
         images = load_benchmark(kind, config.whiten_data_dir)
     else:
-        images = load_dataset(kind, config.whiten_data_dir, config.whiten_split)
+        how = _reading(config)
+        images = load_dataset(kind, config.whiten_data_dir, config.whiten_split, *how)
     return WhiteningSource(
         fitting=FittingImages.of(images, config.whiten_kind).some(
             config.whiten_images, config.seed
@@ -134,6 +138,11 @@ def _whitening(config):
         seed=config.seed,
         allow_on_test=config.allow_whiten_on_test,
     )
+
+
+def _reading(config):
+    """How own photographs are read: their orientation, and the most pixels."""
+    return "stored" if config.orientation == "stored" else "upright", config.max_pixels
 
 
 def _check_kernels(fitted_at, resolutions):

@@ -13,6 +13,7 @@ import functools
 import numpy as np
 
 from darac_tf.data.images import unreadable
+from darac_tf.data.views import read_views
 from darac_tf.describing.combination import Vectors
 from darac_tf.describing.extraction import extract_features
 from darac_tf.describing.feature_cache import FeatureCache
@@ -139,6 +140,15 @@ def _check_whole(file, images):
     parts = images.boxes is not None and not np.isnan(images.boxes).any(axis=1).all()
     if parts or (images.turns is not None and np.any(images.turns)):
         raise UserError(
-            f"{file.name} has vectors of whole images as they are stored: give --nocrop_queries "
-            "and --orientation=stored"
+            f"{file.name} has vectors of whole images: give --nocrop_queries, and no "
+            "--orientation=list"
+        )
+    own = file.provenance.get("orientation", "stored")
+    others = images.select(images.are_upright() != (own == "upright"))
+    views, _ = read_views(dataclasses.replace(others, upright=True), skip_bad=True)
+    if views.orientations is not None:
+        path = others.paths[np.argmax(views.orientations != 1)]
+        raise UserError(
+            f"{file.name} has vectors of images as --orientation={own} takes them, and {path} is "
+            "another so: give that, or describe the images again"
         )

@@ -79,7 +79,7 @@ def labelled_task(images, query_split=None, distractors=()):
     return Task(
         name=images.name,
         protocol=kind,
-        images=ImageList(paths),
+        images=replace(images.image_list(), paths=paths),
         n_database=len(labels),
         queries=queries,
         exclude=exclude,
@@ -91,13 +91,13 @@ def labelled_task(images, query_split=None, distractors=()):
     )
 
 
-def benchmark_task(benchmark, distractors=()):
+def benchmark_task(benchmark, distractors=(), upright=False):
     """The task of a `RetrievalSet`, scored by its own protocol (`metrics.protocols`).
 
-    `distractors` are paths of more images for the database, right for no query. A query that is
-    looked at as a whole and is in the database is described once.
+    `distractors` are paths of more images for the database, right for no query, to be turned
+    `upright` or not. A query that is looked at as a whole and is in the database is described once.
     """
-    more = ImageList(np.array(distractors, str))
+    more = ImageList(np.array(distractors, str), upright=upright)
     # Rows of the ground truth stay what they are: distractors come after them.
     benchmark = replace(benchmark, database=_joined(benchmark.database, more))
     n_database = len(benchmark.database)
@@ -109,7 +109,7 @@ def benchmark_task(benchmark, distractors=()):
     return Task(
         name=benchmark.name,
         protocol=PROTOCOLS[benchmark.protocol].words,
-        images=_joined(benchmark.database, selected(benchmark.queries, ~is_shared)),
+        images=_joined(benchmark.database, benchmark.queries.select(~is_shared)),
         n_database=n_database,
         queries=queries,
         exclude=None,
@@ -144,13 +144,9 @@ def _joined(first, second):
     if any(images.turns is not None for images in lists):
         turns = [np.zeros(len(x), np.int64) if x.turns is None else x.turns for x in lists]
         turns = np.concatenate(turns)
-    return ImageList(np.concatenate([images.paths for images in lists]), boxes, turns)
-
-
-def selected(images, mask):
-    """The images of an `ImageList` where a mask holds, or at places."""
-    boxes, turns = (None if x is None else x[mask] for x in (images.boxes, images.turns))
-    return ImageList(images.paths[mask], boxes, turns)
+    upright = np.concatenate([images.are_upright() for images in lists])
+    paths = np.concatenate([images.paths for images in lists])
+    return ImageList(paths, boxes, turns, upright, first.max_pixels)
 
 
 def _distractor_note(distractors):

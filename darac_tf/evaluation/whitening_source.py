@@ -9,7 +9,7 @@ from darac_tf.data import LabelledImages
 from darac_tf.data.content_keys import keys_of_images
 from darac_tf.data.views import ImageList
 from darac_tf.errors import UserError
-from darac_tf.evaluation.task import benchmark_task, selected
+from darac_tf.evaluation.task import benchmark_task
 from darac_tf.metrics import query_truth
 from darac_tf.whitening import (
     Whitening,
@@ -36,6 +36,7 @@ class FittingImages:
     labels: np.ndarray | None = None  # int `(images,)`, or None.
     # Two int arrays `(pairs,)`, places of a query and of one of its positives; or None.
     pairs: tuple | None = None
+    orientation: str | None = None  # Of own photographs, "upright" or "stored"; or None.
 
     @classmethod
     def of(cls, images, kind="pca"):
@@ -49,7 +50,8 @@ class FittingImages:
         if isinstance(images, LabelledImages):
             is_paired = kind != "pca" and images.pairs is not None
             pairs = tuple(images.pairs.T) if is_paired else None
-            return cls(images.name, ImageList(images.paths), images.labels, pairs)
+            orientation = "upright" if images.upright else "stored"
+            return cls(images.name, images.image_list(), images.labels, pairs, orientation)
         if kind == "pca":
             return cls(images.name, images.database)
         task = benchmark_task(images)
@@ -77,9 +79,10 @@ class FittingImages:
             rows = np.unique(order[starts.astype(int)[:, None] + [0, 1]])
         return FittingImages(
             f"{self.name} ({len(rows):,} of {total:,} images)",
-            selected(self.images, rows),
+            self.images.select(rows),
             None if self.labels is None else self.labels[rows],
             None if self.pairs is None else tuple(self._pairs_within(rows)),
+            self.orientation,
         )
 
     def pairs_among(self, rows, max_pairs, seed):
@@ -156,6 +159,7 @@ class WhiteningSource:
                 "descriptor": described.name,
                 "resolutions": list(described.sizes),
                 "images": self.fitting.name,
+                **({"orientation": how} if (how := self.fitting.orientation) else {}),
             },
             "shrinkage": self.shrinkage,
             "image_keys": self._keys[rows],

@@ -6,6 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from darac_tf.data.headers import KINDS
 from darac_tf.describing.fingerprint import model_fingerprint
 from darac_tf.errors import UserError
 from darac_tf.models.descriptor import CONFIG_FILE, POOLING_LAYER, backbone_of
@@ -17,6 +18,7 @@ EXTRA = "assets.extra"
 JSON_CARD = "model_card.json"
 PAGE = "MODEL_CARD.md"
 NOT_MEASURED = "not measured"
+_TURNS = {"upright": "upright, by Exif", "stored": "as stored; Exif is not looked at"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +52,8 @@ def write_model_card(folder, model, settings, facts, dimension, folding, verific
         "combination": {"kind": settings.combination, "exponent": settings.exponent},
         "precision": {"stored": settings.precision, "computed": "float32"},
         "max_pixels": settings.max_pixels,
+        "orientation": settings.orientation,
+        "images": KINDS,
         "batch_normalization": folding._asdict(),
         "whitening": _whitening_part(settings.whitening, facts.whitening_path),
         "training": _training_part(facts.model_path),
@@ -157,6 +161,8 @@ def _facts(card):
         ("kernels stored in", card["precision"]["stored"]),
         ("computed in", card["precision"]["computed"]),
         ("batch normalisations folded", f"{norms['folded']} of {norms['found']}"),
+        ("images", card["images"]),
+        ("orientation of images", _TURNS[card["orientation"]]),
         ("most pixels of an image", card["max_pixels"]),
         ("compared with its source", card["verification"]),
         ("fingerprint of the source", card["fingerprint"]),

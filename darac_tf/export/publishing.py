@@ -9,6 +9,7 @@ import tensorflow as tf
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 
+from darac_tf.data.images import DEFAULT_MAX_PIXELS, ORIENTATIONS
 from darac_tf.describing.sizes import as_size
 from darac_tf.engines.inference_copy import fused_copy
 from darac_tf.errors import UserError
@@ -19,8 +20,6 @@ from darac_tf.files import atomic_path, numbered
 from darac_tf.models.folding import fold_batch_norm
 from darac_tf.whitening import Whitening
 
-# What Pillow, and with it eval.py, takes for a decompression bomb when an image has more.
-DEFAULT_MAX_PIXELS = 178_956_970
 PRECISIONS = ("float32", "bfloat16", "float16")
 # Requests that TensorFlow Serving runs before a version is available; it looks for them there.
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
@@ -33,7 +32,7 @@ class ExportSettings:
     """Settings of an export.
 
     Raises:
-        ValueError: If the precision is another.
+        ValueError: If the precision or the orientation is another.
     """
 
     # What is combined: `sizes.LongSide`, `sizes.Factor`, or integers for long sides in pixels.
@@ -45,10 +44,13 @@ class ExportSettings:
     # Most pixels of an image, as stored and after each resize; of a GIF, of all its frames
     # together.
     max_pixels: int = DEFAULT_MAX_PIXELS
+    # Whether images are turned upright by their Exif orientation, one of `images.ORIENTATIONS`.
+    orientation: str = "upright"
 
     def __post_init__(self):
-        if self.precision not in PRECISIONS:
-            raise ValueError(f"`precision`: one of {PRECISIONS}. Received: {self.precision!r}")
+        for name, known in (("precision", PRECISIONS), ("orientation", ORIENTATIONS)):
+            if getattr(self, name) not in known:
+                raise ValueError(f"`{name}`: one of {known}. Received: {getattr(self, name)!r}")
         object.__setattr__(self, "resolutions", tuple(map(as_size, self.resolutions)))
 
 
@@ -101,9 +103,8 @@ def export_saved_model(model, folder, resolutions, whitening=None, **options):
 
     Its signatures:
 
-    - `serving_default`: `image_bytes` (string, `(batch,)`: JPEG, PNG, GIF, BMP or WebP without
-      animation) to `descriptor` (float32, `(batch, dimension)`). A bad image fails the request
-      with an InvalidArgumentError.
+    - `serving_default`: `image_bytes` (string, `(batch,)`: `headers.KINDS`) to `descriptor`
+      (float32, `(batch, dimension)`). A bad image fails the request with an InvalidArgumentError.
     - `robust`: the same with `valid` (bool, `(batch,)`): a bad image gets zeros and False.
     - `pixels`: `pixels` (uint8, `(batch, height, width, 3)`) to `descriptor`.
 

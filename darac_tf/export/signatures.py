@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from darac_tf.data.headers import KINDS
 from darac_tf.errors import UserError
 from darac_tf.export.decoding import decode_and_resize, read_headers
 from darac_tf.export.network import Describer, in_steps, traced_once, window_capacity
@@ -10,8 +11,7 @@ from darac_tf.export.network import Describer, in_steps, traced_once, window_cap
 HELD_PIXELS = 16_000_000
 
 _WHERE = "their places in the request, from 0:"
-_KINDS = "JPEG, PNG, GIF, BMP or WebP without animation"
-_UNREADABLE = f"images that cannot be decoded as {_KINDS}; {_WHERE}"
+_UNREADABLE = f"images that cannot be decoded as {KINDS}; {_WHERE}"
 
 
 class ImageDescriber(tf.Module):
@@ -24,14 +24,21 @@ class ImageDescriber(tf.Module):
         super().__init__(name="image_describer")
         self._sizes = settings.resolutions
         self._max_pixels = settings.max_pixels
+        is_upright = settings.orientation == "upright"
+        # For whoever loads it: how large images may be, and how they are taken.
+        self.max_pixels = tf.Variable(self._max_pixels, False, dtype=tf.int64)
+        self.is_upright = tf.Variable(is_upright, False)
         if settings.whitening is not None:
             _check_resolutions(settings.whitening, self._sizes)
+            settings.whitening.check_orientation(settings.orientation)
         self._describer = Describer(model, settings)
         self.dimension = self._describer.dimension
         # Traced and stored once, for both signatures of files.
         files, rows = tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int32)
-        headers, must_decode = tf.TensorSpec([None, 3], tf.int64), tf.TensorSpec([], tf.bool)
-        self._read_headers = traced_once(lambda data: read_headers(data, self._max_pixels), [files])
+        headers, must_decode = tf.TensorSpec([None, 4], tf.int64), tf.TensorSpec([], tf.bool)
+        self._read_headers = traced_once(
+            lambda data: read_headers(data, self._max_pixels, is_upright), [files]
+        )
         self._describe_rows = traced_once(
             self._describe_in_windows, [files, headers, rows, must_decode]
         )

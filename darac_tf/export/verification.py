@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.data.images import content_size, read_image
+from darac_tf.data.images import DEFAULT_MAX_PIXELS, content_size, read_image
 from darac_tf.data.labelled import image_files
+from darac_tf.data.views import ImageList
 from darac_tf.describing.extraction import extract_features
 from darac_tf.errors import UserError
 
@@ -84,7 +85,10 @@ def describe_with_source(model, settings, paths):
         return {"": model(pixels, training=False)}
 
     how = {"progress": False, "skip_bad": True}
-    features = extract_features(describe, paths, settings.resolutions, **how)
+    limit = max(settings.max_pixels, DEFAULT_MAX_PIXELS)
+    is_upright = settings.orientation == "upright"
+    images = ImageList(np.asarray(paths), upright=is_upright, max_pixels=limit)
+    features = extract_features(describe, images, settings.resolutions, **how)
     vectors = features.vectors("", None, settings.combination, settings.exponent)
     if settings.whitening is not None:
         vectors = vectors.whitened(settings.whitening)

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from darac_tf.data.exif import turn_upright
 from darac_tf.data.images import crop, decode_image, decoding_failure, resize, scaled_size, turn
 from darac_tf.data.views import read_views
 from darac_tf.describing.sizes import Factor, parse_sizes
@@ -46,7 +47,7 @@ class ExtractionSettings:
 class LocalExtractor:
     """Gives the local features of images, one image after another.
 
-    A box is cut out of the stored image, the crop is turned, and then resized once for each scale.
+    A box is cut out of the image, the crop is turned, and then resized once for each scale.
     A map covers its image evenly: the centre of cell i of n is at `(i + 1/2) / n` of the side.
     That is right to within half a cell, whatever the padding of the network.
 
@@ -126,12 +127,13 @@ class LocalExtractor:
         try:
             image = decode_image(tf.io.read_file(os.fsencode(path)))
         except tf.errors.OpError as error:
-            reason = decoding_failure(path, self._views.stored[index])
+            reason = decoding_failure(path, self._views.stored(index))
             if not self._skip_bad or reason is None:
                 raise UserError(reason or str(error)) from error
             self.skipped[index] = reason
             return None
-        boxes, turns = self._views.boxes, self._views.turns
+        boxes, turns, orientations = self._views.boxes, self._views.turns, self._views.orientations
+        image = image if orientations is None else turn_upright(image, orientations[index])
         image = image if boxes is None else crop(image, boxes[index])
         return image if turns is None else turn(image, turns[index])
 
@@ -148,7 +150,7 @@ class LocalExtractor:
         return vectors, best, (tf.cast(places, tf.float32) + 0.5) / grid
 
     def _in_stored(self, index, places, height, width):
-        """From pixels of the view to those of the stored image, float32."""
+        """From pixels of the view to those of the image that its box is in, float32."""
         boxes, turns = self._views.boxes, self._views.turns
         for _ in range(0 if turns is None else turns[index]):
             # What is at the top now was at the right before the turn.

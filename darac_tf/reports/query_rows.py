@@ -14,7 +14,7 @@ class RankedImage:
     # True for right, False for wrong, None for one that the protocol skips (junk).
     verdict: bool | None
     score: float  # Its similarity to the query.
-    turns: int = 0  # Quarter turns counter-clockwise that make the stored image upright.
+    turns: int | None = None  # As of `thumbnails.thumbnail`.
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class QueryRow:
     """A query and what was found for it."""
 
     query_path: str | os.PathLike  # Image file.
-    # `xmin, ymin, xmax, ymax` in pixels of the stored image that was searched for, or None for the
-    # whole image.
+    # `xmin, ymin, xmax, ymax` in pixels of the image that was searched for, or None for the whole
+    # image.
     box: object = None
-    turns: int = 0  # Quarter turns counter-clockwise that make the stored image upright.
+    turns: int | None = None  # As of `thumbnails.thumbnail`.
     # Average precision in [0, 1]; None or NaN for a query without a positive.
     ap: float | None = None
     ranks: list[RankedImage] = field(default_factory=list)  # List of `RankedImage`, best first.

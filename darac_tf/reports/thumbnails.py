@@ -12,15 +12,16 @@ _BOX_COLORS = ((0, 0, 0), (255, 214, 0))
 _OUTSIDE_BRIGHTNESS = 0.45
 
 
-def thumbnail(path, long_side, box=None, turns=0):
+def thumbnail(path, long_side, box=None, turns=None):
     """A small picture of an image: upright, with the box that is looked at drawn on it.
 
     Args:
         path: Image file.
         long_side: Pixels on the longer side, at least 1. Smaller images are enlarged.
-        box: `xmin, ymin, xmax, ymax` in pixels of the stored image; what is outside is darkened.
-            None for a whole image.
-        turns: Quarter turns counter-clockwise that make the stored image upright.
+        box: `xmin, ymin, xmax, ymax` in pixels before the turns; what is outside is darkened. None
+            for a whole image.
+        turns: Quarter turns counter-clockwise that make the stored image upright; None for what its
+            Exif orientation says.
 
     Returns:
         uint8 RGB `(height, width, 3)`.
@@ -28,13 +29,13 @@ def thumbnail(path, long_side, box=None, turns=0):
     Raises:
         UserError: If the image can't be read.
     """
-    image = decode_file(path)
+    image = decode_file(path, is_upright=turns is None)
     small = resize_long_side(image, long_side).numpy().round().clip(0, 255).astype(np.uint8)
     if box is not None:
         # Each axis has its own scale, because the small sides are rounded.
         scale = np.divide(small.shape[1::-1], image.shape[1::-1])
         small = _with_box(small, np.asarray(box, np.float64) * np.tile(scale, 2))
-    return np.rot90(small, turns)
+    return np.rot90(small, turns or 0)
 
 
 def jpeg_uri(image, quality=80):

@@ -145,7 +145,7 @@ class Thumbnails:
         """The name that is shown."""
         return os.path.relpath(path, self.root) if self.root else os.fspath(path)
 
-    def element(self, path, alt, long_side, box=None, turns=0):
+    def element(self, path, alt, long_side, box=None, turns=None):
         """HTML of an image, see `thumbnails.thumbnail`, or of a text where it can't be read."""
         path = os.fspath(path)
         key = (path, long_side, None if box is None else tuple(map(float, box)), turns)

@@ -133,7 +133,8 @@ def _query(values, images):
     else:
         print("\n\n".join(_as_text(*pair) for pair in pairs))
     if values.out:
-        write_results_page(values.out, queries, results, [f"{how} among {count} images."])
+        turns = None if model.is_upright else 0
+        write_results_page(values.out, queries, results, [f"{how} among {count} images."], turns)
 
 
 def _duplicates_flags(values):

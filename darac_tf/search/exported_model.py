@@ -6,10 +6,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from darac_tf.data.images import DEFAULT_MAX_PIXELS, for_export
 from darac_tf.describing.fingerprint import model_fingerprint
 from darac_tf.errors import UserError
 
-NO_IMAGE = "cannot be decoded as an image, or is too large"
 _SIGNATURE = "robust"
 _EXPORT = "export it with export_savedmodel.py"
 # The card and the warm-up requests change no descriptor, nor does when it was saved.
@@ -28,6 +28,9 @@ class ExportedModel:
         folder: Absolute path of the folder.
         fingerprint: Of what it computes (graph, variables, assets): 32 hexadecimal digits.
         dimension: Of the descriptors.
+        is_upright: Whether it turns images upright by their Exif orientation.
+        max_pixels: It takes images of no more.
+        no_image: What is wrong with an image that it gives no vector of.
 
     Raises:
         UserError: If it is no SavedModel, can't be read, has no such signature, or does not keep to
@@ -45,6 +48,11 @@ class ExportedModel:
         if _SIGNATURE not in self._loaded.signatures:
             raise UserError(f"{folder} has no signature {_SIGNATURE!r}: {_EXPORT}")
         self._signature = self._loaded.signatures[_SIGNATURE]
+        # Exports of before turn nothing.
+        self.is_upright = bool(getattr(self._loaded, "is_upright", False))
+        self.max_pixels = int(getattr(self._loaded, "max_pixels", DEFAULT_MAX_PIXELS))
+        limit = f"{self.max_pixels} pixels (--max_pixels of the export)"
+        self.no_image = f"cannot be decoded as an image, or has more than {limit}"
         # No image at all is a bad image, which gives zeros of the right length.
         vectors, valid = self._run([b""])
         self.dimension = vectors.shape[1]
@@ -58,6 +66,7 @@ class ExportedModel:
         be described. The vectors of those that are have a length of about 1. `UserError` if the
         model fails on all of them, or gives vectors of other lengths.
         """
+        data = [for_export(each, self.is_upright, self.max_pixels) for each in data]
         vectors, valid = self._run(data)
         valid = valid & np.isfinite(vectors).all(axis=1)
         lengths = np.linalg.norm(vectors[valid], axis=1)

@@ -7,11 +7,12 @@ from darac_tf.reports import web_page
 PAGE_RANKS = 200
 
 
-def write_results_page(path, queries, results, summary_lines=()):
+def write_results_page(path, queries, results, summary_lines=(), turns=None):
     """Writes the HTML file of some `query.Query` and the list of `query.Result` of each.
 
     The first `PAGE_RANKS` are shown, below a title and the sentences of the summary. Images that
-    can't be read any more are named, with a text instead of a thumbnail. `UserError` if the file
+    can't be read any more are named, with a text instead of a thumbnail; `turns` are those of
+    `thumbnails.thumbnail`. `UserError` if the file
     can't be written, `ValueError` if there are no queries.
     """
     if not queries:
@@ -26,21 +27,21 @@ def write_results_page(path, queries, results, summary_lines=()):
     names = ", ".join(Path(query.path).name for query in queries[:3])
     title = f"Most like {names}{' and others' if len(queries) > 3 else ''}"
     pairs = zip(queries, shown, strict=True)
-    web_page.write_page(path, title, lines, (_article(*pair, thumbnails) for pair in pairs))
+    web_page.write_page(path, title, lines, (_article(*pair, thumbnails, turns) for pair in pairs))
 
 
-def _article(query, ranked, thumbnails):
+def _article(query, ranked, thumbnails, turns):
     name = Path(query.path).name
     box = "" if query.box is None else f"box {', '.join(map(str, query.box))}"
     alt = f"Query {name}{box and ', '}{box}"
-    image = thumbnails.element(query.path, alt, web_page.QUERY_SIDE, query.box)
-    figures = [_figure(result, thumbnails) for result in ranked]
+    image = thumbnails.element(query.path, alt, web_page.QUERY_SIDE, query.box, turns)
+    figures = [_figure(result, thumbnails, turns) for result in ranked]
     return web_page.article(name, box or "the whole image", image, figures)
 
 
-def _figure(result, thumbnails):
+def _figure(result, thumbnails, turns):
     name, score = thumbnails.name(result.path), f"{result.similarity:.4f}"
     alt = f"Rank {result.rank}, similarity {score}: {name}"
-    image = thumbnails.element(result.path, alt, web_page.RANK_SIDE)
+    image = thumbnails.element(result.path, alt, web_page.RANK_SIDE, turns=turns)
     link = f'<a href="{web_page.escaped(Path(result.path).as_uri())}">{image}</a>'
     return web_page.figure(link, alt, result.rank, score, name)

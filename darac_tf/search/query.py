@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.data.images import content_size, crop, decode_file, read_image, stored_size
+from darac_tf.data.images import content_size, crop, decode_file, read_image
+from darac_tf.data.views import ImageList, read_views
 from darac_tf.errors import UserError
 from darac_tf.ranking.exact_search import search
-from darac_tf.search.exported_model import NO_IMAGE
 from darac_tf.search.faiss_index import candidates
 from darac_tf.search.updates import MAX_FILE_BYTES
 
@@ -21,8 +21,8 @@ class Query:
 
     Attributes:
         path: Its file.
-        box: `xmin, ymin, xmax, ymax` in whole pixels of the stored image, to look at this part
-            only; None for the whole.
+        box: `xmin, ymin, xmax, ymax` in whole pixels of the image, upright where the model turns it
+            so, to look at this part only; None for the whole.
     """
 
     path: str
@@ -101,27 +101,28 @@ def _describe(model, queries):
     """Vectors `(queries, dimension)`, one at a time: queries are few, and may be large."""
     vectors = []
     for query in queries:
-        vector, valid = model([_content(query)])
+        vector, valid = model([_content(query, model.is_upright)])
         if not valid[0]:
-            raise UserError(f"{query.path}: {NO_IMAGE}; name another image")
+            raise UserError(f"{query.path}: {model.no_image}; name another image")
         vectors.append(vector[0])
     return np.stack(vectors)
 
 
-def _content(query):
+def _content(query, is_upright):
     path = Path(query.path)
     if query.box is not None:
-        return _cut_out(path, query.box)
+        return _cut_out(path, query.box, is_upright)
     if content_size(path) > MAX_FILE_BYTES:
         raise UserError(f"{path} is larger than {MAX_FILE_BYTES >> 20} MB: make it smaller")
     return read_image(path)
 
 
-def _cut_out(path, box):
+def _cut_out(path, box, is_upright):
     """The part of an image in a box, as the bytes of a PNG file."""
-    height, width = stored_size(path)
+    views, _ = read_views(ImageList(np.array([path]), upright=is_upright))
+    height, width = views.whole[0]
     xmin, ymin, xmax, ymax = box
     if not (0 <= xmin < xmax <= width and 0 <= ymin < ymax <= height):
         within = f"xmin,ymin,xmax,ymax within the {width} x {height} pixels of {path}"
         raise UserError(f"--box={','.join(map(str, box))}: it must be {within}")
-    return tf.io.encode_png(crop(decode_file(path), box)).numpy()
+    return tf.io.encode_png(crop(decode_file(path, is_upright), box)).numpy()

@@ -14,9 +14,8 @@ import numpy as np
 from tqdm import tqdm
 
 from darac_tf.data.content_keys import VIEW_KEY_BYTES, content_key
-from darac_tf.data.images import IMAGE_SUFFIXES, say_left_out, visible
+from darac_tf.data.images import IMAGE_SUFFIXES, say_left_out, visible, visible_images
 from darac_tf.errors import UserError
-from darac_tf.search.exported_model import NO_IMAGE
 from darac_tf.search.file_table import UNKNOWN
 from darac_tf.threads import look_ahead
 
@@ -30,7 +29,6 @@ _LISTED_AT_ONCE = 4096
 # File systems tell time in steps of up to two seconds: a file that was written so shortly before it
 # was read may change again without a change of its time.
 _CLOCK_STEP_NS = 2 * 10**9
-_SUFFIXES = tuple(os.fsencode(suffix) for suffix in IMAGE_SUFFIXES)
 
 
 @dataclass(frozen=True)
@@ -142,8 +140,7 @@ def _image_files(folder, faults):
     left_out = []
     for parent, folders, names in os.walk(folder, onerror=note):
         folders[:] = visible(sorted(folders), left_out)
-        images = sorted(name for name in names if name.lower().endswith(_SUFFIXES))
-        for name in visible(images, left_out):
+        for name in visible_images(sorted(names), left_out):
             path = os.path.join(parent, name)  # noqa: PTH118 - pathlib takes no bytes
             try:
                 status = os.stat(path)  # noqa: PTH116
@@ -237,6 +234,6 @@ def _enter(index, model, files, contents):
     with index.files.transaction():
         for path, size, mtime_ns, key, fault, _ in files:
             if key in bad:
-                key, fault = None, NO_IMAGE
+                key, fault = None, model.no_image
             changed += index.files.put(path, size, mtime_ns, key, fault)
     return len(contents), changed

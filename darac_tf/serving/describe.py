@@ -6,16 +6,18 @@
 An interrupted command goes on where it stopped when it is given again.
 """
 
+import io
 import shutil
 from pathlib import Path
 
 import numpy as np
 from absl import flags
+from PIL import Image
 from tqdm import tqdm
 
 from darac_tf import cli
 from darac_tf.data.content_keys import keys_of_images, view_keys
-from darac_tf.data.images import content_size, read_image
+from darac_tf.data.images import content_size, for_export, read_image
 from darac_tf.data.labelled import image_files
 from darac_tf.describing.feature_file import SUFFIX, FeatureFile
 from darac_tf.describing.feature_table import FeatureTable
@@ -49,7 +51,8 @@ def describe_files(client, paths, out, made_from, limits, progress=True):
     missing = missing[np.sort(first)]  # one for each content
     sizes = keys[missing, 0].astype(np.int64).tolist()
     requests = [missing[start:stop] for start, stop in split_images(sizes, *limits)]
-    batches = ([read_image(paths[row]) for row in rows] for rows in requests)
+    is_upright = made_from.get("orientation") == "upright"
+    batches = ([for_export(read_image(paths[r]), is_upright) for r in rows] for rows in requests)
     counts = {"total": len(keys), "initial": len(keys) - len(missing)}
     bar = tqdm(desc="describe", unit=" images", disable=not progress, **counts)
     bad = {bytes(16)}  # The key of what has no content.
@@ -70,6 +73,24 @@ def describe_files(client, paths, out, made_from, limits, progress=True):
     file.save(out)
     shutil.rmtree(kept)
     return file
+
+
+def orientation_of_model(client):
+    """How the model of a `Client` takes images, "upright" by Exif or "stored", by its own answer.
+
+    A drawn image is described twice: as it lies with its Exif orientation, and upright.
+    """
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    upright = Image.linear_gradient("L").resize((96, 64))
+    lying, files = upright.transpose(Image.Transpose.ROTATE_90), []
+    for image, options in ((upright, {}), (lying, {"exif": exif})):
+        file = io.BytesIO()
+        image.save(file, "PNG", **options)
+        files.append(file.getvalue())
+    answer = client.describe(files)
+    is_same = answer.valid.all() and np.allclose(*answer.vectors, atol=1e-5)
+    return "upright" if is_same else "stored"
 
 
 def _define_flags():
@@ -130,6 +151,7 @@ def main():
         wanted = _FLAGS.version
         client.version = client.newest_version() if wanted is None else wanted
         made_from = {"model": _FLAGS.model, "version": client.version, "signature": _SIGNATURE}
+        made_from["orientation"] = orientation_of_model(client)
         file = describe_files(client, paths, _FLAGS.out, made_from, limits)
     for path in file.paths[~file.valid]:
         print(f"{path}: cannot be decoded; it has no vector")

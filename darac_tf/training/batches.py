@@ -41,7 +41,9 @@ class StepBatches:
         They are tensors, or with several replicas their distributed values.
         """
         config = self._config
-        augmentation = Augmentation(config.min_crop_area, flip=config.flip, light=config.light)
+        names = ("flip", "light", "orientation")
+        how = {name: getattr(config, name) for name in names}
+        augmentation = Augmentation(config.min_crop_area, **how)
         shapes = CropShapes(config.crop_shapes, config.image_size, config.seed)
         for sampler, start, stop in self._epochs(step, config.steps):
             arguments = (sampler, augmentation, shapes, start, stop, config.seed)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from darac_tf.data import DATASET_KINDS
 from darac_tf.data.augmentation import parse_shapes
+from darac_tf.data.images import DEFAULT_MAX_PIXELS, ORIENTATIONS
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 from darac_tf.layers.regional import SHARINGS
@@ -22,7 +23,7 @@ from darac_tf.training.state import OPTIMIZERS
 # What a resumed run may change: the steps to come are those of the whole run, up to rounding.
 _FREE_ON_RESUME = {
     *("checkpoint_every", "val_every", "log_every", "val_batch_pixels"),
-    *("chunk_size", "strategy", "replicas", "jit_compile"),
+    *("max_pixels", "chunk_size", "strategy", "replicas", "jit_compile"),
 }
 # What training the attention of local features has no use for.
 _NOT_FOR_LOCAL = {
@@ -46,6 +47,12 @@ class TrainConfig:
     val_split: str | None = setting(None, "Validate on this split of the data set.")
     val_classes: int = setting(0, "Classes held out for validation.")
     split_seed: int = setting(0, "Which classes are held out.")
+    orientation: str = setting(
+        "upright", "Turn images upright by their Exif orientation, or not.", choices=ORIENTATIONS
+    )
+    max_pixels: int = setting(
+        DEFAULT_MAX_PIXELS, "Refuse images of more pixels, of those described as a whole.", low=1
+    )
     backbone: str = setting(
         "ResNet50V2", "keras.applications name, .keras file, or a run for its network."
     )
@@ -285,8 +292,9 @@ class TrainConfig:
             stored = json.loads((Path(run_dir) / CONFIG_FILE).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise UserError(f"--resume: {run_dir} holds no run with a {CONFIG_FILE}") from error
-        # Runs written before a setting existed have its default.
-        stored = {field.name: field.default for field in dataclasses.fields(self)} | stored
+        # Runs written before a setting existed have its default, but for one.
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        stored = defaults | {"orientation": "stored"} | stored
         for name, value in dataclasses.asdict(self).items():
             if name == "pooling_steps" and value is None and not stored[name]:
                 continue  # The default of earlier runs.

@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from darac_tf.data.content_keys import keys_of_images
 from darac_tf.data.images import resize
-from darac_tf.data.views import ImageList
 from darac_tf.errors import UserError
 from darac_tf.files import only_writer
 from darac_tf.local_features.extraction import LocalExtractor, fit_local_pca
@@ -67,9 +66,9 @@ def train_local_features(config, run_dir, resume=False):
 
 def _fit_pca(config, model, images, path):
     random = np.random.default_rng(config.seed)
-    paths = images.paths[np.sort(random.permutation(len(images))[:_PCA_IMAGES])]
-    extractor = LocalExtractor(model, ImageList(paths))
-    origin = {"provenance": {"images": images.name}, "image_keys": keys_of_images(paths)}
+    chosen = images.image_list(np.sort(random.permutation(len(images))[:_PCA_IMAGES]))
+    extractor = LocalExtractor(model, chosen)
+    origin = {"provenance": {"images": images.name}, "image_keys": keys_of_images(chosen.paths)}
     fit_local_pca(extractor, config.local_dim, seed=config.seed, **origin).save(path)
 
 

@@ -90,12 +90,12 @@ class HardNegatives:
     def _describe(self, indices):
         """float32 `(len(indices), dim)`."""
         size, batch_pixels = self._config.image_size, self._config.val_batch_pixels
-        paths = self._images.paths[indices]
+        images = self._images.image_list(indices)
 
         def describe(pixels):
             return {"": self._model(pixels, training=False)}
 
-        return extract_features(describe, paths, [size], batch_pixels=batch_pixels)[size][""]
+        return extract_features(describe, images, [size], batch_pixels=batch_pixels)[size][""]
 
 
 def draw_pairs(labels, count, random, listed=None):

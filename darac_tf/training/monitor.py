@@ -188,7 +188,7 @@ def write_projector(folder, descriptors, images):
         path.write_text(lines, encoding="utf-8")
     if not (folder / "images.png").exists():  # Images stay the same.
         with atomic_path(folder / "images.png") as path:
-            cv2.imwrite(str(path), _sprite([images.paths[row] for row in shown])[:, :, ::-1])
+            cv2.imwrite(str(path), _sprite(images.image_list(shown))[:, :, ::-1])
     config = ProjectorConfig()
     embedding = config.embeddings.add(
         tensor_name="validation", tensor_path="descriptors.tsv", metadata_path="classes.tsv"
@@ -199,10 +199,10 @@ def write_projector(folder, descriptors, images):
         path.write_text(text_format.MessageToString(config), encoding="utf-8")
 
 
-def _sprite(paths):
-    """Image files in small, as an `image_grid` of as many columns as rows or one more."""
-    squares = np.zeros((len(paths), _SPRITE_SIDE, _SPRITE_SIDE, 3), np.uint8)
-    for square, path in zip(squares, paths, strict=True):
-        small = thumbnail(path, _SPRITE_SIDE)
+def _sprite(images):
+    """An `ImageList` in small, as an `image_grid` of as many columns as rows or one more."""
+    squares = np.zeros((len(images), _SPRITE_SIDE, _SPRITE_SIDE, 3), np.uint8)
+    for row, square in enumerate(squares):
+        small = thumbnail(images.paths[row], _SPRITE_SIDE, turns=images.turns_of(row))
         square[: small.shape[0], : small.shape[1]] = small
-    return image_grid(squares, math.ceil(math.sqrt(len(paths)))).numpy()
+    return image_grid(squares, math.ceil(math.sqrt(len(images)))).numpy()

@@ -9,7 +9,7 @@ The procedure is a reconstruction: the papers don't say how the weights were tra
 
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import keras
@@ -21,7 +21,7 @@ from tqdm import tqdm
 from darac_tf.data.augmentation import parse_shapes
 from darac_tf.data.samplers import ClassBalancedSampler
 from darac_tf.data.training_sets import PreparedImages
-from darac_tf.data.views import ImageList, read_views
+from darac_tf.data.views import read_views
 from darac_tf.describing.combination import Vectors
 from darac_tf.describing.extraction import extract_features
 from darac_tf.describing.feature_cache import FeatureCache
@@ -100,7 +100,7 @@ def fit_pooling_weights(model, training, held_out, config, folder):
     )
     pooling = _copied_pooling(model)
     vectors_of = _cached_vectors(*backbone_of(model), pooling, config, folder / "vectors")
-    rows_held_out = vectors_of(ImageList(held_out.paths))
+    rows_held_out = vectors_of(held_out.image_list())
     rows = vectors_of(_views(training, config))
     fit = fit_on_vectors(
         pooling, model.output_shape[-1], rows, training, rows_held_out, held_out, config
@@ -183,8 +183,8 @@ def _views(images, config):
     Crops have the shapes of `crop_shapes`, or each that of its image.
     """
     if config.pooling_views == 1:
-        return ImageList(images.paths)
-    views, _ = read_views(ImageList(images.paths), progress=False)
+        return images.image_list()
+    views, _ = read_views(images.image_list(), progress=False)
     random = np.random.default_rng([config.seed, 12])
     height, width = views.shapes.T
     ratios = None if config.crop_shapes is None else parse_shapes(config.crop_shapes)
@@ -196,7 +196,8 @@ def _views(images, config):
         sides = side * np.minimum(width, height * ratio), side * np.minimum(height, width / ratio)
         x, y = random.uniform(0, width - sides[0]), random.uniform(0, height - sides[1])
         boxes.append(np.column_stack([x, y, x + sides[0], y + sides[1]]).round())
-    return ImageList(np.tile(images.paths, config.pooling_views), np.concatenate(boxes))
+    every = images.image_list(np.tile(np.arange(len(images)), config.pooling_views))
+    return replace(every, boxes=np.concatenate(boxes))
 
 
 def _cached_vectors(network, preprocessing, pooling, config, folder):

@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import dataclasses
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -13,7 +14,7 @@ from absl import logging
 from tqdm import tqdm
 
 from darac_tf.data import load_dataset
-from darac_tf.data.images import content_size, image_fault, unreadable
+from darac_tf.data.images import content_size, decoding_failure, unreadable
 from darac_tf.data.labelled import read_csv
 from darac_tf.data.training_sets import PreparedImages
 from darac_tf.errors import UserError, printable
@@ -124,7 +125,8 @@ def training_images(config, run_dir=None):
     Of a run to go on with, `run_dir`, those that it began with, whatever the data set has now.
     `UserError` if they can't be read, or can't be trained on.
     """
-    images = _readable(load_dataset(config.dataset, config.data_dir), config)
+    how = {"orientation": config.orientation, "max_pixels": config.max_pixels}
+    images = _readable(load_dataset(config.dataset, config.data_dir, **how), config)
     if config.val_classes:
         images = images.split(config.split) if config.split else images
         training, validation = images.hold_out_classes(config.val_classes, config.split_seed)
@@ -148,7 +150,8 @@ def _readable(images, config):
             if not content_size(path):
                 raise UserError(unreadable(path))
         return images
-    bar = tqdm(in_order(image_fault, images.paths), "check", len(images), unit="image")
+    fault_of = partial(decoding_failure, max_pixels=config.max_pixels)
+    bar = tqdm(in_order(fault_of, images.paths), "check", len(images), unit="image")
     faults = np.array([fault or "" for fault in bar])
     if found := list(faults[faults != ""]):
         logging.warning("%d images are left out, such as %s", len(found), printable(found[0]))
@@ -181,8 +184,9 @@ def _images_of_run(config, run_dir, *images):
         if isinstance(now, PreparedImages) or now.pairs is not None:
             raise UserError(f"--resume: {now.name} has changed since {run_dir / name} was written")
         try:
-            listed = _readable(read_csv(run_dir / name), config)
-            kept[-1] = dataclasses.replace(listed, name=now.name)
+            how = {each: getattr(now, each) for each in ("name", "upright", "max_pixels")}
+            listed = dataclasses.replace(read_csv(run_dir / name), **how)
+            kept[-1] = _readable(listed, config)
         except UserError as error:
             raise UserError(f"--resume: {run_dir / name} can't be read again: {error}") from error
         changes.append(f"{len(kept[-1])} images of its {name} (now {len(now)})")

@@ -42,6 +42,15 @@ class Whitening:
             arrays["image_keys"] = self.image_keys
         write_archive(path, arrays, self.provenance)
 
+    def check_orientation(self, orientation):
+        """`UserError` if own photographs that it was fitted on were turned in another way."""
+        own = self.provenance.get("orientation", orientation)
+        if own != orientation:
+            raise UserError(
+                f"--whitening was fitted on images with --orientation={own}, which is "
+                f"{orientation} now: give the same, or fit it again"
+            )
+
 
 def fitted(mean, projection, eigenvalues, image_keys, provenance):
     """A `Whitening` whose provenance names its set of images, where that is known."""

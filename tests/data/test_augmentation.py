@@ -6,6 +6,7 @@ import tensorflow as tf
 from PIL import Image
 
 from darac_tf.data.augmentation import Augmentation, Draws, change_light, light_matrix
+from tests.photographs import expected, file_of
 
 
 def one_after_another(image, gain, contrast, saturation):
@@ -74,6 +75,17 @@ def test_augmentation_follows_its_seed():
     one, same, other = (_augmented(Augmentation(), image, seed, 2) for seed in (2, 2, 3))
     np.testing.assert_array_equal(one, same)
     assert np.abs(one - other).mean() > 5 and np.abs(one[0] - one[1]).mean() > 5
+
+
+def test_crops_are_of_the_upright_image():
+    lying = file_of("PNG", "RGB", 40, 60, 6)
+    copy = tf.io.encode_png(expected(lying))
+    augmentation = Augmentation()
+    draws = Draws(*(rows[0] for rows in augmentation.draw(1, [0, 3])))
+    found, same = (augmentation(data, 24, 32, draws) for data in (lying, copy))
+    np.testing.assert_allclose(found, same, atol=1e-3)
+    stored = Augmentation(orientation="stored")(lying, 24, 32, draws)
+    assert np.abs(stored - found).max() > 5
 
 
 def test_flip_mirrors_half_of_the_images():

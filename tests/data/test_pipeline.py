@@ -62,8 +62,8 @@ def test_description_batches_crop_and_then_turn(images):
 
 def test_an_image_of_another_size_than_its_header_is_named_and_the_others_follow(images):
     views, _ = read_views(ImageList(images.paths), progress=False)
-    stored = views.stored + 8 * (np.arange(25) == 7)[:, np.newaxis]
-    views = views._replace(stored=stored, shapes=stored)
+    stored = views.whole + 8 * (np.arange(25) == 7)[:, np.newaxis]
+    views = views._replace(whole=stored, shapes=stored)
     batches = list(sized_batches(views, np.arange(25), [LongSide(40)], 10**6))
     (failures,) = (batch.failures for batch in batches if batch.failures)
     assert list(failures) == [7] and f"{images.paths[7]}: its header says" in failures[7]

@@ -78,7 +78,7 @@ def test_unreadable_headers_are_collected_on_request(tmp_path):
     paths = [good, str(tmp_path / "text.jpg"), str(tmp_path / "absent.jpg")]
     views, failures = read_views(paths, progress=False, skip_bad=True)
     assert list(failures) == [1, 2] and "absent.jpg: no such image" in failures[2]
-    assert views.stored.tolist() == [[40, 56], [0, 0], [0, 0]]
+    assert views.whole.tolist() == [[40, 56], [0, 0], [0, 0]]
     with pytest.raises(UserError, match=r"text\.jpg: cannot be decoded"):
         read_views(paths, progress=False)
 

@@ -119,7 +119,7 @@ def test_boxes_and_turns_are_refused(images, source):
     whole = ImageList(images.paths, np.full((len(images), 4), np.nan), turns)
     assert len(list(evaluate([file], dataclasses.replace(task, images=whole), Settings())))
     for wrong in (ImageList(images.paths, boxes), ImageList(images.paths, None, turns + 1)):
-        with pytest.raises(UserError, match=r"--nocrop_queries and --orientation=stored"):
+        with pytest.raises(UserError, match="--nocrop_queries, and no --orientation=list"):
             list(evaluate([file], dataclasses.replace(task, images=wrong), Settings()))
 
 

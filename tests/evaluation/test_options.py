@@ -41,7 +41,7 @@ def refused(read, changes, message, photos, oxford):
         ({"descriptors": []}, "--descriptors is missing"),
         ({}, "needs --data_dir"),
         ({"dataset": "oxford5k"}, "needs --data_dir"),
-        ({"data_dir": "PHOTOS", "orientation": "exif"}, "--dataset=holidays"),
+        ({"data_dir": "PHOTOS", "orientation": "list"}, "--dataset=holidays"),
         ({"data_dir": "PHOTOS", "rotation_list": "x"}, "--dataset=holidays"),
         ({"data_dir": "PHOTOS", "query_split": "q"}, "no image has split 'q'"),
         (
@@ -49,7 +49,7 @@ def refused(read, changes, message, photos, oxford):
             "--distractors_dir=nowhere is neither",
         ),
         ({"data_dir": "OXFORD", "dataset": "oxford5k", "split": "a"}, "--split is for folder"),
-        ({"data_dir": "OXFORD", "dataset": "oxford5k", "orientation": "exif"}, "holidays"),
+        ({"data_dir": "OXFORD", "dataset": "oxford5k", "orientation": "upright"}, "holidays"),
         ({"data_dir": "PHOTOS", "dataset": "oxford5k"}, "gnd_oxford5k"),
     ],
 )

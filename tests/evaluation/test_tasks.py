@@ -46,7 +46,7 @@ def measured(kind, folder, distractors=(), **options):
         ("oxford5k", lambda f: synthetic.write_oxford(f, "text"), "mAP (Oxford)", {}),
         ("roxford5k", synthetic.write_revisited, "mAP (revisited, Medium)", {}),
         ("rparis6k", lambda f: synthetic.write_revisited(f, "mat", True), RPARIS, {}),
-        ("holidays", synthetic.write_holidays, "mAP (Holidays)", {"orientation": "exif"}),
+        ("holidays", synthetic.write_holidays, "mAP (Holidays)", {"orientation": "upright"}),
         ("gpr1200", synthetic.write_gpr1200, "mAP (GPR1200)", {}),
     ],
 )  # fmt: skip
@@ -71,9 +71,9 @@ def test_the_orientation_is_said_in_the_report(tmp_path):
     folder = synthetic.write_holidays(tmp_path / "holidays")
     notes = {
         orientation: measured("holidays", folder, orientation=orientation).result.notes
-        for orientation in ("stored", "exif")
+        for orientation in ("stored", "upright")
     }
-    assert notes["stored"] != notes["exif"] and all(notes.values())
+    assert notes["stored"] != notes["upright"] and all(notes.values())
 
 
 @pytest.mark.parametrize(("kind", "found"), [("oxford5k", "Oxford"), ("holidays", "Holidays")])
@@ -98,7 +98,9 @@ def test_a_whole_query_in_the_database_is_described_once(tmp_path):
     assert [task.n_positives(q) for q in range(2)] == [2, 1]
     # Turned otherwise than in the database, it is another image.
     is_turned = (np.arange(len(task.queries)) == 1).astype(np.int64)
-    turned = replace(holidays, queries=ImageList(holidays.queries.paths, turns=is_turned))
+    turned = replace(
+        holidays, queries=ImageList(holidays.queries.paths, turns=is_turned, upright=False)
+    )
     queries = benchmark_task(turned).queries
     np.testing.assert_array_equal(np.flatnonzero(queries >= len(holidays.database)), [1])
     oxford = benchmark_task(load_benchmark("oxford5k", synthetic.write_oxford(tmp_path / "o")))

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from darac_tf.data.images import decode_image
+from darac_tf.data.exif import orientation_of, turn_upright
+from darac_tf.data.headers import image_header
+from darac_tf.data.images import decode_in_graph
 from darac_tf.describing.combination import combine_resolutions
 from darac_tf.describing.sizes import Factor, LongSide
 from darac_tf.export import ExportSettings, export_saved_model, publish, publishing
@@ -40,7 +42,7 @@ def described(model):
     network = tf.function(model, [tf.TensorSpec([1, None, None, 3])], autograph=False)
 
     def describe(data):
-        image = decode_image(data)
+        image = decode_as_exported(data)
         sized = [LongSide(r).resize(image)[tf.newaxis] for r in RESOLUTIONS]
         return combine_resolutions([network(pixels) for pixels in sized])[0]
 
@@ -131,6 +133,15 @@ def serve(loaded):
         return {name: value.numpy() for name, value in found.items()}
 
     return run
+
+
+@tf.function(input_signature=[tf.TensorSpec([], tf.string)], autograph=False)
+def decode_as_exported(data):
+    """RGB of an image file by the ops of an export, each file alone; an error if it has no size."""
+    has_size = tf.reduce_all(image_header(data, 10**9) > 0)
+    with tf.control_dependencies([tf.debugging.Assert(has_size, ["no size"])]):
+        data = tf.identity(data)
+    return turn_upright(decode_in_graph(data), orientation_of(data))
 
 
 def card_of(folder):

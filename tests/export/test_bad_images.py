@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from darac_tf.data.images import decode_image
 from darac_tf.export import ExportSettings
 from darac_tf.export.network import Describer
 from darac_tf.models import build_descriptor
 from tests.export import kinds
+from tests.export.conftest import decode_as_exported
 
 GOOD = kinds.encoded(kinds.picture(), "JPEG")
 
@@ -44,7 +44,7 @@ def test_nothing_but_bad_images(serve):
 
 def can_decode(data):
     try:
-        decode_image(data)
+        decode_as_exported(data)
     except tf.errors.InvalidArgumentError:
         return False
     return True

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from darac_tf.data import headers
+from darac_tf.data.headers import image_header
 from darac_tf.data.images import decode_image
-from darac_tf.export import decoding
-from darac_tf.export.decoding import image_header
 from tests.export import kinds
 
 LIMIT = 100_000_000
@@ -19,7 +19,7 @@ def header():
     spec = [tf.TensorSpec([], tf.string)]
     traced = tf.function(lambda data: image_header(data, LIMIT), spec, autograph=False)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(decoding, "MAX_BLOCKS", MAX_BLOCKS)
+        patch.setattr(headers, "MAX_BLOCKS", MAX_BLOCKS)
         traced.get_concrete_function()
     return traced
 

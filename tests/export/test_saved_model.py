@@ -1,15 +1,24 @@
 """The SavedModel: the same vectors as evaluation, in a process that knows nothing of darac_tf."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from PIL import Image
 
+from darac_tf.data.images import DEFAULT_MAX_PIXELS
+from darac_tf.data.views import ImageList
 from darac_tf.describing.extraction import extract_features
 from darac_tf.describing.sizes import parse_sizes
 from darac_tf.errors import UserError
 from darac_tf.export import export_saved_model
+from darac_tf.search.exported_model import ExportedModel
 from darac_tf.whitening import fit_pca_whitening
+from tests.export import kinds
 from tests.export.conftest import RESOLUTIONS
 from tests.helpers import write_image
+from tests.photographs import expected as expected_rgb
+from tests.photographs import file_of
 
 SERVE = """
 import sys, numpy as np, tensorflow as tf
@@ -82,3 +91,37 @@ def test_a_whitening_of_other_resolutions_is_refused(model, tmp_path):
     whitening = fit_pca_whitening(descriptors, 4, {"resolutions": ["32", "64"]})
     with pytest.raises(UserError, match=r"fitted at the resolutions 32,64, .* for 32,48"):
         export_saved_model(model, tmp_path / "x", (32, 48), whitening)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "WEBP"])
+def test_images_are_turned_upright_in_the_graph(serve, described, form):
+    files = [file_of(form, "RGB", 40, 56, o, "<>"[o % 2]) for o in range(1, 9)]
+    upright = [kinds.encoded(Image.fromarray(expected_rgb(data)), "PNG") for data in files]
+    found = serve(files)["descriptor"]
+    np.testing.assert_allclose(found, [described(data) for data in upright], atol=1e-5)
+
+
+def test_an_export_that_leaves_images_as_stored(simple, tmp_path):
+    lying = file_of("JPEG", "RGB", 40, 56, 6)
+    (tmp_path / "lying.jpg").write_bytes(lying)
+    plain = file_of("JPEG", "RGB", 40, 56)
+    vectors = {}
+    for orientation in ("upright", "stored"):
+        export_saved_model(simple, tmp_path / orientation, RESOLUTIONS, orientation=orientation)
+        exported = ExportedModel(tmp_path / orientation)
+        assert exported.is_upright == (orientation == "upright")
+        assert exported.max_pixels == DEFAULT_MAX_PIXELS
+        images = ImageList(np.array([str(tmp_path / "lying.jpg")]), upright=exported.is_upright)
+        vectors[orientation], valid = exported([lying, plain, file_of("TIFF", "CMYK", 40, 56)])
+        assert valid.all()
+        own = evaluated(simple, images, RESOLUTIONS)
+        np.testing.assert_allclose(vectors[orientation][:1], own[:], atol=1e-5)
+    np.testing.assert_allclose(*vectors["stored"][:2], atol=1e-5)
+    assert np.abs(vectors["upright"][0] - vectors["upright"][1]).max() > 1e-3
+
+
+def test_a_whitening_of_images_that_lie_is_refused(simple, whitening, tmp_path):
+    facts = {**whitening.provenance, "orientation": "stored"}
+    other = dataclasses.replace(whitening, provenance=facts)
+    with pytest.raises(UserError, match="--orientation=stored, which is upright now"):
+        export_saved_model(simple, tmp_path / "x", RESOLUTIONS, other)

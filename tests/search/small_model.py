@@ -61,6 +61,7 @@ class StandIn:
     fingerprint = "0" * 32
     folder = Path("/nowhere/1")
     dimension = DIMENSION
+    is_upright, max_pixels, no_image = True, 10**8, "cannot be decoded"
 
     def __init__(self, seconds=0.0):
         self.described = []

@@ -90,8 +90,8 @@ def test_unreadable_images_are_listed_and_not_tried_again(photos, index):
     bad, empty = write_file(photos / "bad.jpg", b"bad 1"), write_file(photos / "e.jpg", b"bad")
     (photos / "gone.jpg").symlink_to(photos / "nothing.jpg")
     listed = [
-        (str(bad), updates.NO_IMAGE),
-        (str(empty), updates.NO_IMAGE),
+        (str(bad), StandIn.no_image),
+        (str(empty), StandIn.no_image),
         (str(photos / "gone.jpg"), "can't be read: No such file or directory"),
     ]
     changes, described = run(index, photos)

@@ -19,7 +19,7 @@ def load_benchmark(kind, data_dir, crop_queries=True, orientation="stored", rota
     Args:
         data_dir: Folder with its images and ground truth; see the readers.
         crop_queries: Look at the boxes of queries only. Benchmarks without boxes are not affected.
-        orientation, rotation_list: For Holidays, see `holidays.image_turns`.
+        orientation, rotation_list: For Holidays, see `holidays.load_holidays`.
 
     `UserError` if the kind is unknown, options don't fit it, or the data can't be read.
     """

@@ -23,7 +23,7 @@ def load_gpr1200(data_dir):
     """
     files = ImageFiles(data_dir)
     names, classes = gpr1200_names(files)
-    images, rows = ImageList(files.find(names, str(data_dir))), np.arange(len(names))
+    images, rows = ImageList(files.find(names, str(data_dir)), upright=False), np.arange(len(names))
     positives = [
         np.flatnonzero((classes == label) & (rows != row)) for row, label in enumerate(classes)
     ]

@@ -1,27 +1,22 @@
 """INRIA Holidays: groups of photographs of one scene, the first of each group is the query.
 
-Its photographs lie as the camera was held; `image_turns` turns them upright.
+Its photographs lie as the camera was held; `orientation` says how they are turned upright.
 """
 
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
 
 from darac_tf.data.benchmarks.ground_truth import check_name, check_unlike, read_lines
 from darac_tf.data.benchmarks.image_files import ImageFiles, stem
 from darac_tf.data.benchmarks.published import PUBLISHED
-from darac_tf.data.images import unreadable
 from darac_tf.data.retrieval_set import RetrievalSet
 from darac_tf.data.views import ImageList
 from darac_tf.errors import UserError
 
 NAME_LISTS = ("holidays_images.dat", "eval_holidays/holidays_images.dat")
 GROUP = 100  # names are numbers; hundreds are queries
-ORIENTATIONS = ("stored", "exif", "list")
-# Quarter turns counter-clockwise that undo each EXIF orientation (EXIF 2.32, tag 0x0112), and 0,
-# which some cameras write for "unknown".
-_TURNS = {0: 0, 1: 0, 3: 2, 6: 3, 8: 1}
+ORIENTATIONS = ("upright", "stored", "list")
 
 
 def load_holidays(data_dir, orientation="stored", rotation_list=None):
@@ -33,30 +28,39 @@ def load_holidays(data_dir, orientation="stored", rotation_list=None):
     Args:
         data_dir: Folder with the images (there, in `jpg` or in `images`) and, if wanted, the name
             list `holidays_images.dat`; without it all images there are taken.
-        orientation: `"stored"`, `"exif"` or `"list"`: see `image_turns`.
-        rotation_list: The file for `"list"`.
+        orientation: `"stored"` takes images as their pixels are stored, `"upright"` goes by their
+            Exif orientation, `"list"` by the `rotation_list`.
+        rotation_list: Text file with `name quarter_turns` a line, turns counter-clockwise (0..3),
+            in which images that are upright already need no line.
 
     Returns:
         `RetrievalSet` of the protocol "holidays".
 
     Raises:
         UserError: If there are no images, one of the list is missing, a name doesn't fit the
-            scheme, a query has no positives, or an image can't be turned upright.
+            scheme, a query has no positives, or the rotation list doesn't fit.
     """
     files = ImageFiles(data_dir)
     names, source = holidays_names(files)
     query_rows, positives = group_names(names, source)
     paths = files.find(names, source)
-    turns, orientation_note = image_turns(paths, orientation, rotation_list)
+    turns, how = None, "images as stored; EXIF orientation is not applied"
+    if orientation == "upright":
+        how = "upright by EXIF orientation"
+    elif orientation == "list":
+        turns = _listed_turns(paths, Path(rotation_list))
+        how = f"upright by the list {Path(rotation_list).name}; {np.count_nonzero(turns)} of "
+        how += f"{len(turns)} images turned"
+    images = ImageList(paths, turns=turns, upright=orientation == "upright")
     origin = "the files in the folder" if source == str(files.data_dir) else Path(source).name
     return RetrievalSet(
         name=PUBLISHED["holidays"].title,
         protocol=PUBLISHED["holidays"].protocol,
-        database=ImageList(paths, turns=turns),
-        queries=ImageList(paths[query_rows], turns=None if turns is None else turns[query_rows]),
+        database=images,
+        queries=images.select(query_rows),
         own_rows=query_rows,
         relevance={"positives": positives},
-        notes=(f"Ground truth: names of {origin}.", orientation_note),
+        notes=(f"Ground truth: names of {origin}.", f"Orientation: {how}."),
     )
 
 
@@ -118,46 +122,12 @@ def check_orientation(orientation, rotation_list):
         raise UserError(f"--rotation_list={rotation_list} needs --orientation=list")
 
 
-def image_turns(paths, orientation, rotation_list=None):
-    """Quarter turns that make image files upright, and a sentence for the report.
-
-    `"stored"` takes images as their pixels are stored, `"exif"` goes by their EXIF orientation,
-    `"list"` by a text file with `name quarter_turns` a line, turns counter-clockwise (0..3), in
-    which images that are upright already need no line.
-
-    int64 `(images,)` of quarter turns counter-clockwise, or None for `"stored"`; the sentence.
-    """
-    if orientation == "stored":
-        return None, "Orientation: images as stored; EXIF orientation is not applied."
-    if orientation == "exif":
-        turns = np.array([_exif_turns(path) for path in paths], np.int64)
-        how = "upright by EXIF orientation"
-    else:
-        turns = _listed_turns(paths, Path(rotation_list))
-        how = f"upright by the list {Path(rotation_list).name}"
-    return turns, f"Orientation: {how}; {np.count_nonzero(turns)} of {len(turns)} images turned."
-
-
 def _number(name, source):
     if not (name.isascii() and name.isdecimal()):
         raise UserError(
             f"{source}: the image name {name} is no number, as those of Holidays are; remove it"
         )
     return int(name)
-
-
-def _exif_turns(path):
-    try:
-        with Image.open(path) as image:
-            value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
-        raise UserError(unreadable(path)) from error
-    if value not in _TURNS:
-        wrong = "none of 1 to 8; correct it"
-        if value in (2, 4, 5, 7):
-            wrong = "mirrored, and images are only turned here; store it unmirrored"
-        raise UserError(f"{path}: EXIF orientation {value!r} is {wrong}, or use --orientation=list")
-    return _TURNS[value]
 
 
 def _listed_turns(paths, file):

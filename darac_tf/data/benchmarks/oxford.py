@@ -46,14 +46,14 @@ def load_oxford(kind, data_dir, crop_queries=True):
     relevance = truth.lists
     if original:
         relevance = {"positives": relevance["ok"], "junk": relevance["junk"]}
-    database = ImageList(files.find(truth.names, truth.source))
+    database = ImageList(files.find(truth.names, truth.source), upright=False)
     query_paths = files.find(truth.query_names, truth.source)
     boxes = boxes_inside(truth.boxes, query_paths, truth.source) if crop_queries else None
     return RetrievalSet(
         name=PUBLISHED[kind].title,
         protocol=PUBLISHED[kind].protocol,
         database=database,
-        queries=ImageList(query_paths, boxes),
+        queries=ImageList(query_paths, boxes, upright=False),
         own_rows=truth.query_rows if original else None,
         relevance=relevance,
         notes=_notes(kind, truth.source, crop_queries),

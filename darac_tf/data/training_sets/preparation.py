@@ -49,7 +49,7 @@ def prepare(images, out, size, workers=None, quality=95, images_per_shard=4096, 
     changed since, prepare into another folder.
 
     Args:
-        images: `LabelledImages`; a file may be missing.
+        images: `LabelledImages`; a file may be missing. Those that are `upright` are turned so.
         out: Folder to write; new, or that of an earlier call with the same arguments.
         size: Most pixels on the shorter side; smaller images keep their size.
         workers: Threads; None for one a CPU core. TensorFlow decodes and resizes without Python's
@@ -77,7 +77,7 @@ def prepare(images, out, size, workers=None, quality=95, images_per_shard=4096, 
         order = np.argsort(images.labels, kind="stable")
         parts = [order[i : i + images_per_shard] for i in range(0, len(order), images_per_shard)]
         paths = [out / f"shard-{number:05d}.tfrecord" for number in range(len(parts))]
-        encode = make_encoder(size, quality)
+        encode = make_encoder(size, quality, images.upright)
         shards = _write_shards(images, paths, parts, encode, workers, progress)
         return _finish(images, out, [path.name for path in paths], shards)
 
@@ -160,6 +160,7 @@ def _plan(images, size, quality, images_per_shard):
     return {
         "format": FORMAT_VERSION,
         "pixels": PIXELS_VERSION,
+        "orientation": "upright" if images.upright else "stored",
         "images": len(images),
         "list": digest.hexdigest(),
         "size": size,

@@ -1,5 +1,6 @@
 """Prepared images: labels mapped from the index, any image read at random from the shards."""
 
+import json
 import os
 import zlib
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from darac_tf.data.labelled import LabelledImages, write_rows
+from darac_tf.data.training_sets.preparation import PLAN
 from darac_tf.data.training_sets.record_index import RecordIndex
 from darac_tf.data.training_sets.shards import FEATURES
 from darac_tf.errors import UserError
@@ -36,6 +38,16 @@ class PreparedImages:
         index = RecordIndex.open(folder)
         return cls(folder, index, index.name, index.labels, index.class_names)
 
+    def check_orientation(self, orientation):
+        """`UserError` if the images were prepared upright, and not as stored, or the reverse."""
+        plan = self._folder / PLAN
+        own = orientation
+        if plan.is_file():
+            own = json.loads(plan.read_text(encoding="utf-8")).get("orientation", "stored")
+        if own != orientation:
+            advice = f"with --orientation={own}, not {orientation}: give that, or prepare it again"
+            raise UserError(f"{self._folder} was prepared {advice}")
+
     def __len__(self):
         return len(self.labels)
 
@@ -43,6 +55,8 @@ class PreparedImages:
     split = LabelledImages.split
     hold_out_classes = LabelledImages.hold_out_classes
     check_for_training = LabelledImages.check_for_training
+    image_list = LabelledImages.image_list
+    upright, max_pixels = LabelledImages.upright, LabelledImages.max_pixels
 
     @property
     def splits(self):

@@ -7,7 +7,14 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-from darac_tf.data.images import decode_image, read_image, resize, unreadable
+from darac_tf.data.images import (
+    decode_image,
+    decode_upright,
+    decoding_failure,
+    read_image,
+    resize,
+    unreadable,
+)
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 
@@ -29,15 +36,17 @@ class Stopped(Exception):  # noqa: N818 - no error: another thread has failed
     """The preparation ends before the shard is done."""
 
 
-def make_encoder(size, quality):
+def make_encoder(size, quality, is_upright=True):
     """Function of an image file to a JPEG, scalar string tensors; `size`, `quality` of `prepare`.
+
+    Images are turned upright, or left as stored.
 
     It is traced once, and raises `tf.errors.InvalidArgumentError` for what is no image.
     """
 
     @tf.function(input_signature=[tf.TensorSpec([], tf.string)])
     def encode(data):
-        image = decode_image(data)
+        image = decode_upright(data) if is_upright else decode_image(data)
         height, width = tf.unstack(tf.shape(image)[:2])
         shorter = tf.minimum(height, width)
         # Rounded to the nearest in integers, at least 1, as `images.scaled_size` does.
@@ -62,7 +71,8 @@ def write_shard(path, images, rows, encode, stopped):
             try:
                 data = encode(read_image(images.paths[row])).numpy()
             except (UserError, tf.errors.InvalidArgumentError):
-                shard.dropped.append((row, unreadable(images.paths[row])))
+                bad = images.paths[row]
+                shard.dropped.append((row, decoding_failure(bad) or unreadable(bad)))
                 continue
             example = _example(images, row, data)
             writer.write(example)

@@ -59,7 +59,7 @@ def measure_table(config):
     where everything is. Trained rows are run directories in `runs_dir`; whitenings are fitted on
     20,000 of the images that the row was trained on, unless `whiten_data_dir` or `whiten_images`
     say otherwise. Holidays is measured upright, by EXIF or the `rotation_list`, unless
-    `orientation` says otherwise.
+    `orientation` says otherwise; other benchmarks as stored.
 
     Returns:
         Markdown: the table with the paper's figures beside the measured ones, then a line for each
@@ -108,8 +108,9 @@ def _sets(config):
                 raise UserError("--table needs --data_dir, with a folder for each of --table_sets")
             path = str(Path(config.data_dir) / kind)
         found.append((kind, path))
-    if (config.orientation or config.rotation_list) and "holidays" not in dict(found):
-        raise UserError("--orientation and --rotation_list are for holidays in --table_sets")
+    is_listed = config.orientation == "list" or config.rotation_list
+    if is_listed and "holidays" not in dict(found):
+        raise UserError("--orientation=list and --rotation_list are for holidays in --table_sets")
     return found
 
 
@@ -134,9 +135,10 @@ def _cell(row, kind, path, config, loaded):
     try:
         of_row = row.settings() | _descriptor(row, config) | _whitening(row, config)
         if kind != "holidays":
-            of_row |= {"orientation": None, "rotation_list": None}
+            how = config.orientation if config.orientation == "stored" else None
+            of_row |= {"orientation": how, "rotation_list": None}
         elif config.orientation is None:
-            of_row["orientation"] = "list" if config.rotation_list else "exif"
+            of_row["orientation"] = "list" if config.rotation_list else "upright"
         config = replace(config, dataset=kind, data_dir=path, **of_row)
         task, settings = options.read_task(config), options.read_settings(config)
         key = (config.matching, *config.descriptors)

@@ -4,12 +4,13 @@ import shutil
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps
+from PIL import Image
 
 from darac_tf.data.benchmarks import holidays, load_benchmark
-from darac_tf.data.benchmarks.holidays import group_names, image_turns
+from darac_tf.data.benchmarks.holidays import group_names
 from darac_tf.errors import UserError
-from tests.data.benchmarks.synthetic import EXIF_ORIENTATION, write_holidays
+from darac_tf.reports.thumbnails import thumbnail
+from tests.data.benchmarks.synthetic import write_holidays
 
 
 @pytest.mark.parametrize("name_list", [True, False])
@@ -100,61 +101,28 @@ def test_folders_that_do_not_fit(tmp_path):
 
 
 def _upright(benchmark):
-    """The images turned as the benchmark says."""
-    turns = [benchmark.database.turns_of(i) for i in range(len(benchmark.database))]
-    return [
-        np.rot90(np.asarray(Image.open(path)), turn)
-        for path, turn in zip(benchmark.database.paths, turns, strict=True)
-    ]
+    """The images turned as the benchmark says, small."""
+    images = benchmark.database
+    return [thumbnail(path, 64, turns=images.turns_of(i)) for i, path in enumerate(images.paths)]
 
 
-@pytest.mark.parametrize("orientation", ["exif", "list"])
+@pytest.mark.parametrize("orientation", ["upright", "list"])
 def test_turned_upright(tmp_path, orientation):
     folder = write_holidays(tmp_path)
     rotations = folder / "rotations.txt" if orientation == "list" else None
     benchmark = load_benchmark("holidays", folder, orientation=orientation, rotation_list=rotations)
-    assert np.flatnonzero(benchmark.database.turns).tolist() == [6]
-    assert benchmark.database.turns.dtype == np.int64
-    assert benchmark.queries.turns.tolist() == [0] * 6
-    by = {"exif": "by EXIF orientation", "list": r"by the list rotations.txt"}[orientation]
-    assert benchmark.notes[1] == f"Orientation: upright {by}; 1 of 15 images turned."
+    if orientation == "list":
+        assert np.flatnonzero(benchmark.database.turns).tolist() == [6]
+        assert benchmark.queries.turns.tolist() == [0] * 6
+    how = {
+        "upright": "by EXIF orientation",
+        "list": "by the list rotations.txt; 1 of 15 images turned",
+    }[orientation]
+    assert benchmark.notes[1] == f"Orientation: upright {how}."
     # All are dark at the top once they are upright.
     for image in _upright(benchmark):
         assert image.shape == (48, 64, 3)
         assert image[:12].mean() < 0.7 * image[24:].mean()
-
-
-@pytest.mark.parametrize("value", [None, 0, 1, 3, 6, 8])
-def test_exif_turns_are_those_of_a_viewer(tmp_path, value):
-    path = tmp_path / "a.jpg"
-    exif = Image.Exif()
-    if value is not None:
-        exif[EXIF_ORIENTATION] = value
-    pixels = np.add.outer(np.arange(48) * 4, np.arange(64)).astype(np.uint8)
-    Image.fromarray(pixels).save(path, exif=exif, quality=95)
-    (turn,), _ = image_turns([str(path)], "exif")
-    with Image.open(path) as image:
-        np.testing.assert_array_equal(
-            np.rot90(np.asarray(image), turn), np.asarray(ImageOps.exif_transpose(image))
-        )
-
-
-@pytest.mark.parametrize(
-    ("value", "message"),
-    [(v, f"{v} is mirrored") for v in (2, 4, 5, 7)] + [(9, "9 is none of 1 to 8")],
-)
-def test_other_exif_orientations_are_refused(tmp_path, value, message):
-    exif = Image.Exif()
-    exif[EXIF_ORIENTATION] = value
-    Image.new("RGB", (9, 9)).save(tmp_path / "a.jpg", exif=exif)
-    with pytest.raises(UserError, match=rf"a\.jpg: EXIF orientation {message}"):
-        image_turns([str(tmp_path / "a.jpg")], "exif")
-
-
-def test_exif_of_a_bad_image(tmp_path):
-    (tmp_path / "a.jpg").write_bytes(b"\xff\xd8nonsense")
-    with pytest.raises(UserError, match=r"a\.jpg: cannot be decoded"):
-        image_turns([str(tmp_path / "a.jpg")], "exif")
 
 
 @pytest.mark.parametrize(

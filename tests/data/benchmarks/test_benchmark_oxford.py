@@ -300,10 +300,13 @@ def test_options_are_checked(tmp_path):
     for arguments, message in [
         (("oxford6k", tmp_path), "choose from oxford5k, paris6k, roxford5k, rparis6k, holidays"),
         (("oxford5k", None), "needs --data_dir"),
-        (("oxford5k", tmp_path, True, "exif"), "--orientation=exif is for --dataset=holidays"),
-        (("oxford5k", tmp_path, True, "up"), "choose from stored, exif, list"),
+        (
+            ("oxford5k", tmp_path, True, "upright"),
+            "--orientation=upright is for --dataset=holidays",
+        ),
+        (("oxford5k", tmp_path, True, "up"), "choose from upright, stored, list"),
         (("holidays", tmp_path, True, "list"), "needs --rotation_list"),
-        (("holidays", tmp_path, True, "exif", "x.txt"), "needs --orientation=list"),
+        (("holidays", tmp_path, True, "upright", "x.txt"), "needs --orientation=list"),
     ]:
         with pytest.raises(UserError, match=message):
             load_benchmark(*arguments)

@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from darac_tf.data.images import decode_image
+from darac_tf.data import load_dataset
+from darac_tf.data.images import decode_image, decode_upright
 from darac_tf.data.labelled import LabelledImages, read_csv, read_folder
 from darac_tf.data.training_sets import PreparedImages, prepare, read_prepared
 from darac_tf.errors import UserError
 from tests.helpers import write_collection
+from tests.photographs import file_of
 
 
 @pytest.fixture(scope="module")
@@ -142,3 +144,20 @@ def test_a_shard_cut_short_while_it_is_read(out, tmp_path):
         prepared.read(5)
     with pytest.raises(tf.errors.OpError, match=message):
         list(tf.data.Dataset.range(5, 6).map(prepared.read))
+
+
+def test_photographs_are_prepared_upright_or_as_stored(tmp_path):
+    for number in range(4):
+        path = tmp_path / "photos" / f"class_{number // 2}" / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(file_of("JPEG", "RGB", 20, 30, 6, seed=number))
+    for orientation, shape in (("upright", (30, 20, 3)), ("stored", (20, 30, 3))):
+        images = load_dataset("folder", tmp_path / "photos", orientation=orientation)
+        prepare(images, tmp_path / orientation, size=400, progress=False)
+        prepared = load_dataset("prepared", tmp_path / orientation, orientation=orientation)
+        assert decode_upright(prepared.read(0)).shape == shape
+        other = {"upright": "stored", "stored": "upright"}[orientation]
+        with pytest.raises(UserError, match=f"prepared with --orientation={orientation}, not "):
+            load_dataset("prepared", tmp_path / orientation, orientation=other)
+    with pytest.raises(UserError, match="a preparation with orientation=stored, not upright"):
+        prepare(load_dataset("folder", tmp_path / "photos"), tmp_path / "stored", size=400)
