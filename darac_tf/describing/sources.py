@@ -43,10 +43,17 @@ def load_sources(specs, backbone_weights=None, seed=0, engine=DEFAULT_ENGINE):
     BACKBONE is a `keras.applications` name, a saved backbone, or a run directory or descriptor
     whose backbone is wanted.
 
-    `backbone_weights` is for `keras.applications` names, see `build_backbone`; `seed` is that of
-    random weights, and `engine` the `EngineSettings` of what runs the backbones. A list of
-    `Source`, one for each backbone. `UserError` if a name is of neither kind or cannot be loaded,
-    or the engine isn't installed.
+    Args:
+        specs: The names.
+        backbone_weights: For `keras.applications` names, see `build_backbone`.
+        seed: Of random weights, where there are any.
+        engine: `EngineSettings`, what runs the backbones.
+
+    Returns:
+        List of `Source`, one for each backbone.
+
+    Raises:
+        UserError: If a name is of neither kind or cannot be loaded, or the engine isn't installed.
     """
     poolings_of = {}
     for spec in specs:

@@ -59,8 +59,9 @@ class LocalExtractor:
         progress: Whether to show a progress bar.
         skip_bad: Whether images that cannot be read have no features, see `skipped`.
 
-    `UserError` if a box lies outside its image, an image cannot be read (without `skip_bad`), or
-    the reduction was learned on features of another size.
+    Raises:
+        UserError: If a box lies outside its image, an image cannot be read (without `skip_bad`), or
+            the reduction was learned on features of another size.
     """
 
     def __init__(self, model, images, reduction=None, settings=None, progress=True, skip_bad=False):

@@ -107,11 +107,17 @@ def rerank_by_inliers(
     Images with equally many inliers keep the order they were found in, and images behind `depth`
     stay where they are.
 
-    Of database rows, int `(Q, K)`, best first, with -1 as padding at the end, and `LocalFeatures`:
-    a sequence of Q, and one by database row, such as a `FeatureStore`. `depth`, at least 1 or None
-    for all, are the images of each ranking that are matched, by `MatchSettings`. Tuple of `(Q, K)`
-    int64 database rows, best first, and `(Q, K)` int64 inliers of each, -1 where it was not
-    matched.
+    Args:
+        rows: int `(Q, K)` database rows, best first, -1 as padding at the end.
+        query_features: Sequence of Q `LocalFeatures`.
+        database_features: Sequence of `LocalFeatures` by database row, such as a `FeatureStore`.
+        depth: Images of each ranking that are matched, at least 1; None for all.
+        settings: `MatchSettings`.
+        progress: Whether to show a progress bar.
+
+    Returns:
+        Tuple of `(Q, K)` int64 database rows, best first, and `(Q, K)` int64 inliers of each,
+        -1 where it was not matched.
 
     Source: Noh et al., ICCV 2017, section 4.4.
     """

@@ -21,10 +21,17 @@ def landmarks_average_precision(ranking, positives, cutoff=100):
     >>> round(landmarks_average_precision(["b", "a", "d", "c"], {"a", "c", "e"}, cutoff=3), 4)
     0.1667
 
-    Of a sequence of index items (integers or names), best first, each at most once (the published
-    code lets a repetition use up a rank), a collection of the right items, in which repetitions
-    count once, and the number of ranks that count, at least 1. A float in [0, 1], or NaN without
-    positives. `ValueError` as of `oxford.average_precision`, or if the cutoff is below 1.
+    Args:
+        ranking: Sequence of index items (integers or names), best first, each at most once. (The
+            published code lets a repetition use up a rank; here it is an error.)
+        positives: Collection of the right items; repetitions count once.
+        cutoff: Number of ranks that count, at least 1.
+
+    Returns:
+        Float in [0, 1], or NaN without positives.
+
+    Raises:
+        ValueError: As `oxford.average_precision`, or if the cutoff is below 1.
     """
     if cutoff < 1:
         raise ValueError(f"cutoff must be at least 1. Received: {cutoff}")
@@ -39,10 +46,17 @@ def mean_landmarks_scores(rankings, positives, cutoff=100):
 
     A query without a ranking scores 0, as in the published code.
 
-    Of a dict of query to ranking, as in `landmarks_average_precision`, one of every query to the
-    collection of its right items, and the number of ranks that count. Dict of one float in [0, 1].
-    `UserError` if a ranking is of a query without an entry in `positives`, or none has a positive;
-    `ValueError` as of `landmarks_average_precision`.
+    Args:
+        rankings: Dict of query to ranking, as in `landmarks_average_precision`.
+        positives: Dict of every query to the collection of its right items.
+        cutoff: Number of ranks that count, at least 1.
+
+    Returns:
+        Dict of one float in [0, 1].
+
+    Raises:
+        UserError: If a ranking is of a query that `positives` lacks, or no query has a positive.
+        ValueError: As `landmarks_average_precision`.
     """
     unknown = [query for query in rankings if query not in positives]
     if unknown:

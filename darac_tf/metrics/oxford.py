@@ -38,8 +38,11 @@ def average_precision(ranking, positives, junk=()):
         junk: Collection of the items that are skipped without using a rank. Where an item is both,
             it is skipped, but still counts in |P|, as in the official tool.
 
-    A float in [0, 1], or NaN without positives. `ValueError` if the ranking lists an item twice, or
-    names are compared with numbers.
+    Returns:
+        Float in [0, 1], or NaN without positives.
+
+    Raises:
+        ValueError: If the ranking lists an item twice, or names are compared with numbers.
     """
     return trapezoid_area(*hit_ranks(distinct_items(ranking), positives, junk))
 

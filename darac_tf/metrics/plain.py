@@ -26,10 +26,16 @@ def plain_average_precision(ranking, positives):
     >>> plain_average_precision(["b", "a", "d", "c"], {"a", "c"})
     0.5
 
-    Of a sequence of database items (integers or names), best first, each at most once, which may be
-    truncated: positives that it lacks count as never found; and a collection of the right items, in
-    which repetitions count once. A float in [0, 1], or NaN without positives. `ValueError` if the
-    ranking lists an item twice, or names are compared with numbers.
+    Args:
+        ranking: Sequence of database items (integers or names), best first, each at most once. It
+            may be truncated: positives that it lacks count as never found.
+        positives: Collection of the right items; repetitions count once.
+
+    Returns:
+        Float in [0, 1], or NaN without positives.
+
+    Raises:
+        ValueError: If the ranking lists an item twice, or names are compared with numbers.
     """
     ranks, n_positives = hit_ranks(distinct_items(ranking), positives)
     return precision_sum(ranks) / n_positives if n_positives else float("nan")
@@ -92,9 +98,12 @@ def retrieval_scores(rankings, query_labels, database_labels, own_index=None, cu
             database.
         cutoffs: The k of precision and recall at k.
 
-    Dict of `(Q,)` float64 arrays: "ap", and "p@k" and "r@k" for each cutoff; a query without
-    positives is NaN in all. `ValueError` if shapes don't fit together, a row is not in [0, N) or is
-    listed twice.
+    Returns:
+        Dict of `(Q,)` float64 arrays: "ap", and "p@k" and "r@k" for each cutoff. A query without
+        positives is NaN in all of them.
+
+    Raises:
+        ValueError: If shapes don't fit together, a row is not in [0, N) or is listed twice.
     """
     query_labels, database_labels = np.asarray(query_labels), np.asarray(database_labels)
     rankings = _checked_rankings(rankings, len(query_labels), len(database_labels))

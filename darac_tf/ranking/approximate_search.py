@@ -21,12 +21,19 @@ def approximate_search(queries, database, top_k, index="HNSW32"):
     unless they are compressed. A kind that has to be trained is trained on the database, on a
     sample of it where it is large.
 
-    Of float descriptors `(Q, D)` and `(N, D)`, array or memmap, the ranks to return (at least 1;
-    more than there are rows gives all), and the text for `faiss.index_factory`. Tuple of `(Q, k)`
-    int64 database rows, best first, and `(Q, k)` float32 scores; where the index found fewer than
-    k, the places at the end hold row -1 and score -inf. `UserError` if faiss is not installed, it
-    does not know the index, the database is too small for it or empty, or descriptors hold NaN or
-    infinity or differ in their dimension.
+    Args:
+        queries: `(Q, D)` float descriptors.
+        database: `(N, D)` float descriptors, array or memmap.
+        top_k: Ranks to return, at least 1; more than there are rows gives all.
+        index: Text for `faiss.index_factory`.
+
+    Returns:
+        Tuple of `(Q, k)` int64 database rows, best first, and `(Q, k)` float32 scores. Where the
+        index found fewer than k, the places at the end hold row -1 and score -inf.
+
+    Raises:
+        UserError: If faiss is not installed, it does not know the index, the database is too small
+            for it or empty, or descriptors hold NaN or infinity or differ in their dimension.
     """
     faiss = load_faiss()
     if np.ndim(queries) != 2 or len(database.shape) != 2 or top_k < 1:

@@ -38,13 +38,17 @@ def search(queries, database, top_k=None, block_rows=4096, exclude=None):
         queries: `(Q, D)` float descriptors.
         database: `(N, D)` float descriptors, array or memmap, or what has a `shape` and is
             indexed by slices and integer arrays like them.
-        top_k: Ranks to return, at least 1; more than there are, or None, gives all.
+        top_k: Ranks to return, at least 1; more than there are gives all. None gives all.
         block_rows: Database rows that are compared at once.
         exclude: `(Q,)` database row to leave out for each query (leave-one-out), or None.
 
-    Tuple of `(Q, k)` int64 database rows, best first, and `(Q, k)` float32 scores. `UserError` if
-    descriptors hold NaN or infinity, are too long for scores in float32, differ in their dimension,
-    or the database has no row to rank.
+    Returns:
+        Tuple of `(Q, k)` int64 database rows, best first, and `(Q, k)` float32 scores, where
+        k is top_k, N (or N - 1 with `exclude`) at most.
+
+    Raises:
+        UserError: If descriptors hold NaN or infinity, are too long for scores in float32, differ
+            in their dimension, or the database has no row to rank.
     """
     n_rows = database.shape[0]
     n_ranked = n_rows - (exclude is not None)

@@ -19,10 +19,16 @@ def average_expansion(queries, database, rows):
     >>> average_expansion(np.eye(2)[:1], np.eye(2), [[1]])
     array([[0.70710677, 0.70710677]], dtype=float32)
 
-    Of unit vectors `(Q, D)` and `(N, D)`, array, memmap or what reads like one, and `(Q, n)` rows
-    of the database, best first, from `search`, where -1 stands for none. float32 unit vectors
-    `(Q, D)`, zero where the sum is. `UserError` if a descriptor that is used holds NaN or infinity,
-    or dimensions differ.
+    Args:
+        queries: `(Q, D)` unit vectors.
+        database: `(N, D)` unit vectors, array, memmap or what reads like one.
+        rows: `(Q, n)` database rows, best first, from `search`; -1 stands for none.
+
+    Returns:
+        float32 array `(Q, D)` of unit vectors (a zero vector where the sum is zero).
+
+    Raises:
+        UserError: If a descriptor that is used holds NaN or infinity, or dimensions differ.
     """
     return _expansion(queries, database, np.asarray(rows), np.ones(np.shape(rows)))
 
@@ -38,8 +44,10 @@ def alpha_expansion(queries, database, rows, scores, alpha=3.0):
     >>> alpha_expansion(np.eye(2)[:1], np.eye(2), [[1]], [[0.5]], alpha=1)
     array([[0.8944272, 0.4472136]], dtype=float32)
 
-    `scores`, `(Q, n)`, are the similarities of the rows; `alpha` is at least 0; all else is as in
-    `average_expansion`.
+    Args:
+        queries, database, rows: As in `average_expansion`, like the result and errors.
+        scores: `(Q, n)` similarities of the rows.
+        alpha: Power, at least 0.
     """
     if not alpha >= 0:
         raise ValueError(f"alpha must be at least 0. Received: alpha={alpha}")
@@ -60,9 +68,16 @@ def augment_database(database, n, block_rows=1024):
     array([[0.8944272, 0.4472136],
            [0.4472136, 0.8944272]], dtype=float32)
 
-    Of unit vectors `(N, D)`, array, memmap or what reads like one; `n`, at least 1, are the others
-    to add, all if they are fewer; `block_rows` are images whose neighbours are searched at once.
-    float32 unit vectors `(N, D)`, zero where the sum is. `UserError` if one holds NaN or infinity.
+    Args:
+        database: `(N, D)` unit vectors, array, memmap or what reads like one.
+        n: Others to add, at least 1; more than there are adds all.
+        block_rows: Images whose neighbours are searched at once.
+
+    Returns:
+        float32 array `(N, D)` of unit vectors (a zero vector where the sum is zero).
+
+    Raises:
+        UserError: If a descriptor holds NaN or infinity.
     """
     if n < 1 or block_rows < 1:
         raise ValueError(f"n and block_rows must be at least 1. Received: {n=}, {block_rows=}")

@@ -35,11 +35,17 @@ def describe_files(client, paths, out, made_from, limits, progress=True):
     Vectors are kept in a folder beside `out` until the file is complete: an interrupted call goes
     on where it stopped. Images of the same content are sent once, a bad one once a call.
 
-    Of a `Client` with the signature `"robust"` and a version of its own, image files, and the
-    `.npz` file to write; one that is there is replaced. `made_from` is a dictionary of strings and
-    integers that tell the vectors from others: model, version, signature; what was kept for others
-    is refused. `limits` are the images and the bytes of a request at most. `UserError` if no image
-    can be decoded, or the server fails for good (`ServerError`).
+    Args:
+        client: `Client` with the signature `"robust"` and a version of its own.
+        paths: List of image files.
+        out: The `.npz` file to write; one that is there is replaced.
+        made_from: Dictionary of strings and integers that tell the vectors from others: model,
+            version, signature. What was kept for others is refused.
+        limits: `(images, bytes)` of a request at most.
+        progress: Whether to show a progress bar.
+
+    `UserError` if an image can't be read, no image can be decoded, or the server fails for good
+    (`ServerError`).
     """
     keys = keys_of_images(paths)
     kept = Path(f"{out}.partial")

@@ -109,10 +109,17 @@ def check_not_test_set(fitted_on, test_paths, allow=False):
     photograph under another path is found, the same one compressed anew is not. Only files of the
     test set whose size occurs in the whitening's set are read.
 
-    `fitted_on` is a `Whitening`, or the paths of the images that one will be fitted on; the test
-    set are the paths of database and queries, `(images,)`. None where no image is in both; with
-    `allow` a sentence for the report, else `UserError` (says how many, and names the first in the
-    order of the test set). So also where the whitening does not say what it was fitted on.
+    Args:
+        fitted_on: `Whitening`, or the paths of the images that one will be fitted on.
+        test_paths: `(images,)` paths of the test set: the database and the queries.
+        allow: What to do about images in both: go on and say so, or refuse.
+
+    Returns:
+        None where no image is in both; else a sentence for the report.
+
+    Raises:
+        UserError: Unless `allow`, if an image is in both (says how many, and names the first in the
+            order of the test set), or the whitening does not say what it was fitted on.
     """
     sizes = file_sizes(test_paths)
     keys = _known_keys(fitted_on, sizes)

@@ -135,9 +135,17 @@ def matching_pairs(labels, max_pairs=None, seed=0):
     the order of c pairs rather than c^2: large classes do not drown the small ones. Rounds are
     added until there are `max_pairs`; of the last one a random part is taken.
 
-    Of labels `(images,)`, integers or strings, and the most pairs to draw, at least 1, None for
-    all; the same seed gives the same pairs. Tuple of int64 `(pairs,)` rows of the first and of the
-    second image; no pair occurs twice, in either order. `UserError` if no two images share a label.
+    Args:
+        labels: `(images,)` integers or strings.
+        max_pairs: Most pairs to draw, at least 1. None gives all pairs there are.
+        seed: The same seed gives the same pairs.
+
+    Returns:
+        Tuple of int64 `(pairs,)` rows of the first and of the second image; no pair occurs twice,
+        in either order.
+
+    Raises:
+        UserError: If no two images share a label.
 
     >>> matching_pairs(["a", "b", "a"])
     (array([2]), array([0]))
