@@ -6,7 +6,6 @@ import tensorflow as tf
 
 from darac_tf.data.augmentation import CropShapes
 from darac_tf.data.samplers import ClassBalancedSampler
-from darac_tf.engines.inference_copy import inference_copy
 from darac_tf.layers import l2_normalize
 from darac_tf.models.descriptor import share_backbone
 from darac_tf.training.convolutions import speed_up_gradients
@@ -27,6 +26,9 @@ class JointHead:
         pooling: Layer that is not built yet.
         loss: Called as `loss(labels, embeddings)`, without weights of its own.
         pooling_rate: Peak learning rate of the pooling's weights.
+
+    Attributes:
+        describe: `describer` of both, whose one name is empty.
     """
 
     def __init__(self, upper, pooling, loss, pooling_rate=1e-2):
@@ -62,6 +64,7 @@ class JointHead:
             return value
 
         self._step = step
+        self.describe = describer(self.upper, {"": pooling})
 
     def weights(self):
         """List of arrays: those of `upper` that are trained, then the pooling's."""
@@ -122,27 +125,20 @@ class StoredBatches:
         return maps, self._labels[rows]
 
 
-def describe_stored(upper, poolings, stored):
+def describer(upper, poolings):
     """Descriptors of stored maps.
 
     Args:
         upper: Keras model, maps to feature maps.
         poolings: Dictionary of name to built pooling layer.
-        stored: List of groups as `stored_maps.store_whole` gives them.
 
     Returns:
-        Dictionary of name to unit vectors, float32 `(images, channels)`.
+        Function of a list of groups, as `stored_maps.store_whole` gives them, to a dictionary of
+        name to unit vectors, float32 `(images, channels)`. It follows the weights of both.
     """
-    return describer(upper, poolings)(stored)
-
-
-def describer(upper, poolings):
-    """`describe_stored` as a function of `stored`, traced once for all maps."""
-    to_float = share_backbone(
-        inference_copy(upper), lambda maps: tf.cast(maps, tf.float32), poolings
-    )
+    of_maps = share_backbone(upper, lambda maps: tf.cast(maps, tf.float32), poolings)
     signature = [tf.TensorSpec((None, *upper.input_shape[1:]), tf.float16)]
-    describe = tf.function(to_float, input_signature=signature, autograph=False)
+    describe = tf.function(of_maps, input_signature=signature, autograph=False)
 
     def of_all(stored):
         images = sum(len(places) for places, _ in stored)

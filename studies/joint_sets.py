@@ -57,8 +57,8 @@ def read_kinds(data_dir, folder):
         training, choosing = images.hold_out_classes(held_out, 0)
         if name == "objects":
             training, choosing = (
-                _some(training, _OBJECTS_TRAINED),
-                _some(choosing, _OBJECTS_CHOOSING),
+                some_of_each(training, _OBJECTS_TRAINED),
+                some_of_each(choosing, _OBJECTS_CHOOSING),
             )
         kinds[name] = Kind(training, labelled_task(choosing, distractors=distractors))
     return kinds
@@ -91,7 +91,7 @@ def whitened_by(name):
     return [LANDMARKS + ":train", *(n for n in TESTS if n not in (name, _PAINTINGS))]
 
 
-def _some(images, count):
+def some_of_each(images, count):
     """The first `count` images of each class, in a random order."""
     order = np.random.default_rng(0).permutation(len(images))
     seen, chosen = np.zeros(len(images.class_names), int), np.zeros(len(images), bool)

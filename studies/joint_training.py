@@ -56,8 +56,8 @@ flags.DEFINE_list("sizes", ["299"], "Long sides of the test images in pixels, th
 flags.DEFINE_integer("whiten_dim", 256, "Dimensions of the whitening.", lower_bound=1)
 flags.DEFINE_string("out", None, "Folder of maps, runs and tables.", required=True)
 
-_SHAPES, _SQUARES = "4:3,4:3,3:4,3:4,1:1", "1:1"
-_SQUARE_VIEWS = 3  # As many as others have in three shapes.
+_SHAPES, _SQUARES = "4:3,3:4", "1:1"
+_VIEWS = 2  # Of each image, in all shapes together.
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class Joint:
         training = load_dataset("csv", Path(options["data_dir"]) / LANDMARKS, "train")
         self._paths = {name: task.images.paths for name, task in self.tests.items()}
         self._paths[LANDMARKS + ":train"] = training.paths
-        self._heads, self._views = {}, None
+        self._heads, self._views = {}, {}
 
     def untrained(self, poolings, size):
         """Dictionary of pooling to descriptors of all sets, before training."""
@@ -111,8 +111,7 @@ class Joint:
         """Descriptors of all sets at a size after a run."""
         head = self._head(name)
         head.set_weights(self.run(name, rate, seed)[0])
-        describe = describer(head.upper, {"": head.pooling})
-        return {each: describe(self._maps(each, size))[""] for each in self._paths}
+        return {each: head.describe(self._maps(each, size))[""] for each in self._paths}
 
     def run(self, name, rate, seed):
         """`(weights, mAP of the held-out classes of each kind)` of a run, trained once."""
@@ -121,19 +120,18 @@ class Joint:
         file = self.out / "runs" / f"{name.replace(' ', '-')} {rate:g} {seed}.npz"
         if not file.exists():
             head, setting = self._head(name), SETTINGS[name]
-            self._views = self._views or self._stored_views()
             classes, images = map(int, self._options["batch"].split("x"))
-            views = {
-                sides: maps
-                for (shapes, sides), maps in self._views.items()
-                if shapes == setting.shapes
-            }
             batches = StoredBatches(
-                *(views, self._joint.labels, setting.shapes, self._options["image_size"]),
+                *(
+                    self._views_of(setting.shapes),
+                    self._joint.labels,
+                    setting.shapes,
+                    self._options["image_size"],
+                ),
                 *(classes, images, seed),
             )
             head.train([batches.batch(step) for step in range(self._options["steps"])], rate)
-            scores = self._chosen_by(describer(head.upper, {"": head.pooling}))
+            scores = self._chosen_by(head.describe)
             with atomic_path(file) as path:
                 np.savez(path, *head.weights(), scores=scores, own=json.dumps(own))
         with np.load(file) as stored:
@@ -167,17 +165,17 @@ class Joint:
         folder = self.out / "maps" / f"{name}-{size}"
         return store_whole(self._part, self._paths[name], size, folder)
 
-    def _stored_views(self):
-        views = {}
-        for shape in (_SHAPES, _SQUARES):
-            sides = CropShapes(shape, self._options["image_size"], 0).sides
+    def _views_of(self, shapes):
+        """Dictionary of `(height, width)` to stored views, of a text of `parse_shapes`."""
+        if shapes not in self._views:
+            sides = CropShapes(shapes, self._options["image_size"], 0).sides
+            count = _VIEWS // len(sides)
+            self._views[shapes] = {}
             for height, width in sides:
-                count = _SQUARE_VIEWS if height == width else 1
                 folder = self.out / "maps" / f"views-{height}x{width}"
                 maps = store_views(self._part, self._joint, (height, width), count, 0, folder)
-                # Each of the three shapes has one view of an image, squares alone have three.
-                views[shape, (height, width)] = maps if len(sides) == 1 else maps[:1]
-        return views
+                self._views[shapes][height, width] = maps
+        return self._views[shapes]
 
 
 class Measured:

@@ -31,10 +31,13 @@ from darac_tf.reports import markdown
 from darac_tf.reports.environment import environment
 from darac_tf.training import TrainConfig
 from darac_tf.training.pooling_weights import fit_on_vectors
+from studies.figures import save_png
 from studies.flat_pictures import draw_flat_pictures
 from studies.joint_scores import average_precisions, with_files
-from studies.joint_sets import LANDMARKS, read_tests
+from studies.joint_sets import LANDMARKS, read_tests, some_of_each
 from studies.joint_table import difference_cells, mean_score, with_spread
+from studies.weight_plot import draw_weights
+from studies.weight_table import RegionWeights
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data_dir", None, "Folder of the sets of `joint_sets`.", required=True)
@@ -53,7 +56,9 @@ CONSTRAINTS = {
     "8": {"sharing": "level_kind"},
     "2": {"sharing": "kind"},
 }
-_OBJECTS_SIZE, _OBJECTS_HELD_OUT, _PLACES_HELD_OUT = 192, 10, 12
+_OBJECTS, _OBJECTS_SIZE = 24, 192
+_OBJECTS_HELD_OUT, _PLACES_HELD_OUT = 10, 12
+_MAPS = (7, 10), (10, 7)
 VECTORS = 2 * REGIONS_OF_GRID["fixed"]
 
 
@@ -62,16 +67,26 @@ class StoredVectors:
 
     def __init__(self, backbone, weights, folder):
         self._backbone, self._folder, self._describe = (backbone, weights), Path(folder), None
+        self._known = {}
 
     def of(self, name, paths, size):
         """float32 `(images, 42 * channels)` of images at a long side."""
+        keys = [(str(Path(path).resolve()), size) for path in paths]
         file = self._folder / f"{name.replace(' ', '-')}-{size}.npy"
-        if not file.exists():
-            self._describe = self._describe or self._describer()
-            found = extract_features(self._describe, np.asarray(paths), [size])[size][""]
+        if file.exists():
+            found = np.load(file)
+        else:
+            # Sets share images.
+            new = [key for key in keys if key not in self._known]
+            if new:
+                self._describe = self._describe or self._describer()
+                described = extract_features(self._describe, np.array(new)[:, 0], [size])[size][""]
+                self._known |= zip(new, described.astype(np.float16), strict=True)
+            found = np.stack([self._known[key] for key in keys])
             with atomic_path(file) as path, path.open("wb") as opened:
-                np.save(opened, found.astype(np.float16))
-        return np.load(file).astype(np.float32)
+                np.save(opened, found)
+        self._known |= zip(keys, found, strict=True)
+        return found.astype(np.float32)
 
     def _describer(self):
         network, mode = build_backbone(*self._backbone)
@@ -89,6 +104,7 @@ def read_trainings(data_dir):
     places = load_dataset("csv", Path(data_dir) / LANDMARKS, "train")
     places = places.select(np.bincount(places.labels)[places.labels] > 1)
     objects = load_dataset("folder", Path(data_dir) / "objects")
+    objects = some_of_each(objects, _OBJECTS)
     return {
         "objects": (*objects.hold_out_classes(_OBJECTS_HELD_OUT, 0), _OBJECTS_SIZE),
         "landmarks": (*places.hold_out_classes(_PLACES_HELD_OUT, 0), FLAGS.image_size),
@@ -124,6 +140,20 @@ def measure(weights, rows, tests):
         ap = average_precisions(summed.astype(np.float32), task)
         found[name] = ap[~np.isnan(ap)]
     return found
+
+
+def draw(weights, training, constraint, folder):
+    """Writes the mean weights of the seeds, drawn on a landscape's and on a portrait's map."""
+    scaled = [each / np.mean(each) for each in weights]
+    maximum, average = np.split(np.mean(scaled, axis=0), 2)
+    drawn = RegionWeights("fixed", "long_axis", maximum, average, 1)
+    for shape in _MAPS:
+        title = (
+            f"DARAC's weights ({constraint}), trained on {training}, mean of {len(weights)} seeds"
+        )
+        title += f"\nmap of {shape[0]} x {shape[1]} cells; the mean weight is 1"
+        name = f"{training}-{constraint}-{shape[0]}x{shape[1]}.png"
+        save_png(draw_weights(title, drawn, *shape), folder / name)
 
 
 def score_tables(rows):
@@ -179,25 +209,33 @@ def main():
     tested = {name: stored.of(name, task.images.paths, size) for name, task in tests.items()}
     of_equal = measure(np.ones((VECTORS, 1), np.float32), tested, tests)
     rows, notes, weights = {("", "equal"): {name: [ap] for name, ap in of_equal.items()}}, [], {}
-    for training, (images, held_out, own_size) in trainings.items():
-        vectors = [
+    vectors = {
+        training: [
             stored.of(f"{training} {part}", each.paths, own_size)
             for part, each in (("training", images), ("held out", held_out))
         ]
-        runs = [(seed, name) for seed in range(FLAGS.seeds) for name in CONSTRAINTS]
-        for seed, name in tqdm(runs, training, unit="run"):
+        for training, (images, held_out, own_size) in trainings.items()
+    }
+    # All of a seed before the next, so that what is there when it is interrupted is comparable.
+    runs = [(k, t, name) for k in range(FLAGS.seeds) for t in trainings for name in CONSTRAINTS]
+    for seed, training, name in tqdm(runs, unit="run"):
 
-            def make(name=name, seed=seed, vectors=vectors, images=images, held_out=held_out):
-                found, note = trained(name, seed, vectors, images, held_out)
-                return {"weights": found, "note": note} | measure(found, tested, tests)
+        def make(seed=seed, training=training, name=name):
+            images, held_out, _ = trainings[training]
+            found, note = trained(name, seed, vectors[training], images, held_out)
+            return {"weights": found, "note": note} | measure(found, tested, tests)
 
-            kept = with_files(out / "runs", f"{training} {name} {seed} {FLAGS.steps}", make)
-            weights[f"{training} {name} {seed}"] = kept["weights"][:, 0].tolist()
-            notes.append(f"- {training}, {name}, seed {seed}: {kept['note']}")
-            row = rows.setdefault((training, name), {each: [] for each in tests})
-            for each in tests:
-                row[each].append(kept[each])
+        kept = with_files(out / "runs", f"{training} {name} {seed} {FLAGS.steps}", make)
+        weights[f"{training} {name} {seed}"] = kept["weights"][:, 0].tolist()
+        notes.append(f"- {training}, {name}, seed {seed}: {kept['note']}")
+        row = rows.setdefault((training, name), {each: [] for each in tests})
+        for each in tests:
+            row[each].append(kept[each])
     rows = {key: {each: np.stack(aps) for each, aps in row.items()} for key, row in rows.items()}
+    for training in trainings:
+        for name in CONSTRAINTS:
+            own = [weights[f"{training} {name} {seed}"] for seed in range(FLAGS.seeds)]
+            draw(own, training, name, out / "pictures")
     page = "# What constrains DARAC's weights\n\n" + score_tables(rows) + "\n\n" + "\n".join(notes)
     facts = {"settings": options, "environment": environment(), "weights": weights}
     for ending, text in (("md", page), ("json", json.dumps(facts))):

@@ -12,7 +12,7 @@ from darac_tf.layers import DARAC, SPoC, l2_normalize
 from darac_tf.losses import make_loss
 from darac_tf.models import Preprocessing
 from studies.flat_pictures import paste
-from studies.joint_head import JointHead, StoredBatches, describe_stored
+from studies.joint_head import JointHead, StoredBatches, describer
 from studies.joint_sets import TESTS, whitened_by
 from studies.joint_table import difference
 from studies.paired import seeds_and_queries
@@ -50,7 +50,7 @@ def test_stored_maps_give_what_the_whole_network_gives(stored):
     assert sorted(np.concatenate([places for places, _ in maps]).tolist()) == list(range(6))
     pooling = DARAC()
     pooling.build((None, None, None, 5))
-    found = describe_stored(part.upper, {"": pooling}, maps)[""]
+    found = describer(part.upper, {"": pooling})(maps)[""]
     for path, vector in zip(paths, found, strict=True):
         pixels = cv2.imread(path)[np.newaxis, ..., ::-1].astype(np.float32)
         of_all = l2_normalize(pooling(network(Preprocessing("tf")(pixels), training=False)))
