@@ -175,16 +175,11 @@ def score_tables(rows):
     header = ["trained on", "weights", *sets, "mean"]
     parts = [markdown.table(header, cells, [False, False] + [True] * (len(sets) + 1))]
     trainings = list(dict.fromkeys(training for training, _ in rows if training))
-    # The mean over the training sets: each set is there once for each.
-    both = {
-        name: {
-            f"{each} {training}": aps
-            for training in trainings
-            for each, aps in rows[training, name].items()
-        }
-        for name in CONSTRAINTS
-    }
-    equal = {f"{each} {t}": aps for t in trainings for each, aps in rows["", "equal"].items()}
+    # The mean over the training sets of each query's AP.
+    equal, both = rows["", "equal"], {}
+    for name in CONSTRAINTS:
+        every = [rows[training, name] for training in trainings]
+        both[name] = {each: np.mean([row[each] for row in every], axis=0) for each in sets}
     compared = [(name, both[name], equal) for name in CONSTRAINTS]
     compared += [
         (f"{name} against free", both[name], both["free"]) for name in list(CONSTRAINTS)[1:]
