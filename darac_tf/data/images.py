@@ -78,8 +78,8 @@ def decode_image(data):
         with tf.control_dependencies([is_decoded]):
             return tf.identity(image)
 
-    ways = [(tf.io.is_jpeg(data), lambda: _decode_jpeg(data)), (_is_png(data), lambda: _png(data))]
-    return tf.case(ways, default=of_others)
+    of_png = (_is_png(data), lambda: _png_op(data))
+    return tf.case([(tf.io.is_jpeg(data), lambda: _decode_jpeg(data)), of_png], default=of_others)
 
 
 def decode_upright(data):
@@ -157,6 +157,11 @@ def _decode_webp_or_gif(data):
     image = tf.ensure_shape(tf.io.decode_image(data, expand_animations=False), [None, None, None])
     image = tf.cond(tf.shape(image)[2] == 4, lambda: _on_white(image), lambda: image)
     return tf.ensure_shape(image, [None, None, 3])
+
+
+_png_op = tf.function(
+    _png, _SPECS[:1], autograph=False, experimental_attributes={"_noinline": True}
+)
 
 
 def _on_white(image):
