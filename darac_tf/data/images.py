@@ -21,7 +21,6 @@ from darac_tf.data.exif import (
     has,
     integer,
     is_lying,
-    orientation_of,
     stored_part,
     turn_upright,
 )
@@ -129,13 +128,8 @@ def _is_png(data):
 
 
 def _orientation(data):
-    """`exif.orientation_of`, also of what Pillow decodes."""
-
-    def of_others():
-        return tf.ensure_shape(_by_numpy(pillow_files.orientation, data, tf.int32), [])
-
-    is_usual = tf.io.is_jpeg(data) | _is_png(data)
-    return tf.cond(is_usual, lambda: orientation_of(data), of_others)
+    """`exif.orientation_of`, by Pillow: in a quarter of the time that a walk in ops takes."""
+    return tf.ensure_shape(_by_numpy(pillow_files.orientation, data, tf.int32), [])
 
 
 def _decode_jpeg(data, ratio=1):
