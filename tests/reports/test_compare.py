@@ -120,6 +120,10 @@ def test_other_notes_and_skipped_images_are_said(write):
         ({"per_query": [{"path": "/data/q0.jpg", "ap (Easy)": 0.5}]}, "settings of the protocol"),
         ({"per_query": [{"path": "/data/q0.jpg", "ap": 0.5}]}, "1 queries are in one of them only"),
         (
+            {"per_query": [{"path": f"/data/q{i}.jpg", "ap": 0.5} for i in range(3)]},
+            "1 queries are in one of them only",
+        ),
+        (
             {"per_query": [{"path": f"/data/q{i}.jpg", "ap": (0.5, None)[i]} for i in range(2)]},
             "'/data/q1.jpg' has a positive in one of them only",
         ),

@@ -15,7 +15,7 @@ GOOD = {
     "protocol": "trapezoid AP",
     "database_size": 5063,
     "scores": {"mAP (Oxford)": 0.5, "mP@1": None},
-    "per_query": [{"path": "a", "ap": 1}, {"path": "b", "ap": None}],
+    "per_query": [{"path": "a", "ap": 1 + 1e-7}, {"path": "b", "ap": None}],  # a rounded sum
 }
 
 
@@ -29,7 +29,7 @@ def test_reads_the_single_row_or_the_chosen_one(tmp_path):
     found = read_result(path)
     assert found.label == "DARAC, 299+x0.5, PCA on Paris6k"
     assert found.scores == {"mAP (Oxford)": 0.5, "mP@1": None}
-    assert found.ap == {"ap": {"a": 1.0, "b": None}}
+    assert found.ap == {"ap": {"a": 1 + 1e-7, "b": None}}
     assert (found.notes, found.n_skipped, found.database_size) == ((), 0, 5063)
     path = _write(tmp_path, GOOD, GOOD | {"descriptor": "SPoC", "whitening": None})
     assert read_result(f"{path}#2").label == "SPoC, 299+x0.5"

@@ -97,12 +97,12 @@ def test_order_is_that_of_float64_products(tmp_path):
 
 def test_a_box_is_what_its_cut_out_image_is(photos, index, model, tmp_path):
     with Image.open(photos / "07.png") as image:
-        image.crop((5, 3, 30, 20)).save(tmp_path / "part.png")
+        image.crop((5, 3, 40, 31)).save(tmp_path / "part.png")
     part, boxed = search(
         index,
         model,
         Query(str(tmp_path / "part.png")),
-        Query(str(photos / "07.png"), (5, 3, 30, 20)),
+        Query(str(photos / "07.png"), (5, 3, 40, 31)),  # to the corner
     )
     assert part == boxed
     assert part != search(index, model, Query(str(photos / "07.png")))[0]
