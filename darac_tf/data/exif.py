@@ -87,8 +87,12 @@ def is_lying(orientation):
 
 def turn_upright(image, orientation):
     """Turns and mirrors `(height, width, 3)` of an Exif orientation, int or int32 scalar."""
-    turned = [partial(_turned, image, each) for each in range(1, 9)]
-    return tf.switch_case(tf.convert_to_tensor(orientation, tf.int32) - 1, turned)
+    orientation = tf.convert_to_tensor(orientation, tf.int32)
+    exchanged = partial(tf.transpose, image, [1, 0, 2])
+    image = tf.cond(is_lying(orientation), exchanged, lambda: image)
+    # Slices of step 1 copy nothing.
+    down, right = tf.unstack(1 - 2 * tf.cast(_is_reversed(orientation), tf.int32))
+    return tf.ensure_shape(image[::down, ::right], [None, None, 3])
 
 
 def stored_part(offset, size, shape, orientation):
@@ -97,8 +101,7 @@ def stored_part(offset, size, shape, orientation):
     Of the corner, the size, and the size of the whole, as they are upright, int32 `(2,)` each: y or
     height, x or width. The orientation is an int32 scalar.
     """
-    is_reversed = tf.constant([[axis in axes for axis in (0, 1)] for axes in _REVERSED])
-    offset = tf.where(is_reversed[orientation - 1], shape - offset - size, offset)
+    offset = tf.where(_is_reversed(orientation), shape - offset - size, offset)
     order = tf.where(is_lying(orientation), [1, 0], [0, 1])
     return tf.gather(offset, order), tf.gather(size, order)
 
@@ -139,11 +142,9 @@ def _of_block(block):
     return tf.cast(tf.where(is_known, value, 1), tf.int32)
 
 
-def _turned(image, orientation):
-    if is_lying(orientation):
-        image = tf.transpose(image, [1, 0, 2])
-    axes = _REVERSED[orientation - 1]
-    return tf.reverse(image, axes) if axes else image
+def _is_reversed(orientation):
+    """Whether rows are reversed, and columns: bool `(2,)`."""
+    return tf.gather([[axis in axes for axis in (0, 1)] for axes in _REVERSED], orientation - 1)
 
 
 def has(data, at, magic):
