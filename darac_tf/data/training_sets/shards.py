@@ -15,6 +15,7 @@ from darac_tf.data.images import (
     resize,
     unreadable,
 )
+from darac_tf.data.pillow_files import read_header
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 
@@ -69,10 +70,13 @@ def write_shard(path, images, rows, encode, stopped):
             if stopped.is_set():
                 raise Stopped
             try:
+                # The size first: a file of a few kilobytes may decode to gigabytes.
+                read_header(images.paths[row], images.max_pixels)
                 data = encode(read_image(images.paths[row])).numpy()
             except (UserError, tf.errors.InvalidArgumentError):
                 bad = images.paths[row]
-                shard.dropped.append((row, decoding_failure(bad) or unreadable(bad)))
+                reason = decoding_failure(bad, max_pixels=images.max_pixels) or unreadable(bad)
+                shard.dropped.append((row, reason))
                 continue
             example = _example(images, row, data)
             writer.write(example)
