@@ -90,9 +90,13 @@ def extract_features(
         scaled_decoding: Whether JPEGs without a box are decoded at a part of their size where all
             `sizes` need less than half of it (`data.images.decode_scaled`).
 
-    `Features`. `UserError` if there are no images, none can be read, or without `skip_bad` one
-    can't be; if a box lies outside its image, a descriptor is not finite, or the cache is damaged
-    or being written.
+    Returns:
+        `Features`.
+
+    Raises:
+        UserError: If there are no images, none can be read, or without `skip_bad` one can't be; if
+            a box lies outside its image, a descriptor is not finite, or the cache is damaged or
+            being written.
     """
     if not len(images):
         raise UserError("there are no images to describe: the list is empty")

@@ -27,8 +27,12 @@ def build_backbone(name="ResNet50V2", weights=None, layer=None):
             for the file's own weights with a saved model.
         layer: Name of the layer to stop at; None for all of it.
 
-    `(model, mode)`: the Keras model and the mode of `preprocessing.Preprocessing`. `UserError` if
-    the name is unknown, a file is missing or does not fit, or the weights cannot be downloaded.
+    Returns:
+        `(model, mode)`: the Keras model and the mode of `preprocessing.Preprocessing`.
+
+    Raises:
+        UserError: If the name is unknown, a file is missing or does not fit, or the weights cannot
+            be downloaded.
     """
     if name in APPLICATIONS:
         network = _application(name, weights or "imagenet")

@@ -25,11 +25,18 @@ def compare(*reports, resamples=10_000, seed=0):
     Queries are matched by path. Where the folders differ, as on another machine, by the path below
     the folder that holds all queries of a report; the text says so.
 
-    Of two, A and B: each the path of a report.json, or `PATH#3` for its third row. `resamples`, at
-    least 1, are bootstrap samples, and `seed` that of their random numbers. Markdown text: means,
-    their differences with the interval, and the queries with the largest gains and losses, for each
-    setting of the protocol. `UserError` if they are not two, one can't be read, or they differ in
-    the data set, protocol, size of the database or queries.
+    Args:
+        *reports: Two, A and B: each the path of a report.json, or `PATH#3` for its third row.
+        resamples: Bootstrap samples, at least 1.
+        seed: Of their random numbers: the same reports give the same text.
+
+    Returns:
+        Markdown text: means, their differences with the interval, and the queries with the largest
+        gains and losses, for each setting of the protocol.
+
+    Raises:
+        UserError: If they are not two, one can't be read, or they differ in the data set, protocol,
+            size of the database or queries.
     """
     if len(reports) != 2:
         raise UserError(f"--compare takes two reports, as A.json,B.json, not {len(reports)}")

@@ -37,10 +37,15 @@ def precision_recall(ranking_relevance, n_positives):
     >>> precision.round(4).tolist(), recall.tolist()
     ([1.0, 0.6667], [0.5, 1.0])
 
-    Of verdicts `(K,)`, best first: True, False and None (junk), maybe truncated; and the number of
-    positives, found or not, at least 1. Tuple of float64 `(hits,)` precision and `(hits,)` recall,
-    both in (0, 1]. `ValueError` if there are no positives, more hits than positives, or a verdict
-    is another.
+    Args:
+        ranking_relevance: `(K,)` of True, False and None (junk), best first. It may be truncated.
+        n_positives: Positives of the query, found or not, at least 1.
+
+    Returns:
+        Tuple of float64 `(hits,)` precision and `(hits,)` recall, both in (0, 1].
+
+    Raises:
+        ValueError: If there are no positives, more hits than positives, or a verdict is another.
     """
     hits = _without_junk(ranking_relevance)
     ranks = np.flatnonzero(hits) + 1
@@ -61,8 +66,13 @@ def interpolated_precision(precision, recall, levels=RECALL_LEVELS):
     >>> interpolated_precision([1.0, 0.5, 0.6], [0.25, 0.5, 0.75], [0.0, 0.3, 0.75, 1.0]).tolist()
     [1.0, 0.6, 0.6, 0.0]
 
-    Of precision and recall `(hits,)` in [0, 1], recall increasing, and `(L,)` recalls in [0, 1]:
-    float64 `(L,)` in [0, 1].
+    Args:
+        precision: `(hits,)` in [0, 1].
+        recall: `(hits,)` in [0, 1], increasing.
+        levels: `(L,)` recalls in [0, 1].
+
+    Returns:
+        float64 `(L,)` in [0, 1].
     """
     best_from = np.maximum.accumulate(np.asarray(precision, np.float64)[::-1])[::-1]
     return np.append(best_from, 0.0)[np.searchsorted(recall, levels, side="left")]
@@ -115,10 +125,15 @@ def draw_query_ap(path, title, names, ap):
 
     Up to a hundred queries are named. Those without a positive have no bar; they are counted.
 
-    Of a file to write, ending in .png or .svg, a short title, names of the queries `(Q,)`, such as
-    file names, and `(Q,)` in [0, 1]; NaN or None for a query without a positive. `UserError` if no
-    query has a positive, or the file can't be written; `ValueError` if names and ap differ in
-    length, or the path ends otherwise.
+    Args:
+        path: File to write, ending in .png or .svg.
+        title: One short line.
+        names: `(Q,)` names of the queries, such as file names.
+        ap: `(Q,)` in [0, 1]; NaN or None for a query without a positive.
+
+    Raises:
+        UserError: If no query has a positive, or the file can't be written.
+        ValueError: If names and ap differ in length, or the path ends otherwise.
     """
     ap = np.array(ap, np.float64)
     if ap.shape != (len(names),):

@@ -89,10 +89,17 @@ def write_ranking_page(path, title, summary_lines, rows, max_queries=100, max_ra
     are shown, in the order of the data set. The page says what it shows and what size that has:
     with the default limits 15 MB or less. A text stands for an image that can't be read.
 
-    Of a title (one line: the descriptor and what it was measured on), sentences below it (scores,
-    protocol, notes), a non-empty list of `QueryRow` in the order of the data set, and the most
-    queries, and ranks of each, to show, at least 1. `UserError` if the file can't be written,
-    `ValueError` if there are no rows, or a limit is below 1.
+    Args:
+        path: HTML file to write.
+        title: One line: the descriptor and what it was measured on.
+        summary_lines: Sentences below it: scores, protocol, notes.
+        rows: Non-empty list of `QueryRow`, in the order of the data set.
+        max_queries: Most queries to show, at least 1.
+        max_ranks: Most ranks of each to show, at least 1.
+
+    Raises:
+        UserError: If the file can't be written.
+        ValueError: If there are no rows, or a limit is below 1.
     """
     if not rows:
         raise ValueError("A page of rankings needs at least one row. Received: none")

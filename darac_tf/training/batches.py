@@ -109,10 +109,19 @@ def training_batches(
     The same step gives the same batch, whichever step the pipeline starts with, and however many
     parts it is cut into.
 
-    Of `LabelledImages` or `PreparedImages`, a sampler over their labels, `Augmentation` and
-    `CropShapes`. `shares` are the equal parts that each batch is cut into, in order, one a replica;
-    the first part to give, counted from 0; and how many to give, one after another. A dataset of
-    `(float32 (n, height, width, 3) in [0, 255], int32 (n,))`, n = P * K / parts.
+    Args:
+        images: `LabelledImages`, or `PreparedImages`.
+        sampler: A sampler over its labels.
+        augmentation: `Augmentation`.
+        shapes: `CropShapes`.
+        first_step: The first step.
+        last_step: The step to stop before.
+        seed: Integer.
+        shares: Equal parts that each batch is cut into, in order, one a replica; the first part to
+            give, counted from 0; how many to give, one after another.
+
+    Returns:
+        Dataset of `(float32 (n, height, width, 3) in [0, 255], int32 (n,))`, n = P * K / parts.
     """
     labels = tf.constant(images.labels, tf.int32)
     parts, first_part, parts_here = shares

@@ -75,14 +75,22 @@ def _fit_pca(config, model, images, path):
 def train_attention(backbone, preprocessing, images, config, hidden_units=512, progress=True):
     """Trains the attention; the backbone's weights and statistics stay as they are.
 
-    Of a Keras model (see `inner.inner_layer`) and its `Preprocessing`, `LabelledImages` of other
-    places than will be searched, and a `TrainConfig`: `layer` is the inner one, `classes_per_batch`
-    is lowered to the classes there are, and `head_learning_rate` is that of Adam, which falls to
-    zero along a half cosine. `hidden_units` are the filters of the attention's first convolution.
+    Args:
+        backbone: Keras model, see `inner.inner_layer`.
+        preprocessing: Its `Preprocessing`.
+        images: `LabelledImages`, of other places than will be searched.
+        config: `TrainConfig`. `layer` is the inner one; `classes_per_batch` is lowered to the
+            classes there are; `head_learning_rate` is that of Adam, and falls to zero along a half
+            cosine.
+        hidden_units: Filters of the first convolution of the attention.
+        progress: Whether to show a progress bar.
 
-    Tuple of the DELF model (`model.build_delf`) and the losses, float `(steps,)`. `UserError` with
-    fewer than two classes, an image that cannot be read, a layer that is not there, or a loss that
-    is not finite.
+    Returns:
+        Tuple of the DELF model (`model.build_delf`) and the losses, float `(steps,)`.
+
+    Raises:
+        UserError: With fewer than two classes, an image that cannot be read, a layer that is not
+            there, or a loss that is not finite.
     """
     n_classes = len(images.class_names)
     if n_classes < 2:

@@ -58,10 +58,15 @@ def prepare(images, out, size, workers=None, quality=95, images_per_shard=4096, 
         images_per_shard: Images of a shard, which is what a kill costs each thread.
         progress: Whether to show a progress bar.
 
-    Dictionary as in `report.json`: `images`, `kept`, `classes`, `classes_below_two` (names of
-    classes that fewer than two images are left of) and `dropped`, a list of dictionaries of `path`
-    and `reason`. `UserError` if `out` holds another preparation or other files, is being prepared,
-    or can't be written, or if no image can be decoded; `ValueError` if a number is out of range.
+    Returns:
+        Dictionary as in `report.json`: `images`, `kept`, `classes`, `classes_below_two` (names of
+        classes that fewer than two images are left of) and `dropped`, a list of dictionaries of
+        `path` and `reason`.
+
+    Raises:
+        UserError: If `out` holds another preparation or other files, is being prepared, or can't
+            be written; or if no image can be decoded.
+        ValueError: If a number is out of range.
     """
     workers = CORES if workers is None else workers
     if min(size, workers, images_per_shard) < 1 or not 1 <= quality <= 100:
