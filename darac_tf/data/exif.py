@@ -1,7 +1,8 @@
-"""How an image is turned upright: the Exif orientation of its file, read in TensorFlow ops.
+"""How an image is turned upright: the Exif orientation of its file, in TensorFlow ops and without.
 
-A file is walked over from part to part, segments of JPEG, chunks of PNG and WebP, so that the same
-few ops serve training and exports. `ImageOps.exif_transpose` of Pillow turns by the same table.
+An export walks over a file from part to part, segments of JPEG, chunks of PNG and WebP, by a few
+ops for all; elsewhere Pillow finds the part (`pillow_files`), and `orientation_in` reads it.
+`ImageOps.exif_transpose` of Pillow turns by the same table.
 Sources: Exif 2.32, section 4.6.4, tag 0x0112; PNG 3, section 11.3.3.5; WebP's container.
 """
 

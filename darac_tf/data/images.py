@@ -306,10 +306,10 @@ def say_left_out(folder, left_out):
     parts, hidden = [], []
     others = visible(left_out, hidden)
     if hidden:
-        parts = [
-            f"{len(hidden)} hidden files and folders, or of the system, are left out, such as "
-        ]
-        parts[0] += os.fsdecode(hidden[0])
+        count, first = len(hidden), os.fsdecode(hidden[0])
+        parts.append(
+            f"{count} hidden files and folders, or of the system, are left out, such as {first}"
+        )
     if others:
         endings = Counter(Path(os.fsdecode(path)).suffix.lower() or "no suffix" for path in others)
         counts = ", ".join(f"{count} {each}" for each, count in endings.most_common())

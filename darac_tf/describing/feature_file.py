@@ -54,10 +54,8 @@ class FeatureFile:
 
         Those of images that can't be read may be -1. `UserError` if the file does not have another.
         """
-        place, keys = (
-            {key.tobytes(): row for row, key in enumerate(self.keys)},
-            keys_of_images(paths),
-        )
+        place = {key.tobytes(): row for row, key in enumerate(self.keys)}
+        keys = keys_of_images(paths)
         rows = np.array([place.get(key.tobytes(), -1) for key in keys], np.int64)
         missing = np.flatnonzero((rows < 0) & keys.any(axis=1))
         if len(missing):

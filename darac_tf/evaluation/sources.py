@@ -119,7 +119,7 @@ def _read(file: FeatureFile, images, settings):
         notes=(f"Vectors of {file.name} were made by {maker}.",),
         vectors=Vectors([np.where(usable[:, None], file.vectors[rows], np.float32(0))]),
         usable=usable,
-        keys=file.keys[rows],
+        keys=np.where((rows >= 0)[:, None], file.keys[rows], np.uint64(0)),
     )
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -109,6 +110,17 @@ def test_images_that_could_not_be_decoded(images, source):
     none = dataclasses.replace(file, valid=np.zeros(len(images), bool))
     with pytest.raises(UserError, match="none of the 12 images"):
         list(evaluate([none], task, Settings(SIZES, skip_bad=True)))
+
+
+def test_images_that_are_gone_have_the_content_of_no_other(images, source, tmp_path):
+    shutil.copytree(images.paths[0].rsplit("/", 2)[0], tmp_path / "emptied")
+    emptied = read_folder(tmp_path / "emptied")
+    file = made(source, images.paths)
+    for row in (2, 5):
+        Path(emptied.paths[row]).write_bytes(b"")
+    (row,) = evaluate([file], labelled_task(emptied), Settings(SIZES, skip_bad=True))
+    assert [image["path"] for image in row.result.skipped] == list(emptied.paths[[2, 5]])
+    assert not [note for note in row.result.notes if "have the content" in note]
 
 
 def test_boxes_and_turns_are_refused(images, source):

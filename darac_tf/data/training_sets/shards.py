@@ -10,7 +10,6 @@ import tensorflow as tf
 from darac_tf.data.images import (
     decode_image,
     decode_upright,
-    decoding_failure,
     read_image,
     resize,
     unreadable,
@@ -73,10 +72,11 @@ def write_shard(path, images, rows, encode, stopped):
                 # The size first: a file of a few kilobytes may decode to gigabytes.
                 read_header(images.paths[row], images.max_pixels)
                 data = encode(read_image(images.paths[row])).numpy()
-            except (UserError, tf.errors.InvalidArgumentError):
-                bad = images.paths[row]
-                reason = decoding_failure(bad, max_pixels=images.max_pixels) or unreadable(bad)
-                shard.dropped.append((row, reason))
+            except UserError as error:
+                shard.dropped.append((row, str(error)))
+                continue
+            except tf.errors.InvalidArgumentError:
+                shard.dropped.append((row, unreadable(images.paths[row])))
                 continue
             example = _example(images, row, data)
             writer.write(example)
