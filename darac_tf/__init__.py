@@ -21,4 +21,7 @@ above it, never the other way round (`tests/test_layout.py` holds this list agai
     export            from a descriptor to a SavedModel
     serving           the client of a served descriptor
     search            an index of a user's own images
+    commands          the `darac` command
 """
+
+__version__ = "1.0.0"

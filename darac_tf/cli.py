@@ -1,4 +1,4 @@
-"""What the scripts share: flags of settings, running `main`, a user's mistake as one line."""
+"""What commands share: flags of settings, reading a command line, a mistake as one line."""
 
 import dataclasses
 import functools
@@ -18,37 +18,81 @@ _LIST = flags.CsvListSerializer(",")
 
 
 def run(main):
-    """Runs a script's `main()` with absl flags parsed.
+    """Runs a script's `main()` with absl's global flags parsed, and exits: see `status_of`."""
 
-    A `UserError` is printed as `error: ...`, without a traceback, and the exit status is 1; Ctrl-C
-    exits with 130.
+    def guarded(rest):
+        if not flags.FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.WARNING)  # TensorFlow has much to tell of an export.
+        if len(rest) > 1:
+            raise UserError(f"unexpected argument {rest[1]!r}; flags start with --")
+        main()
+
+    app.run(lambda rest: status_of(guarded, rest), flags_parser=_parse)
+
+
+def status_of(run, *arguments):
+    """The exit status of a call: what it returns, 0 for None.
+
+    A `UserError`, or a flag that can't be, is printed as `error: ...`, without a traceback, and the
+    status is 1; that of Ctrl-C is 130.
     """
-
-    def guarded(arguments):
-        try:
-            if not flags.FLAGS["verbosity"].present:
-                logging.set_verbosity(logging.WARNING)  # TensorFlow has much to tell of an export.
-            sys.stdout.reconfigure(errors="backslashreplace")  # For names that are no UTF-8.
-            if len(arguments) > 1:
-                raise UserError(f"unexpected argument {arguments[1]!r}; flags start with --")
-            main()
-        except UserError as error:
-            sys.exit(f"error: {error}")
-        except UnicodeEncodeError as error:
-            sys.exit(f"error: {printable(error.object)[:300]}: is no UTF-8, as is needed here")
-        except KeyboardInterrupt:
-            sys.exit(130)
-
-    app.run(guarded, flags_parser=_parse)
+    try:
+        sys.stdout.reconfigure(errors="backslashreplace")  # For names that are no UTF-8.
+        return run(*arguments) or 0
+    except UserError as error:
+        message = str(error)
+    except flags.Error as error:
+        message = _one_line(error)
+    except UnicodeEncodeError as error:
+        message = f"{printable(error.object)[:300]}: is no UTF-8, as is needed here"
+    except KeyboardInterrupt:
+        return 130
+    print(f"error: {message}", file=sys.stderr)
+    return 1
 
 
-def define_flags(settings, values=flags.FLAGS):
+def parse_command(arguments, values, about, wanted=None):
+    """Parses what follows the name of a command, and lets logs say what `--verbosity` asks for.
+
+    Flags may stand before, between and after other words. `--help` prints `about` and the flags,
+    and exits.
+
+    Args:
+        arguments: List of words.
+        values: `flags.FlagValues` with the flags of the command.
+        about: Docstring of the command.
+        wanted: What words that are no flags name, as in "image", of which at least one must be
+            there; None for a command that takes none.
+
+    Returns:
+        List of the words that are no flags.
+
+    Raises:
+        UserError, flags.Error: If the words are not such a command line.
+    """
+    text = "What is logged: -1 warnings, 0 what TensorFlow and this program do, 1 all."
+    flags.DEFINE_integer("verbosity", -1, text, flag_values=values)
+    values.set_gnu_getopt(True)
+    if {"--help", "-h"} & set(arguments):
+        print(f"{about.strip()}\n{values.get_help(include_special_flags=False)}")
+        sys.exit(0)
+    _, *rest = parse(["darac", *arguments], values)
+    if wanted and not rest:
+        raise UserError(f"name at least one {wanted} (see --help)")
+    if rest and not wanted:
+        raise UserError(f"unexpected argument {rest[0]!r}; flags start with --")
+    logging.use_absl_handler()
+    logging.set_verbosity(values.verbosity)
+    return rest
+
+
+def define_flags(settings, values):
     """Defines a flag for each field of a dataclass whose fields are `settings.setting`.
 
     Args:
         settings: The dataclass. Fields are bool, int, float, str or `list[str]`, or one of them or
             None.
-        values: Where the flags are defined.
+        values: `flags.FlagValues`, where they are defined.
     """
     kinds = {bool: "bool", int: "integer", float: "float", str: "string"}
     for field in dataclasses.fields(settings):
@@ -70,7 +114,7 @@ def define_flags(settings, values=flags.FLAGS):
         define(name, default=default, help=about.help, flag_values=values)
 
 
-def settings_of_flags(settings, values=flags.FLAGS):
+def settings_of_flags(settings, values):
     """The record of a dataclass of `define_flags`; `UserError` if a flag's value can't be."""
     return settings(**{f.name: values[f.name].value for f in dataclasses.fields(settings)})
 
@@ -94,14 +138,14 @@ def parse(arguments, values=flags.FLAGS):
     return rest
 
 
-def apply_preset(settings):
+def apply_preset(settings, values):
     """Gives flags that are not on the command line the values of a dictionary of their names.
 
     Returns the names of these flags.
     """
-    free = [name for name in settings if flags.FLAGS[name].using_default_value]
+    free = [name for name in settings if values[name].using_default_value]
     for name in free:
-        flags.FLAGS[name].value = expand_home(settings[name])
+        values[name].value = expand_home(settings[name])
     return free
 
 
@@ -154,4 +198,8 @@ def _parse(arguments):
     try:
         return parse(arguments)
     except flags.Error as error:
-        sys.exit(f"error: {' '.join(str(error).split())} (see --help)")
+        sys.exit(f"error: {_one_line(error)}")
+
+
+def _one_line(error):
+    return f"{' '.join(str(error).split())} (see --help)"

@@ -102,6 +102,8 @@ def reached(script, root):
 
 
 def test_evaluation_does_without_the_training_stack():
-    of_eval, of_train = (reached(ROOT.parent / f"{name}.py", ROOT) for name in ("eval", "train"))
+    of_eval, of_train = (
+        reached(ROOT / "commands" / f"{name}.py", ROOT) for name in ("eval", "train")
+    )
     assert "darac_tf.ranking.rank" in of_eval and "darac_tf.training.step" in of_train
     assert not [name for name in of_eval if name.startswith("darac_tf.training")]

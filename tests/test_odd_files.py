@@ -109,7 +109,7 @@ def test_every_command(write, backbone, run_command, tmp_path):
     train("prepared run", "--dataset=prepared", "--data_dir=prepared")
 
     run("export_savedmodel.py", "--model=run, 1", "--resolutions=32", "--out=export")
-    search, index = "darac_tf.search", "--index=in dex"
+    search, index = "darac_tf.commands", "--index=in dex"
     output = run(search, "index", "photos", "--model=export/1", index)
     counts = output.splitlines()[0]
     # Folders are no images there, and pipes and links that lead nowhere are.

@@ -78,7 +78,7 @@ def test_train_evaluate_export(place, run_command):
     assert "5 dimensions" in output and "5 images: cosine " in output
     card = json.loads((place / "export" / "1" / "assets.extra" / "model_card.json").read_text())
     assert card["name"] == "export" and card["training"]["config"]["steps"] == 3
-    assert card["scores"][0]["dataset"] and card["command"].startswith("python export_savedmodel")
+    assert card["scores"][0]["dataset"] and card["command"].startswith("darac export ")
     images = sorted((place / "photos").rglob("*.jpg"))
     status, output, last = run_command(
         "examples/search_with_savedmodel.py", place / "export" / "1", *images, folder=place

@@ -54,9 +54,7 @@ def test_flags_win_over_a_preset():
     flags.DEFINE_integer("image_size", 299, "", flag_values=values)
     flags.DEFINE_string("pooling", "darac", "", flag_values=values)
     values(["x", "--image_size=299"])
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(flags, "FLAGS", values)
-        cli.apply_preset({"image_size": 362, "pooling": "gem"})
+    cli.apply_preset({"image_size": 362, "pooling": "gem"}, values)
     assert (values.image_size, values.pooling) == (299, "gem")
 
 

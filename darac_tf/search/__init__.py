@@ -1,6 +1,6 @@
 """Search in a user's own collection with an exported model.
 
-`python -m darac_tf.search index PHOTOS --model=EXPORT/1 --index=FOLDER` describes what is new or
+`darac index PHOTOS --model=EXPORT/1 --index=FOLDER` describes what is new or
 changed, `... query IMAGE --index=FOLDER` finds the images most like one.
 """
 

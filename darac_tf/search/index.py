@@ -167,7 +167,7 @@ def read_settings(folder):
     """
     path = Path(folder) / SETTINGS
     if not path.is_file():
-        advice = "make one with python -m darac_tf.search index"
+        advice = "make one with darac index"
         raise UserError(f"--index: no index in {folder}: {advice}")
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""`python -m darac_tf.search` as a user runs it."""
+"""`darac index`, `query`, `duplicates` and `forget` as a user runs them."""
 
 import json
 import os
@@ -10,8 +10,8 @@ import time
 
 import pytest
 
+from darac_tf.commands.main import COMMANDS, main
 from darac_tf.describing import feature_table
-from darac_tf.search.__main__ import main
 from tests.conftest import REPOSITORY
 from tests.helpers import write_image
 from tests.search.collection import assert_same, damage, entries, write_file
@@ -107,9 +107,8 @@ def test_box_and_faiss(place, model, command):
 
 
 MISTAKES = [
-    ([], "no command: choose from index, query, duplicates, forget (see --help)"),
-    (["find"], "unknown command 'find': choose from index"),
-    (["index", "--index=I"], "index: name at least one folder of images"),
+    (["find"], "unknown command 'find': choose from train"),
+    (["index", "--index=I"], "name at least one folder of images"),
     (["index", "PHOTOS"], "flag --index=None: Flag --index must have a value other than None."),
     (["index", "PHOTOS", "--index=I"], "--model: name an exported model for the new index"),
     (["index", "PHOTOS", "--index=I", "--model=no"], "--model: no saved_model.pb in "),
@@ -119,16 +118,16 @@ MISTAKES = [
     (["index", "PHOTOS", "--index=PHOTOS", "--model=MODEL"], "holds other files, such as "),
     (["index", "PHOTOS", "--index=PHOTOS/broken \x1b[2J.png", "--model=MODEL"], "can't write"),
     (["query", "a.png", "--index=I"], "--index: no index in "),
-    (["query", "--index=DONE"], "query: name at least one image"),
+    (["query", "--index=DONE"], "name at least one image"),
     (["query", "absent.png", "--index=DONE"], "absent.png: no such image"),
     (["query", "a.png", "b.png", "--box=1,2,3,4", "--index=DONE"], "--box: name one image only"),
     (["query", "a.png", "--box=1,2,3", "--index=DONE"], "--box=1,2,3: give four whole numbers"),
     (["query", "a.png", "--index=DONE", "--model=OTHER"], "was made with another model"),
     (["index", "PHOTOS", "--index=DONE", "--model=OTHER"], "was made with another model"),
-    (["duplicates", "a.png", "--index=DONE"], "duplicates: unexpected argument 'a.png'"),
+    (["duplicates", "a.png", "--index=DONE"], "unexpected argument 'a.png'"),
     (["duplicates", "--index=I"], "--index: no index in "),
     (["forget", "PHOTOS", "--index=I"], "--index: no index in "),
-    (["forget", "--index=DONE"], "forget: name at least one folder"),
+    (["forget", "--index=DONE"], "name at least one folder"),
 ]
 
 
@@ -162,15 +161,13 @@ def test_mistakes_are_one_line(
 
 
 def test_help(command):
-    status, output, _ = command("--help")
-    assert status == 0 and "search duplicates --index=FOLDER" in output
-    for name, flag in {"index": "--batch_images", "query": "--top_k", "forget": "--index"}.items():
-        status, output, _ = command(name, "--help")
-        assert status == 0 and flag in output
+    for words, wanted in ((["--help"], 0), ([], 1)):
+        status, output, _ = command(*words)
+        assert status == wanted and output.count("\n  ") == len(COMMANDS)
 
 
 def _start(*arguments):
-    command = [sys.executable, "-m", "darac_tf.search", *map(str, arguments)]
+    command = [sys.executable, "-m", "darac_tf.commands", *map(str, arguments)]
     return subprocess.Popen(command, cwd=REPOSITORY, stdout=subprocess.DEVNULL)
 
 

@@ -1,0 +1,102 @@
+"""Exports a descriptor as a version for TensorFlow Serving, from image bytes to vectors.
+
+    darac export --model=runs/photos --resolutions=299,540,1020 \
+        --whitening=runs/photos/eval/04-photos-299-540-1020-whitened.npz --out=export/photos
+
+writes export/photos/1/, and the next time export/photos/2/. Any TensorFlow loads it, without this
+project. Signatures: serving_default, robust, pixels; docs/export.md says what each does.
+"""
+
+import shlex
+from pathlib import Path
+
+from absl import flags
+
+from darac_tf import cli
+from darac_tf.data.images import DEFAULT_MAX_PIXELS, ORIENTATIONS
+from darac_tf.describing.combination import COMBINATIONS
+from darac_tf.export import PRECISIONS
+
+
+def main(arguments):
+    values = flags.FlagValues()
+    _define(values)
+    cli.parse_command(arguments, values, __doc__)
+    _publish(values, shlex.join(["darac", "export", *arguments]))
+
+
+def _define(values):
+    flags.DEFINE_string("model", None, "Run directory, or .keras descriptor.", values, True)
+    flags.DEFINE_string("out", None, "Folder of the versions.", values, True)
+    flags.DEFINE_integer("version", None, "Number; the next free one by default.", 1, None, values)
+    flags.DEFINE_string("name", None, "Name on the model card; that of --out by default.", values)
+    flags.DEFINE_string(
+        "resolutions", "299", "Long sides or factors: 299,540,1020 or 0.25..1.", values
+    )
+    flags.DEFINE_enum("combination", "sum", COMBINATIONS, "How resolutions are combined.", values)
+    flags.DEFINE_float("exponent", None, "Of the generalised mean.", 1, None, values)
+    flags.DEFINE_string(
+        "whitening", None, "A .npz of eval.py, fitted at the same resolutions.", values
+    )
+    flags.DEFINE_enum("precision", "float32", PRECISIONS, "What weights are stored in.", values)
+    flags.DEFINE_integer(
+        "max_pixels",
+        DEFAULT_MAX_PIXELS,
+        "Images of more pixels are refused, from their header; the default is eval.py's limit.",
+        1,
+        None,
+        values,
+    )
+    flags.DEFINE_enum(
+        "orientation",
+        "upright",
+        ORIENTATIONS,
+        "Turn images upright by their Exif orientation, or not.",
+        values,
+    )
+    flags.DEFINE_string(
+        "verify", None, "Folder or CSV of images to compare with the source on.", values
+    )
+    flags.DEFINE_integer("verify_images", 100, "How many of them at most.", 1, None, values)
+    flags.DEFINE_float(
+        "verify_threshold",
+        None,
+        "Smallest cosine; below it nothing is written. Default: 0.99999, 0.999 with float16, 0.98 "
+        "with bfloat16.",
+        flag_values=values,
+    )
+    flags.DEFINE_string(
+        "report", None, "report.json of eval.py, for the scores on the model card.", values
+    )
+
+
+def _publish(values, command):
+    from darac_tf.describing.sizes import parse_sizes
+    from darac_tf.export.model_card import CardFacts
+    from darac_tf.export.publishing import ExportSettings, publish
+    from darac_tf.export.verification import images_to_verify
+    from darac_tf.models.descriptor import load_descriptor
+    from darac_tf.whitening.files import load_whitening
+
+    settings = ExportSettings(
+        parse_sizes(values.resolutions),
+        load_whitening(values.whitening) if values.whitening else None,
+        values.combination,
+        values.exponent,
+        values.precision,
+        values.max_pixels,
+        values.orientation,
+    )
+    name = values.name or Path(values.out).absolute().name
+    facts = CardFacts(name, values.model, values.whitening, values.report, command)
+    paths = images_to_verify(values.verify, values.verify_images) if values.verify else ()
+    model = load_descriptor(values.model)
+    published = publish(
+        model, values.out, settings, facts, values.version, paths, values.verify_threshold
+    )
+    if published.verification:
+        print(f"compared with {values.model}: {published.verification}")
+    print(
+        f"{published.folder}: {published.dimension} dimensions at {values.resolutions}, "
+        f"{values.precision}"
+    )

@@ -1,0 +1,67 @@
+"""Describes new and changed images below folders, and drops those that are gone.
+
+    darac index PHOTOS [FOLDER ...] --model=EXPORT/1 --index=FOLDER
+
+Only what is new or changed is described; a run may be ended at any moment.
+"""
+
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from darac_tf import cli
+from darac_tf.commands.index_flags import (
+    define_faiss_index,
+    index_values,
+    kind_of_faiss_index,
+    make_faiss_index,
+    model_of,
+)
+from darac_tf.errors import UserError, printable
+
+_SHOWN_FAULTS = 20
+
+
+def main(arguments):
+    values = index_values()
+    flags.DEFINE_string("model", None, "EXPORT/VERSION; default: that of the index.", values)
+    flags.DEFINE_integer("batch_images", 32, "Most images described at once.", 1, None, values)
+    flags.DEFINE_bool("verify", False, "Compare checksums; describe damaged images again.", values)
+    define_faiss_index(values)
+    folders = cli.parse_command(arguments, values, __doc__, "folder of images")
+    _index(values, folders)
+
+
+def _index(values, folders):
+    from darac_tf.search import faiss_index
+    from darac_tf.search.index import SETTINGS, writing
+    from darac_tf.search.updates import update
+
+    if not values.model and not (Path(values.index) / SETTINGS).exists():
+        raise UserError("--model: name an exported model for the new index, EXPORT/VERSION")
+    model = model_of(values)
+    with writing(values.index, model, values.verify) as index:
+        _warn([(path, "its vector was lost") for path in index.lost])
+        changes = update(index, model, folders, values.batch_images)
+        faiss_index.remove_stale(index)
+        kind = kind_of_faiss_index(values, index)
+        if kind is not None and faiss_index.load_faiss_index(index, kind) is None:
+            make_faiss_index(index, kind)
+    print(
+        f"{changes.total} images: {changes.new} new, {changes.changed} changed, "
+        f"{changes.removed} removed, {len(changes.faults)} unreadable"
+    )
+    if changes.described:
+        rate = changes.described / changes.seconds
+        print(f"{changes.described} described in {changes.seconds:.1f} s, {rate:.1f} images/s")
+    if changes.compacted:
+        print(f"{changes.compacted} vectors that no file needs were removed")
+    _warn(changes.faults)
+
+
+def _warn(faults):
+    for path, fault in faults[:_SHOWN_FAULTS]:
+        print(f"{printable(path)}: {printable(fault)}", file=sys.stderr)
+    if len(faults) > _SHOWN_FAULTS:
+        print(f"... and {len(faults) - _SHOWN_FAULTS} more", file=sys.stderr)

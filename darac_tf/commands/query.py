@@ -1,0 +1,101 @@
+"""Finds the images of an index that are most like each of the given images.
+
+darac query IMAGE [IMAGE ...] --index=FOLDER --out=results.html
+darac query IMAGE --index=FOLDER --box=40,60,300,420
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from darac_tf import cli
+from darac_tf.commands.index_flags import (
+    define_faiss_index,
+    index_values,
+    kind_of_faiss_index,
+    make_faiss_index,
+    model_of,
+)
+from darac_tf.errors import UserError, printable
+
+
+def main(arguments):
+    values = index_values()
+    flags.DEFINE_string("model", None, "The index's model, where it has moved.", values)
+    flags.DEFINE_integer("top_k", 20, "Images to find for each.", 1, None, values)
+    flags.DEFINE_list("box", None, "xmin,ymin,xmax,ymax in pixels of a part to take.", values)
+    flags.DEFINE_string("out", None, "HTML page to write.", values)
+    flags.DEFINE_bool("json", False, "Print JSON.", values)
+    define_faiss_index(values)
+    images = cli.parse_command(arguments, values, __doc__, "image")
+    _query(values, images, _box(values.box, images))
+
+
+def _query(values, images, box):
+    from darac_tf.search.index import Index, check_model
+    from darac_tf.search.page import write_results_page
+    from darac_tf.search.query import Query, find_similar
+
+    queries = [Query(image, box) for image in images]
+    model = model_of(values)
+    with Index(values.index) as index:
+        check_model(values.index, index.settings, model)
+        approximate = _faiss_index(values, index)
+        results = find_similar(index, model, queries, values.top_k, approximate)
+        count = index.files.count() - len(index.files.faults())
+    how = f"Approximate search ({approximate.kind})" if approximate else "Exact search"
+    print(f"{how} among {count} images", file=sys.stderr)
+    if index.table.damaged:
+        damaged = f"{index.table.damaged} damaged vectors were found"
+        print(f"{damaged}: `index --verify` describes them again", file=sys.stderr)
+    pairs = list(zip(queries, results, strict=True))
+    if values.json:
+        print(json.dumps([_as_json(*pair) for pair in pairs], indent=1))
+    else:
+        print("\n\n".join(_as_text(*pair) for pair in pairs))
+    if values.out:
+        turns = None if model.is_upright else 0
+        write_results_page(values.out, queries, results, [f"{how} among {count} images."], turns)
+
+
+def _faiss_index(values, index):
+    """What a query uses; made and kept where it was asked for and is not there."""
+    from darac_tf.search.faiss_index import load_faiss_index
+    from darac_tf.search.index import writing
+
+    kind = kind_of_faiss_index(values, index)
+    if kind is None:
+        return None
+    ready = load_faiss_index(index, kind)
+    if ready is None and values.faiss_index == "auto":
+        print("no faiss index is ready: `index` makes one; searches exactly", file=sys.stderr)
+    elif ready is None:
+        with writing(values.index) as writable:
+            make_faiss_index(writable, kind)
+        ready = load_faiss_index(index, kind)
+    return ready
+
+
+def _box(numbers, images):
+    if numbers is None:
+        return None
+    if len(images) > 1:
+        raise UserError("--box: name one image only, the box is in its pixels")
+    try:
+        xmin, ymin, xmax, ymax = map(int, numbers)
+    except ValueError as error:
+        advice = "give four whole numbers, xmin,ymin,xmax,ymax"
+        raise UserError(f"--box={','.join(numbers)}: {advice}") from error
+    return xmin, ymin, xmax, ymax
+
+
+def _as_json(query, results):
+    results = [vars(result) for result in results]
+    return {"query": str(Path(query.path).absolute()), "box": query.box, "results": results}
+
+
+def _as_text(query, results):
+    lines = [f"{item.rank:4d}  {item.similarity:7.4f}  {printable(item.path)}" for item in results]
+    return "\n".join([f"most like {printable(query.path)}:", "rank  similarity  path", *lines])
