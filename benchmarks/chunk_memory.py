@@ -30,7 +30,7 @@ def work(images, chunk):
     # Imported here: the process that starts the others needs none of it.
     import tensorflow as tf
 
-    from darac_tf.training import TrainConfig
+    from darac_tf.training.config import TrainConfig
     from darac_tf.training.replicas import make_replicas
     from darac_tf.training.state import build_state
     from darac_tf.training.step import make_train_step

@@ -20,7 +20,8 @@ import tensorflow as tf
 from absl import flags
 
 from darac_tf import cli
-from darac_tf.engines import ENGINES, PRECISIONS, EngineSettings, FunctionEngine, make_engine
+from darac_tf.choices import ENGINE_PRECISIONS, ENGINES
+from darac_tf.engines import EngineSettings, FunctionEngine, make_engine
 from darac_tf.models import Preprocessing, build_backbone
 from darac_tf.models.descriptor import make_pooling, share_backbone
 from darac_tf.reports.environment import cpu_name
@@ -70,7 +71,7 @@ def contenders(parts):
         if engine != "tensorflow" and importlib.util.find_spec(engine) is None:
             print(f"{engine} is not installed and left out: pip install {engine}")
             continue
-        for precision in PRECISIONS:
+        for precision in ENGINE_PRECISIONS:
             settings = EngineSettings(engine, precision)
             found[f"{engine} {precision}"] = make_engine(settings, *parts)
     return found

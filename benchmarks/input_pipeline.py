@@ -15,7 +15,8 @@ import tensorflow as tf
 from absl import flags
 
 from darac_tf import cli
-from darac_tf.data import DATASETS, load_dataset
+from darac_tf.choices import DATASETS
+from darac_tf.data import load_dataset
 from darac_tf.data.augmentation import Augmentation, CropShapes
 from darac_tf.data.images import decode_image, resize
 from darac_tf.data.samplers import ClassBalancedSampler, TemperedSampler

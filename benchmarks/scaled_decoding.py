@@ -18,9 +18,10 @@ from absl import flags
 from PIL import Image
 
 from darac_tf import cli
+from darac_tf.choices import ENGINE_PRECISIONS
 from darac_tf.data import load_dataset
 from darac_tf.describing.extraction import extract_features
-from darac_tf.engines import PRECISIONS, EngineSettings, make_engine
+from darac_tf.engines import EngineSettings, make_engine
 from darac_tf.models import build_descriptor
 from darac_tf.models.descriptor import POOLING_LAYER, backbone_of
 
@@ -29,7 +30,7 @@ flags.DEFINE_string("data_dir", None, "Folder of class folders, or CSV.", requir
 flags.DEFINE_enum("dataset", "csv", ["folder", "csv"], "Kind of data set.")
 flags.DEFINE_string("backbone", "ResNet50V2", "keras.applications name or .keras file.")
 flags.DEFINE_string("backbone_weights", None, "none times random weights, which cost the same.")
-flags.DEFINE_enum("precision", "float32", PRECISIONS, "Of the backbone.")
+flags.DEFINE_enum("precision", "float32", ENGINE_PRECISIONS, "Of the backbone.")
 flags.DEFINE_list("sizes", ["299", "540", "1020"], "Long sides; the last row has all of them.")
 flags.DEFINE_integer("side", 4032, "Long side of the files.", lower_bound=64)
 flags.DEFINE_integer("images", 8, "Images.", lower_bound=1)

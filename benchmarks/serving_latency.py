@@ -18,9 +18,10 @@ import tensorflow as tf
 from absl import flags
 
 from darac_tf import cli
+from darac_tf.choices import EXPORT_PRECISIONS
 from darac_tf.data.images import decode_image, resize_long_side
 from darac_tf.describing.sizes import parse_sizes
-from darac_tf.export import PRECISIONS, export_saved_model
+from darac_tf.export import export_saved_model
 from darac_tf.models import build_descriptor
 from darac_tf.models.descriptor import backbone_of
 
@@ -30,7 +31,7 @@ flags.DEFINE_string("backbone_weights", None, "none times random weights, which 
 flags.DEFINE_string("pooling", "darac", "Pooling.")
 flags.DEFINE_multi_string("resolutions", ["299", "299,540,1020"], "Settings to time.")
 flags.DEFINE_list("batches", ["1", "8", "32"], "Images in a request.")
-flags.DEFINE_enum("precision", "float32", list(PRECISIONS), "What weights are stored in.")
+flags.DEFINE_enum("precision", "float32", list(EXPORT_PRECISIONS), "What weights are stored in.")
 flags.DEFINE_integer("height", 768, "Of the stored images.", lower_bound=8)
 flags.DEFINE_integer("width", 1024, "Of the stored images.", lower_bound=8)
 flags.DEFINE_integer("repeats", 5, "Timings of each.", lower_bound=1)

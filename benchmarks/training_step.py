@@ -16,9 +16,9 @@ from absl import flags
 from benchmarks.measuring import random_batch
 from benchmarks.peers.training import bare_call, make_state, train_call
 from darac_tf import cli
+from darac_tf.choices import TRAINING_PRECISIONS
 from darac_tf.losses import LOSSES
-from darac_tf.training import TrainConfig
-from darac_tf.training.precision import PRECISIONS
+from darac_tf.training.config import TrainConfig
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("backbone", "ResNet50V2", "keras.applications name or .keras file.")
@@ -26,7 +26,7 @@ flags.DEFINE_string("backbone_weights", None, "none times random weights, which 
 flags.DEFINE_list("losses", ["nra"], f"Of {', '.join(LOSSES)}.")
 flags.DEFINE_integer("image_size", 128, "Side of the images.", lower_bound=32)
 flags.DEFINE_integer("images", 24, "Images in a batch, four of a class.", lower_bound=8)
-flags.DEFINE_enum("precision", "float32", list(PRECISIONS), "What the backbone computes in.")
+flags.DEFINE_enum("precision", "float32", TRAINING_PRECISIONS, "What the backbone computes in.")
 flags.DEFINE_integer("repeats", 10, "Timings of each step.", lower_bound=1)
 
 

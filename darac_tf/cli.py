@@ -2,9 +2,12 @@
 
 import dataclasses
 import functools
+import io
 import os
 import re
 import sys
+import tempfile
+from pathlib import Path
 
 from absl import app, flags, logging
 
@@ -37,7 +40,8 @@ def status_of(run, *arguments):
     status is 1; that of Ctrl-C is 130.
     """
     try:
-        sys.stdout.reconfigure(errors="backslashreplace")  # For names that are no UTF-8.
+        if isinstance(sys.stdout, io.TextIOWrapper):  # Not a notebook's.
+            sys.stdout.reconfigure(errors="backslashreplace")  # For names that are no UTF-8.
         return run(*arguments) or 0
     except UserError as error:
         message = str(error)
@@ -84,6 +88,33 @@ def parse_command(arguments, values, about, wanted=None):
     logging.use_absl_handler()
     logging.set_verbosity(values.verbosity)
     return rest
+
+
+def start_tensorflow():
+    """Imports TensorFlow, and looks for GPUs, without what its libraries print meanwhile.
+
+    All of it is printed after `--verbosity=0`, and where the import fails; errors where there is a
+    driver of NVIDIA. Call it before the first import that needs TensorFlow.
+    """
+    if logging.get_verbosity() >= logging.INFO or "tensorflow" in sys.modules:
+        return
+    # Some of the libraries print before they read this.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    stderr, shown = os.dup(2), rb".*\n"
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            import tensorflow as tf
+
+            tf.config.list_physical_devices()
+            shown = rb"E\d{4} .*\n" if Path("/dev/nvidiactl").exists() else None
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            held.seek(0)
+            for line in held if shown else ():
+                if re.match(shown, line):
+                    os.write(2, line)
 
 
 def define_flags(settings, values):

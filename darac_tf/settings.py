@@ -12,6 +12,8 @@ from operator import ge, gt, le, lt
 
 from darac_tf.errors import UserError
 
+CONFIG_FILE = "config.json"  # The settings of a run, in its directory.
+
 
 @dataclasses.dataclass(frozen=True)
 class Setting:

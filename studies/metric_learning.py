@@ -31,8 +31,7 @@ from darac_tf.files import atomic_path
 from darac_tf.models import POOLINGS
 from darac_tf.reports import markdown
 from darac_tf.reports.environment import environment
-from darac_tf.training import train
-from darac_tf.training.run import LAST_MODEL
+from darac_tf.training.run import LAST_MODEL, train
 from studies.class_splits import PUBLISHED, read_split
 from studies.digit_scores import mean_and_deviation
 from studies.digit_training import batches

@@ -13,8 +13,7 @@ import sys
 from absl import flags
 
 from darac_tf import cli
-from darac_tf.data import BENCHMARKS, DATASETS
-from darac_tf.describing.extraction import DEFAULT_BATCH_PIXELS
+from darac_tf.choices import BENCHMARKS, DATASETS, DEFAULT_BATCH_PIXELS
 from darac_tf.describing.sizes import LongSide, parse_sizes
 from darac_tf.errors import UserError
 from darac_tf.evaluation.config import EvalConfig

@@ -15,7 +15,8 @@ import keras
 from absl import flags
 
 from darac_tf import cli
-from darac_tf.data import DATASETS, load_dataset
+from darac_tf.choices import DATASETS
+from darac_tf.data import load_dataset
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 from darac_tf.models import build_descriptor

@@ -13,10 +13,10 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from darac_tf.choices import DEFAULT_BATCH_PIXELS
 from darac_tf.data.augmentation import Augmentation
 from darac_tf.data.pipeline import sized_batches
 from darac_tf.data.views import ImageList, read_views
-from darac_tf.describing.extraction import DEFAULT_BATCH_PIXELS
 from darac_tf.describing.fingerprint import model_fingerprint
 from darac_tf.describing.sizes import LongSide
 from darac_tf.engines.inference_copy import inference_copy

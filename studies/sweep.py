@@ -18,8 +18,8 @@ from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 from darac_tf.models.descriptor import load_descriptor
 from darac_tf.reports import markdown
-from darac_tf.training import TrainConfig, train
-from darac_tf.training.run import LAST_MODEL
+from darac_tf.training.config import TrainConfig
+from darac_tf.training.run import LAST_MODEL, train
 from darac_tf.training.validation import Validator
 
 

@@ -29,7 +29,7 @@ from darac_tf.layers.regional import REGIONS_OF_GRID
 from darac_tf.models import Preprocessing, build_backbone
 from darac_tf.reports import markdown
 from darac_tf.reports.environment import environment
-from darac_tf.training import TrainConfig
+from darac_tf.training.config import TrainConfig
 from darac_tf.training.pooling_weights import fit_on_vectors
 from studies.figures import save_png
 from studies.flat_pictures import draw_flat_pictures

@@ -10,7 +10,7 @@ from darac_tf import cli
 from darac_tf.errors import UserError
 from darac_tf.evaluation.config import EvalConfig
 from darac_tf.settings import check_settings, is_of_kind, setting
-from darac_tf.training import TrainConfig
+from darac_tf.training.config import TrainConfig
 
 
 @dataclass(frozen=True)

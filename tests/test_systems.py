@@ -4,12 +4,13 @@ import pytest
 from absl import flags
 
 from darac_tf import cli
+from darac_tf.choices import TABLES
 from darac_tf.describing.sizes import parse_sizes
 from darac_tf.errors import UserError
 from darac_tf.evaluation.config import EvalConfig
-from darac_tf.evaluation.paper_tables import NAMES, load_rows
+from darac_tf.evaluation.paper_tables import load_rows
 from darac_tf.systems import load_system, system_names
-from darac_tf.training import TrainConfig
+from darac_tf.training.config import TrainConfig
 
 WANTED = {"glob_avg", "glob_max", "rmac", "ramac", "darac", "gem", "dir", "delf"}
 
@@ -59,7 +60,7 @@ def test_flags_win_over_a_preset():
 
 
 def test_the_tables_have_the_papers_figures():
-    ablation, comparison = map(load_rows, NAMES)
+    ablation, comparison = map(load_rows, TABLES)
     oxford = [row.paper["oxford5k"] for row in ablation]
     assert oxford == [48.7, 75.3, 77.6, 81.4, 82.2, 83.4, 88.2]
     assert [row.paper["paris6k"] for row in comparison] == [85.0, 92.7, 94.5, 93.0, 94.1]

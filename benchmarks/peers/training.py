@@ -7,7 +7,7 @@ import tensorflow as tf
 from benchmarks.measuring import random_batch
 from benchmarks.peers.contest import Task, taking_part
 from darac_tf.models.descriptor import backbone_of
-from darac_tf.training import TrainConfig
+from darac_tf.training.config import TrainConfig
 from darac_tf.training.precision import computing_in
 from darac_tf.training.replicas import make_replicas
 from darac_tf.training.state import build_state

@@ -1,6 +1,8 @@
 """Prints pairs of images in an index that are nearly the same.
 
-darac duplicates --index=FOLDER --threshold=0.95
+    darac duplicates --index=FOLDER --threshold=0.95
+
+A line has the cosine similarity and both paths, with a tab between them.
 """
 
 from absl import flags
@@ -14,6 +16,7 @@ def main(arguments):
     values = index_values()
     flags.DEFINE_float("threshold", 0.95, "Least cosine similarity.", 0.01, 1.0, values)
     cli.parse_command(arguments, values, __doc__)
+    cli.start_tensorflow()
 
     from darac_tf.search.duplicates import near_duplicates
     from darac_tf.search.index import Index

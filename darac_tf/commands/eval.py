@@ -28,6 +28,7 @@ def main(arguments):
     if values.system:
         cli.apply_preset(load_system(values.system).eval, values)
     config = cli.settings_of_flags(EvalConfig, values)
+    cli.start_tensorflow()
     if config.compare:
         from darac_tf.reports.compare import compare
 

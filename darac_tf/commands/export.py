@@ -13,15 +13,14 @@ from pathlib import Path
 from absl import flags
 
 from darac_tf import cli
-from darac_tf.data.images import DEFAULT_MAX_PIXELS, ORIENTATIONS
-from darac_tf.describing.combination import COMBINATIONS
-from darac_tf.export import PRECISIONS
+from darac_tf.choices import COMBINATIONS, DEFAULT_MAX_PIXELS, EXPORT_PRECISIONS, ORIENTATIONS
 
 
 def main(arguments):
     values = flags.FlagValues()
     _define(values)
     cli.parse_command(arguments, values, __doc__)
+    cli.start_tensorflow()
     _publish(values, shlex.join(["darac", "export", *arguments]))
 
 
@@ -38,7 +37,9 @@ def _define(values):
     flags.DEFINE_string(
         "whitening", None, "A .npz of eval.py, fitted at the same resolutions.", values
     )
-    flags.DEFINE_enum("precision", "float32", PRECISIONS, "What weights are stored in.", values)
+    flags.DEFINE_enum(
+        "precision", "float32", EXPORT_PRECISIONS, "What weights are stored in.", values
+    )
     flags.DEFINE_integer(
         "max_pixels",
         DEFAULT_MAX_PIXELS,

@@ -1,6 +1,8 @@
-"""Drops all files below folders from an index; the files themselves stay.
+"""Drops all files below folders from an index.
 
-darac forget FOLDER [FOLDER ...] --index=FOLDER
+    darac forget FOLDER [FOLDER ...] --index=FOLDER
+
+The files themselves stay.
 """
 
 from darac_tf import cli
@@ -10,6 +12,7 @@ from darac_tf.commands.index_flags import index_values
 def main(arguments):
     values = index_values()
     folders = cli.parse_command(arguments, values, __doc__, "folder")
+    cli.start_tensorflow()
 
     from darac_tf.search.faiss_index import remove_stale
     from darac_tf.search.index import writing

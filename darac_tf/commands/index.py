@@ -30,6 +30,7 @@ def main(arguments):
     flags.DEFINE_bool("verify", False, "Compare checksums; describe damaged images again.", values)
     define_faiss_index(values)
     folders = cli.parse_command(arguments, values, __doc__, "folder of images")
+    cli.start_tensorflow()
     _index(values, folders)
 
 

@@ -4,7 +4,7 @@ import sys
 
 from absl import flags
 
-from darac_tf.search.faiss_index import AUTOMATIC_IMAGES, AUTOMATIC_KIND
+from darac_tf.choices import AUTOMATIC_FAISS_IMAGES, AUTOMATIC_FAISS_KIND
 
 
 def index_values():
@@ -16,7 +16,7 @@ def index_values():
 
 def define_faiss_index(values):
     """Defines `--faiss_index`."""
-    automatic = f"{AUTOMATIC_KIND} for more than {AUTOMATIC_IMAGES} images"
+    automatic = f"{AUTOMATIC_FAISS_KIND} for more than {AUTOMATIC_FAISS_IMAGES} images"
     text = f"a kind such as HNSW32; none; auto: {automatic} where faiss is installed."
     flags.DEFINE_string("faiss_index", "auto", f"Approximate search: {text}", values)
 

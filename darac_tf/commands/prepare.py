@@ -12,14 +12,14 @@ from dataclasses import replace
 from absl import flags
 
 from darac_tf import cli
-from darac_tf.data import DATASET_KINDS
-from darac_tf.data.images import ORIENTATIONS
+from darac_tf.choices import DATASET_KINDS, ORIENTATIONS
 
 
 def main(arguments):
     values = flags.FlagValues()
     _define(values)
     cli.parse_command(arguments, values, __doc__)
+    cli.start_tensorflow()
     _prepare(values)
 
 

@@ -1,7 +1,9 @@
 """Finds the images of an index that are most like each of the given images.
 
-darac query IMAGE [IMAGE ...] --index=FOLDER --out=results.html
-darac query IMAGE --index=FOLDER --box=40,60,300,420
+    darac query IMAGE [IMAGE ...] --index=FOLDER --out=results.html
+    darac query IMAGE --index=FOLDER --box=40,60,300,420
+
+--out gets a page for the browser, with the images that were found; docs/search.md says more.
 """
 
 import json
@@ -30,6 +32,7 @@ def main(arguments):
     flags.DEFINE_bool("json", False, "Print JSON.", values)
     define_faiss_index(values)
     images = cli.parse_command(arguments, values, __doc__, "image")
+    cli.start_tensorflow()
     _query(values, images, _box(values.box, images))
 
 

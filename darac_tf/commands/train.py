@@ -49,6 +49,7 @@ def _define(values):
 
 
 def _run(config, values):
+    cli.start_tensorflow()
     if values.dry_run:
         from darac_tf.training.dry_run import dry_run
 

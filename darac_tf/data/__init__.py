@@ -4,19 +4,16 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from darac_tf.choices import DATASET_KINDS, DATASETS, DEFAULT_MAX_PIXELS
 from darac_tf.data import tfds_sets
-from darac_tf.data.benchmarks import BENCHMARKS, load_benchmark
+from darac_tf.data.benchmarks import load_benchmark
 from darac_tf.data.check import check_data
 from darac_tf.data.demo.landmarks import generate_landmarks
-from darac_tf.data.images import DEFAULT_MAX_PIXELS
 from darac_tf.data.labelled import LabelledImages, read_csv, read_folder
 from darac_tf.data.training_sets import TRAINING_SETS, load_training_set, read_prepared
 from darac_tf.errors import UserError
 
 __all__ = [
-    "BENCHMARKS",
-    "DATASETS",
-    "DATASET_KINDS",
     "LabelledImages",
     "check_data",
     "load_benchmark",
@@ -30,16 +27,14 @@ def _demo(folder):
 
 
 # To add a data set: write a reader that takes `--data_dir` and gives `LabelledImages`, and name it
-# here.
-DATASETS = {
+# here and in `choices.DATASETS`.
+READERS = {
     "folder": read_folder,
     "csv": read_csv,
     "demo": _demo,
     "prepared": read_prepared,
     **{kind: partial(load_training_set, kind) for kind in TRAINING_SETS},
 }
-# All that `load_dataset` takes, as `cli.KindParser` has it.
-DATASET_KINDS = (*DATASETS, tfds_sets.FORM)
 
 
 def load_dataset(
@@ -48,10 +43,10 @@ def load_dataset(
     """Reads a labelled collection.
 
     Args:
-        kind: A key of `DATASETS`: `"folder"` (a folder per class), `"csv"` (`path,label[,split]`),
-            `"demo"` (drawn landmarks, written to `data_dir` once), `"prepared"` (records of
-            prepare.py), or one of `training_sets.TRAINING_SETS`; or `"tfds:NAME[/CONFIG][:SPLIT]"`
-            of TensorFlow Datasets.
+        kind: One of `choices.DATASETS`: `"folder"` (a folder per class), `"csv"`
+            (`path,label[,split]`), `"demo"` (drawn landmarks, written to `data_dir` once),
+            `"prepared"` (records of prepare.py), or one of `training_sets.TRAINING_SETS`; or
+            `"tfds:NAME[/CONFIG][:SPLIT]"` of TensorFlow Datasets.
         data_dir: Where it is.
         split: Only this split of a CSV, or of a set that has splits.
         orientation: `"upright"` turns images as their Exif orientation says, `"stored"` doesn't.
@@ -67,7 +62,7 @@ def load_dataset(
     elif not data_dir and needs_data_dir(kind):
         raise UserError(f"--dataset={kind} needs --data_dir")
     else:
-        images = DATASETS[kind](data_dir)
+        images = READERS[kind](data_dir)
     if kind == "prepared":
         images.check_orientation(orientation)
     else:

@@ -43,7 +43,7 @@ class Augmentation:
             or more).
         flip: Whether half of the images are mirrored.
         light: Strength of brightness, contrast and saturation changes, 0 (none) to 1.
-        orientation: Whether images are turned upright before, one of `images.ORIENTATIONS`.
+        orientation: Whether images are turned upright before, one of `choices.ORIENTATIONS`.
     """
 
     min_area: float = 0.4

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from darac_tf.choices import ANTIALIAS, DEFAULT_MAX_PIXELS
 from darac_tf.data import pillow_files
 from darac_tf.data.exif import (
     PNG,
@@ -25,12 +26,7 @@ from darac_tf.data.exif import (
     turn_upright,
 )
 from darac_tf.data.headers import image_header
-from darac_tf.data.pillow_files import (
-    DEFAULT_MAX_PIXELS,
-    content_size,
-    read_header,
-    unreadable,
-)
+from darac_tf.data.pillow_files import content_size, read_header, unreadable
 from darac_tf.errors import UserError
 
 _LOG = logging.getLogger(__name__)
@@ -38,8 +34,6 @@ IMAGE_SUFFIXES = (
     *(".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"),
     *(".tif", ".tiff", ".heic", ".heif", ".avif", ".jxl"),
 )
-# How own photographs are taken.
-ORIENTATIONS = ("upright", "stored")
 
 # Beside what begins with a dot: what archivers, NAS boxes and disks keep in folders, lower case.
 _OF_SYSTEMS = {
@@ -54,10 +48,6 @@ PIXELS_VERSION = 3
 # JPEGs become the pixels that Pillow gives, to the last bit. TensorFlow's own choice is up to 8 of
 # 256 levels off, which moves descriptors, and is no faster.
 _DCT = "INTEGER_ACCURATE"
-
-# What `resize` makes a pixel of: a triangle as wide as the image shrinks, the nearest four, or one.
-ANTIALIAS = "antialias"
-KERNELS = (ANTIALIAS, "bilinear", "nearest")
 
 # What `decode_scaled` divides sides by.
 RATIOS = (1, 2, 4, 8)

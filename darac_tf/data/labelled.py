@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from darac_tf.choices import DEFAULT_MAX_PIXELS
 from darac_tf.data.images import (
     IMAGE_SUFFIXES,
     images_below,
@@ -17,7 +18,6 @@ from darac_tf.data.images import (
     visible,
     visible_images,
 )
-from darac_tf.data.pillow_files import DEFAULT_MAX_PIXELS
 from darac_tf.data.views import ImageList
 from darac_tf.errors import UserError, printable
 from darac_tf.files import atomic_path, exists

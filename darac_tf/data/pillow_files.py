@@ -14,12 +14,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from darac_tf.choices import DEFAULT_MAX_PIXELS
 from darac_tf.data.exif import MAX_PARTS, orientation_in
 from darac_tf.errors import UserError
 
-# Most pixels of an image, unless `max_pixels` says otherwise: those of a file of a few kilobytes
-# may need gigabytes. It is what Pillow's own check is made of, which warns, and can't be raised.
-DEFAULT_MAX_PIXELS = 178_956_970
+# `max_pixels` is checked here: Pillow's own check warns, and can't be raised.
 Image.MAX_IMAGE_PIXELS = None
 warnings.filterwarnings("ignore", module=r"PIL\.")  # Of Exif that is broken, which counts as none.
 

@@ -94,7 +94,7 @@ def description_batches(views, plan, kernels):
     """Images decoded once, upright, cropped, turned, resized to each size, and batched by shape.
 
     A dataset of `(places (b,), content_key (b,), pixels)` in the order of a `ShapeBatches`, with
-    pixels as of `SizedBatch`, each size resized by its own of `images.KERNELS`. No step holds more
+    pixels as of `SizedBatch`, each size resized by its own of `choices.KERNELS`. No step holds more
     than a few batches. An image that decodes to another size than its header has is an error of its
     batch.
     """

@@ -21,7 +21,6 @@ from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 
 PREFIX = "tfds:"
-FORM = f"{PREFIX}NAME[/CONFIG][:SPLIT]"
 _PER_FOLDER = 1000
 
 

@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 from tqdm import tqdm
 
+from darac_tf.choices import DEFAULT_MAX_PIXELS
 from darac_tf.data.exif import is_lying
 from darac_tf.data.images import RATIOS, scaled_side
-from darac_tf.data.pillow_files import DEFAULT_MAX_PIXELS, content_size, read_header
+from darac_tf.data.pillow_files import content_size, read_header
 from darac_tf.errors import UserError
 
 # Boxes may overshoot the image by a few pixels; a box that lies further outside was drawn on an

@@ -5,11 +5,10 @@ import functools
 import numpy as np
 import tensorflow as tf
 
+from darac_tf.choices import COMBINATIONS
 from darac_tf.errors import UserError
 from darac_tf.layers import PCAWhitening, l2_normalize
 from darac_tf.rows import LazyRows
-
-COMBINATIONS = ("sum", "mean", "gmean")
 
 _NEGATIVE = (
     'the generalised mean ("gmean") needs descriptors without negative values, as of networks that '

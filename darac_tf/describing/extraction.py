@@ -10,6 +10,7 @@ import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from darac_tf.choices import DEFAULT_BATCH_PIXELS
 from darac_tf.data.images import PIXELS_VERSION
 from darac_tf.data.pipeline import MAX_BATCH, sized_batches
 from darac_tf.data.views import Views, read_views
@@ -20,7 +21,6 @@ from darac_tf.errors import UserError
 from darac_tf.memory import trim_heap
 
 # About eleven images at 299, three at 540, one at 1020.
-DEFAULT_BATCH_PIXELS = 1_000_000
 # Pixels that are held for one batch over all sizes, in batches of one size.
 _HELD_BATCHES = 4
 # Images between two `trim_heap`, which takes milliseconds.

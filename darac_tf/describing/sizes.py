@@ -4,7 +4,7 @@ As text, `299` is a long side, `x0.5` a factor, and `0.25..2` the factors from 0
 neighbours are a factor of sqrt(2) apart, to four decimals: the seven scales of DELF (Noh et al.
 2017, arXiv 1612.06321). `0.25..1` are the first five of them. `x0.5@1024` and `0.25..1@1024` are
 factors of images that are limited to a long side of 1024 pixels first, as GeM's authors do.
-`299-bilinear` and `x0.5-nearest` resize by another of `data.images.KERNELS`.
+`299-bilinear` and `x0.5-nearest` resize by another of `choices.KERNELS`.
 """
 
 import contextlib
@@ -15,7 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.data.images import ANTIALIAS, KERNELS, maximum, resize, scaled_size
+from darac_tf.choices import ANTIALIAS, KERNELS
+from darac_tf.data.images import maximum, resize, scaled_size
 from darac_tf.errors import UserError
 
 # Factors are whole millionths, so that sizes are planned and computed in the same integers.
@@ -24,7 +25,7 @@ _LARGEST_FACTOR = 1000
 
 
 class _Size:
-    """What sizes share: the resize, by a `kernel` of `data.images.KERNELS`."""
+    """What sizes share: the resize, by a `kernel` of `choices.KERNELS`."""
 
     def resize(self, image):
         """Resizes `(..., height, width, 3)` to float32; works in graphs."""

@@ -2,16 +2,14 @@
 
 from dataclasses import dataclass
 
-from darac_tf.engines.inference_copy import POLICIES
+from darac_tf.choices import ENGINE_PRECISIONS, ENGINES
 from darac_tf.engines.openvino_engine import OpenVINOEngine
 from darac_tf.engines.tensorflow_engine import FunctionEngine, TensorFlowEngine, as_engine
 from darac_tf.errors import UserError
 
-__all__ = ["ENGINES", "PRECISIONS", "EngineSettings", "FunctionEngine", "as_engine", "make_engine"]
+__all__ = ["EngineSettings", "FunctionEngine", "as_engine", "make_engine"]
 
 _ENGINES = {"tensorflow": TensorFlowEngine, "openvino": OpenVINOEngine}
-ENGINES = tuple(_ENGINES)
-PRECISIONS = tuple(POLICIES)
 # Raise it whenever an engine gives other vectors than before: descriptors kept on disk are then
 # made anew.
 _VERSION = 1
@@ -23,7 +21,7 @@ class EngineSettings:
 
     Attributes:
         engine: One of `ENGINES`.
-        precision: One of `PRECISIONS`, of the convolutions; pooling and L2 stay in float32.
+        precision: One of `ENGINE_PRECISIONS`, of the convolutions; pooling and L2 stay in float32.
 
     Raises:
         UserError: If one of them is unknown.
@@ -33,7 +31,7 @@ class EngineSettings:
     precision: str = "float32"
 
     def __post_init__(self):
-        for flag, known in (("engine", ENGINES), ("precision", PRECISIONS)):
+        for flag, known in (("engine", ENGINES), ("precision", ENGINE_PRECISIONS)):
             if (value := getattr(self, flag)) not in known:
                 raise UserError(f"--{flag}={value} is unknown; choose from {', '.join(known)}")
 

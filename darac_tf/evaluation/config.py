@@ -2,14 +2,21 @@
 
 from dataclasses import dataclass
 
-from darac_tf.data import BENCHMARKS, DATASET_KINDS
-from darac_tf.data.images import ANTIALIAS, DEFAULT_MAX_PIXELS, KERNELS
-from darac_tf.describing.combination import COMBINATIONS
-from darac_tf.describing.extraction import DEFAULT_BATCH_PIXELS
-from darac_tf.engines import ENGINES, PRECISIONS
-from darac_tf.evaluation.paper_tables import NAMES
-from darac_tf.evaluation.whitening_source import KINDS
-from darac_tf.ranking.rank import EXPANSIONS, RERANKINGS
+from darac_tf.choices import (
+    ANTIALIAS,
+    BENCHMARKS,
+    COMBINATIONS,
+    DATASET_KINDS,
+    DEFAULT_BATCH_PIXELS,
+    DEFAULT_MAX_PIXELS,
+    ENGINE_PRECISIONS,
+    ENGINES,
+    EXPANSIONS,
+    KERNELS,
+    RERANKINGS,
+    TABLES,
+    WHITENINGS,
+)
 from darac_tf.settings import check_settings, setting
 from darac_tf.systems import system_names
 
@@ -83,7 +90,7 @@ class EvalConfig:
     precision: str = setting(
         "float32",
         "Of the backbone; bfloat16 is 1.7 times as fast on CPUs with AVX512_BF16 or AMX.",
-        choices=PRECISIONS,
+        choices=ENGINE_PRECISIONS,
     )
 
     # Whitening.
@@ -94,7 +101,7 @@ class EvalConfig:
     whiten_images: int | None = setting(
         None, "Fit it on so many, of all classes; default: all, and 20,000 for --table.", low=2
     )
-    whiten_kind: str = setting("pca", "PCA, or learned from pairs (Lw).", choices=KINDS)
+    whiten_kind: str = setting("pca", "PCA, or learned from pairs (Lw).", choices=WHITENINGS)
     whiten_dim: int | None = setting(None, "Dimension after it; default: all.", low=1)
     whiten_shrinkage: str = setting("0", "Of the covariance: 0 to 1, or auto.")
     whiten_power: float = setting(0.5, "PCA: 0.5 whitens, 0 only rotates.", low=0.0, high=1.0)
@@ -112,7 +119,7 @@ class EvalConfig:
     faiss_index: str | None = setting(None, "Search approximately, as HNSW32 or IVF1024,Flat.")
 
     # The paper's tables.
-    table: str | None = setting(None, "Measure the rows of a table of the paper.", choices=NAMES)
+    table: str | None = setting(None, "Measure the rows of a table of the paper.", choices=TABLES)
     table_sets: list[str] = setting(
         ["oxford5k", "paris6k", "holidays"],
         "For --table: data sets, KIND (at DATA_DIR/KIND) or KIND:PATH.",

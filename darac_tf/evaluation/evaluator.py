@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from darac_tf.choices import DEFAULT_BATCH_PIXELS
 from darac_tf.data.content_keys import repetitions
-from darac_tf.describing.extraction import DEFAULT_BATCH_PIXELS
 from darac_tf.describing.sizes import LongSide
 from darac_tf.evaluation.local import InlierReranker
 from darac_tf.evaluation.sources import described
@@ -24,7 +24,7 @@ class Settings:
 
     # Each a tuple of `sizes.LongSide` and `sizes.Factor` that are combined.
     resolutions: tuple = ((LongSide(299),),)
-    combination: str = "sum"  # One of `combination.COMBINATIONS`.
+    combination: str = "sum"  # One of `choices.COMBINATIONS`.
     exponent: float | None = None  # Of the generalised mean; None for its default.
     whitening: WhiteningSource | None = None  # None for rows without whitening only.
     ranking: RankingSettings = field(default_factory=RankingSettings)

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from darac_tf.choices import ANTIALIAS
 from darac_tf.data.content_keys import keys_of_images
-from darac_tf.data.images import ANTIALIAS, PIXELS_VERSION
+from darac_tf.data.images import PIXELS_VERSION
 from darac_tf.describing.fingerprint import model_fingerprint
 from darac_tf.describing.sizes import Factor
 from darac_tf.errors import UserError

@@ -2,8 +2,8 @@
 
 from dataclasses import fields, replace
 
-from darac_tf.data import BENCHMARKS, load_benchmark, load_dataset, needs_data_dir
-from darac_tf.data.images import ANTIALIAS
+from darac_tf.choices import ANTIALIAS, BENCHMARKS
+from darac_tf.data import load_benchmark, load_dataset, needs_data_dir
 from darac_tf.data.labelled import image_files
 from darac_tf.describing.feature_file import SUFFIX, load_feature_file
 from darac_tf.describing.sizes import parse_sizes

@@ -9,10 +9,11 @@ from pathlib import Path
 from darac_tf.data.headers import KINDS
 from darac_tf.describing.fingerprint import model_fingerprint
 from darac_tf.errors import UserError
-from darac_tf.models.descriptor import CONFIG_FILE, POOLING_LAYER, backbone_of
+from darac_tf.models.descriptor import POOLING_LAYER, backbone_of
 from darac_tf.reports.environment import environment
 from darac_tf.reports.markdown import as_text, escaped, listing, percent, table
 from darac_tf.reports.saved_report import scores_of_model
+from darac_tf.settings import CONFIG_FILE
 
 EXTRA = "assets.extra"
 JSON_CARD = "model_card.json"

@@ -9,7 +9,7 @@ import tensorflow as tf
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 
-from darac_tf.data.images import DEFAULT_MAX_PIXELS, ORIENTATIONS
+from darac_tf.choices import DEFAULT_MAX_PIXELS, EXPORT_PRECISIONS, ORIENTATIONS
 from darac_tf.describing.sizes import as_size
 from darac_tf.engines.inference_copy import fused_copy
 from darac_tf.errors import UserError
@@ -20,7 +20,6 @@ from darac_tf.files import atomic_path, numbered
 from darac_tf.models.folding import fold_batch_norm
 from darac_tf.whitening import Whitening
 
-PRECISIONS = ("float32", "bfloat16", "float16")
 # Requests that TensorFlow Serving runs before a version is available; it looks for them there.
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 # Height and width of the drawn images; two shapes, so that requests of several are warm too.
@@ -40,15 +39,15 @@ class ExportSettings:
     whitening: Whitening | None = None  # `Whitening` fitted at these resolutions, or None.
     combination: str = "sum"  # See `combine_resolutions`.
     exponent: float | None = None  # See `combine_resolutions`.
-    precision: str = "float32"  # What kernels are stored in, one of `PRECISIONS`.
+    precision: str = "float32"  # What kernels are stored in, one of `EXPORT_PRECISIONS`.
     # Most pixels of an image, as stored and after each resize; of a GIF, of all its frames
     # together.
     max_pixels: int = DEFAULT_MAX_PIXELS
-    # Whether images are turned upright by their Exif orientation, one of `images.ORIENTATIONS`.
+    # Whether images are turned upright by their Exif orientation, one of `choices.ORIENTATIONS`.
     orientation: str = "upright"
 
     def __post_init__(self):
-        for name, known in (("precision", PRECISIONS), ("orientation", ORIENTATIONS)):
+        for name, known in (("precision", EXPORT_PRECISIONS), ("orientation", ORIENTATIONS)):
             if getattr(self, name) not in known:
                 raise ValueError(f"`{name}`: one of {known}. Received: {getattr(self, name)!r}")
         object.__setattr__(self, "resolutions", tuple(map(as_size, self.resolutions)))

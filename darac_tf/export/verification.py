@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.data.images import DEFAULT_MAX_PIXELS, content_size, read_image
+from darac_tf.choices import DEFAULT_MAX_PIXELS
+from darac_tf.data.images import content_size, read_image
 from darac_tf.data.labelled import image_files
 from darac_tf.data.views import ImageList
 from darac_tf.describing.extraction import extract_features

@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from darac_tf.choices import SHARINGS
 from darac_tf.errors import check_choice
 from darac_tf.layers import region_pooling
 from darac_tf.layers.normalization import l2_normalize
@@ -24,7 +25,6 @@ from darac_tf.layers.region_pooling import (
 REGIONS_OF_GRID = {grid: sum(levels) for grid, levels in LEVELS_OF_GRID.items()}
 # Which vectors have one weight together: each its own, those of one level and statistic (maximum or
 # average), or those of one statistic.
-SHARINGS = ("none", "level_kind", "kind")
 _LOG = logging.getLogger(__name__)
 
 

@@ -3,13 +3,12 @@
 import keras
 import tensorflow as tf
 
+from darac_tf.choices import RANKS, STATISTICS
 from darac_tf.errors import check_choice
 from darac_tf.losses import ranks
 from darac_tf.losses.pairs import FAR, PairLoss, check_above_zero, pairwise_distances
 
-RANKS = ("soft", "gaussian", "minmax")
-STATISTICS = ("batch", "anchor")
-# transfer: (function, default of `power`)
+# `choices.TRANSFERS`: (function, default of `power`)
 TRANSFERS = {
     "logistic": (ranks.logistic_transfer, 2.0),
     "power": (ranks.power_transfer, 4.0),

@@ -11,7 +11,8 @@ from darac_tf.models.backbones import BEST_MODEL, build_backbone, load_keras_mod
 from darac_tf.models.backbones import backbone_of as backbone_of  # For those who use descriptors.
 from darac_tf.models.preprocessing import Preprocessing
 
-# To add a pooling: write its layer in `darac_tf.layers`, and name it here.
+# To add a pooling: write its layer in `darac_tf.layers`, and name it here and in
+# `choices.POOLINGS`.
 POOLINGS = {
     "spoc": layers.SPoC,
     "mac": layers.MAC,
@@ -23,7 +24,6 @@ POOLINGS = {
 }
 POOLING_LAYER = "pooling"
 LAST_MODEL = "last.keras"
-CONFIG_FILE = "config.json"
 
 
 def make_pooling(name, **options):

@@ -4,14 +4,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from darac_tf.choices import EXPANSIONS, RERANKINGS
 from darac_tf.errors import UserError
 from darac_tf.ranking.approximate_search import approximate_search, recall_against_exact
 from darac_tf.ranking.exact_search import search
 from darac_tf.ranking.k_reciprocal import k_reciprocal
 from darac_tf.ranking.query_expansion import alpha_expansion, augment_database, average_expansion
 
-EXPANSIONS = ("none", "average", "alpha")
-RERANKINGS = ("none", "k_reciprocal")
 # Without --top_k: an index gives the first ranks, not all.
 _APPROXIMATE_RANKS = 100
 # Queries that the recall of an index is measured on.

@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.data.images import DEFAULT_MAX_PIXELS, for_export
+from darac_tf.choices import DEFAULT_MAX_PIXELS
+from darac_tf.data.images import for_export
 from darac_tf.describing.fingerprint import model_fingerprint
 from darac_tf.errors import UserError
 

@@ -12,13 +12,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from darac_tf.choices import AUTOMATIC_FAISS_IMAGES, AUTOMATIC_FAISS_KIND
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 from darac_tf.ranking import approximate_search as approximate
 from darac_tf.ranking.exact_search import search
 
-AUTOMATIC_KIND = "HNSW32"
-AUTOMATIC_IMAGES = 500_000
 _UNCOVERED_SHARE = 0.1
 # A graph looks around further for more of them, and misses less; all are scored exactly.
 _LEAST_CANDIDATES = 256
@@ -36,8 +35,8 @@ class FaissIndex:
 
 def automatic_kind(n_images):
     """The kind for a number of images, or None for an exact search: few images, or no faiss."""
-    wanted = n_images > AUTOMATIC_IMAGES and importlib.util.find_spec("faiss")
-    return AUTOMATIC_KIND if wanted else None
+    wanted = n_images > AUTOMATIC_FAISS_IMAGES and importlib.util.find_spec("faiss")
+    return AUTOMATIC_FAISS_KIND if wanted else None
 
 
 def load_faiss_index(index, kind):

@@ -5,20 +5,23 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from darac_tf.data import DATASET_KINDS
-from darac_tf.data.augmentation import parse_shapes
-from darac_tf.data.images import DEFAULT_MAX_PIXELS, ORIENTATIONS
+from darac_tf.choices import (
+    DATASET_KINDS,
+    DEFAULT_MAX_PIXELS,
+    LOSSES,
+    OPTIMIZERS,
+    ORIENTATIONS,
+    POOLINGS,
+    RANKS,
+    SHARINGS,
+    STATISTICS,
+    STRATEGIES,
+    TRAINING_PRECISIONS,
+    TRANSFERS,
+)
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
-from darac_tf.layers.regional import SHARINGS
-from darac_tf.losses import LOSSES, make_loss
-from darac_tf.losses.nra import RANKS, STATISTICS, TRANSFERS
-from darac_tf.models import POOLINGS
-from darac_tf.models.descriptor import CONFIG_FILE
-from darac_tf.settings import check_settings, setting
-from darac_tf.training.precision import PRECISIONS
-from darac_tf.training.replicas import STRATEGIES
-from darac_tf.training.state import OPTIMIZERS
+from darac_tf.settings import CONFIG_FILE, check_settings, setting
 
 # What a resumed run may change: the steps to come are those of the whole run, up to rounding.
 _FREE_ON_RESUME = {
@@ -163,7 +166,9 @@ class TrainConfig:
     replicas: int | None = setting(
         None, "With mirrored: GPUs, or parts of the CPU. Default: all GPUs, or 2 parts.", low=1
     )
-    precision: str = setting("float32", "What the backbone computes in.", choices=PRECISIONS)
+    precision: str = setting(
+        "float32", "What the backbone computes in.", choices=TRAINING_PRECISIONS
+    )
     jit_compile: bool = setting(False, "Compile the network with XLA.")
     seed: int = setting(0, "Of weights, batches and augmentation.")
     val_every: int = setting(100, "Steps between validations.", low=1)
@@ -211,6 +216,8 @@ class TrainConfig:
 
     def _faults_of_pooling(self):
         if self.crop_shapes is not None:
+            from darac_tf.data.augmentation import parse_shapes
+
             parse_shapes(self.crop_shapes)  # Or refused.
         if self.pooling_steps and self.pooling not in ("darac", "gem"):
             yield "pooling_steps", "is for --pooling=darac and gem"
@@ -268,6 +275,8 @@ class TrainConfig:
 
         `UserError` if it does not take a setting that is given.
         """
+        from darac_tf.losses import make_loss
+
         names = ("margin", "scale", "seed", "rank", "statistics", "statistics_gradient", "transfer")
         return make_loss(
             self.loss,

@@ -9,14 +9,13 @@ import contextlib
 import keras
 import tensorflow as tf
 
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 _FIRST_SCALE = 2.0**15
 _STEPS_TO_DOUBLE = 2000
 
 
 @contextlib.contextmanager
 def computing_in(network, precision):
-    """Within it, a Keras model is traced in a precision of `PRECISIONS`."""
+    """Within it, a Keras model is traced in a precision of `choices.TRAINING_PRECISIONS`."""
     if precision == "float32":
         yield
         return

@@ -8,7 +8,6 @@ import tensorflow as tf
 
 from darac_tf.errors import UserError
 
-STRATEGIES = ("one", "mirrored", "multiworker")
 _CPU_REPLICAS = 2
 _LEFT = (
     tf.errors.UnavailableError,

@@ -20,7 +20,8 @@ from darac_tf.data.training_sets import PreparedImages
 from darac_tf.errors import UserError, printable
 from darac_tf.files import common_folder, only_writer, remove
 from darac_tf.layers import WhitenedRMAC
-from darac_tf.models.descriptor import BEST_MODEL, CONFIG_FILE, POOLING_LAYER, backbone_of
+from darac_tf.models.descriptor import BEST_MODEL, POOLING_LAYER, backbone_of
+from darac_tf.settings import CONFIG_FILE
 from darac_tf.threads import in_order
 from darac_tf.training.batches import StepBatches, make_sampling
 from darac_tf.training.checkpoint import RunCheckpoint

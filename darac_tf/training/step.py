@@ -100,7 +100,7 @@ def _gathered(context, values):
 def embedder(model, precision="float32", jit_compile=False):
     """Function of images `(batch, height, width, 3)` to float32 embeddings `(batch, dim)`.
 
-    The backbone computes in a precision of `precision.PRECISIONS`.
+    The backbone computes in a precision of `choices.TRAINING_PRECISIONS`.
     """
     network, _ = backbone_of(model)
 

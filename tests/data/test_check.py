@@ -5,9 +5,9 @@ import pickle
 
 import pytest
 
+from darac_tf.choices import BENCHMARKS
 from darac_tf.data import check as check_module
 from darac_tf.data import check_data
-from darac_tf.data.benchmarks import BENCHMARKS
 from darac_tf.data.benchmarks.published import PUBLISHED
 from darac_tf.errors import UserError
 from darac_tf.metrics import PROTOCOLS

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from darac_tf.choices import ANTIALIAS
 from darac_tf.data.content_keys import content_key
-from darac_tf.data.images import ANTIALIAS, decode_image, resize_long_side, scaled_size
+from darac_tf.data.images import decode_image, resize_long_side, scaled_size
 from darac_tf.data.labelled import read_folder
 from darac_tf.data.pipeline import batch_by_shape, description_batches, sized_batches
 from darac_tf.data.views import ImageList, read_views

@@ -9,12 +9,13 @@ import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 
+from darac_tf.choices import DATASET_KINDS
 from darac_tf.cli import KindParser
-from darac_tf.data import DATASET_KINDS, load_dataset, tfds_sets
+from darac_tf.data import load_dataset, tfds_sets
 from darac_tf.errors import UserError
 from darac_tf.evaluation.config import EvalConfig
 from darac_tf.evaluation.options import read_settings, read_task
-from darac_tf.training import TrainConfig
+from darac_tf.training.config import TrainConfig
 from darac_tf.training.run import training_images
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (12, 8, 9, 3), dtype=np.uint8)

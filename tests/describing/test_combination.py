@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from darac_tf.choices import COMBINATIONS
 from darac_tf.describing.combination import (
-    COMBINATIONS,
     Vectors,
     combine_resolutions,
     combine_tensors,

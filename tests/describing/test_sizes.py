@@ -6,7 +6,7 @@ import tensorflow as tf
 from hypothesis import given
 from hypothesis import strategies as st
 
-from darac_tf.data.images import KERNELS
+from darac_tf.choices import KERNELS
 from darac_tf.describing import sizes
 from darac_tf.describing.sizes import Factor, LongSide, as_size, parse_sizes
 from darac_tf.errors import UserError

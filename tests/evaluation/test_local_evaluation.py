@@ -18,7 +18,7 @@ from darac_tf.evaluation.local import InlierReranker, LocalSource, load_local
 from darac_tf.evaluation.options import measure
 from darac_tf.evaluation.task import labelled_task
 from darac_tf.local_features.extraction import ExtractionSettings, LocalExtractor, fit_local_pca
-from darac_tf.training import TrainConfig
+from darac_tf.training.config import TrainConfig
 from darac_tf.training.local_features import train_local_features
 from tests.helpers import write_backbone, write_collection
 from tests.local_features.local_helpers import patch_model, save, texture

@@ -14,8 +14,9 @@ from darac_tf.evaluation.options import measure
 from darac_tf.evaluation.paper_tables import load_rows, measure_table
 from darac_tf.evaluation.paper_tables.runs import differences
 from darac_tf.reports.markdown import ABSENT
-from darac_tf.training import TrainConfig, train
+from darac_tf.training.config import TrainConfig
 from darac_tf.training.configs import load_config
+from darac_tf.training.run import train
 from tests.data.benchmarks import synthetic
 from tests.helpers import write_backbone, write_collection
 

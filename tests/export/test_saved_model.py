@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from darac_tf.data.images import DEFAULT_MAX_PIXELS
+from darac_tf.choices import DEFAULT_MAX_PIXELS
 from darac_tf.data.views import ImageList
 from darac_tf.describing.extraction import extract_features
 from darac_tf.describing.sizes import parse_sizes

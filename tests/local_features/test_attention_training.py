@@ -12,7 +12,7 @@ from darac_tf.layers import L2Normalization
 from darac_tf.local_features.model import AttentionScores, build_delf, load_delf, save_delf
 from darac_tf.models import Preprocessing
 from darac_tf.models.backbones import load_keras_model
-from darac_tf.training import TrainConfig
+from darac_tf.training.config import TrainConfig
 from darac_tf.training.local_features import factor_of_step, train_attention
 from tests.helpers import write_backbone, write_collection, write_image
 

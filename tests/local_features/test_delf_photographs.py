@@ -9,7 +9,7 @@ from darac_tf.local_features.extraction import ExtractionSettings, LocalExtracto
 from darac_tf.local_features.matching import rank_by_inliers
 from darac_tf.local_features.store import write_features
 from darac_tf.models import Preprocessing, build_backbone
-from darac_tf.training import TrainConfig
+from darac_tf.training.config import TrainConfig
 from darac_tf.training.local_features import train_attention
 
 WEIGHTS = "weights/efficientnet_lite2_imagenet_notop.keras"

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from darac_tf.choices import AUTOMATIC_FAISS_IMAGES
 from darac_tf.errors import UserError
 from darac_tf.search import Index, Query, faiss_index, find_similar, writing
 from tests.search.collection import run, write_file
@@ -106,7 +107,7 @@ def test_a_damaged_faiss_index(stand_in_index):
 
 def test_automatic_kind(monkeypatch):
     pytest.importorskip("faiss")
-    assert faiss_index.automatic_kind(faiss_index.AUTOMATIC_IMAGES) is None
-    assert faiss_index.automatic_kind(faiss_index.AUTOMATIC_IMAGES + 1) == "HNSW32"
+    assert faiss_index.automatic_kind(AUTOMATIC_FAISS_IMAGES) is None
+    assert faiss_index.automatic_kind(AUTOMATIC_FAISS_IMAGES + 1) == "HNSW32"
     monkeypatch.setitem(sys.modules, "faiss", None)
-    assert faiss_index.automatic_kind(faiss_index.AUTOMATIC_IMAGES + 1) is None
+    assert faiss_index.automatic_kind(AUTOMATIC_FAISS_IMAGES + 1) is None

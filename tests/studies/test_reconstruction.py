@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from darac_tf.training import TrainConfig
+from darac_tf.training.config import TrainConfig
 from studies import sweep as sweep_module
 from studies.sweep import TestSet, Variant, base_config, comparison_table, sweep
 from studies.variants import GROUPS

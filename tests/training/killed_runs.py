@@ -6,8 +6,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from darac_tf.models.descriptor import CONFIG_FILE
-from darac_tf.training import train
+from darac_tf.settings import CONFIG_FILE
+from darac_tf.training.run import train
 
 
 def log_of(run_dir):

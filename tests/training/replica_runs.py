@@ -16,10 +16,12 @@ import numpy as np
 
 from darac_tf.errors import UserError
 from darac_tf.models.descriptor import load_descriptor
-from darac_tf.training import TrainConfig, train, validation
 from darac_tf.training import run as run_module
+from darac_tf.training import validation
+from darac_tf.training.config import TrainConfig
 from darac_tf.training.loop import LAST_MODEL
 from darac_tf.training.replicas import make_replicas
+from darac_tf.training.run import train
 from tests.training.step_oracle import check_step
 
 # The collective operations of two strategies in a process would be mixed up.

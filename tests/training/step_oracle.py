@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from darac_tf.models import build_descriptor
 from darac_tf.models.descriptor import POOLING_LAYER
-from darac_tf.training import TrainConfig
+from darac_tf.training.config import TrainConfig
 from darac_tf.training.state import build_state
 from darac_tf.training.step import make_train_step
 

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from darac_tf.errors import UserError
-from darac_tf.training import TrainConfig, train
 from darac_tf.training.checkpoint import RunCheckpoint
+from darac_tf.training.config import TrainConfig
 from darac_tf.training.monitor import METRICS_FILE, MetricsFile
 from darac_tf.training.replicas import make_replicas
+from darac_tf.training.run import train
 from darac_tf.training.state import build_state
 from tests.helpers import write_backbone, write_collection
 from tests.training.cut_runs import during

@@ -10,10 +10,11 @@ import pytest
 
 import darac_tf.training.configs as configs
 from darac_tf import systems
+from darac_tf.choices import TABLES
 from darac_tf.errors import UserError
-from darac_tf.evaluation.paper_tables import NAMES, load_rows
+from darac_tf.evaluation.paper_tables import load_rows
 from darac_tf.systems import load_system, system_names
-from darac_tf.training import TrainConfig
+from darac_tf.training.config import TrainConfig
 from darac_tf.training.configs import config_names, load_config, load_presets
 from tests.conftest import REPOSITORY
 from tests.helpers import write_backbone, write_collection
@@ -29,7 +30,7 @@ def test_the_files_that_come_with_the_project():
         built = TrainConfig(**load_config(name))
         assert built.validates or built.matching == "local"
     # The runs of the paper's tables have a file each, and those the runs that they begin with.
-    rows = [row for table in NAMES for row in load_rows(table)]
+    rows = [row for table in TABLES for row in load_rows(table)]
     assert {row.run for row in rows if row.run} == RUNS
     assert {Path(load_config(name)["backbone"]).name for name in RUNS} >= FIRST_RUNS
 

@@ -6,7 +6,7 @@ import keras
 import pytest
 
 from darac_tf.errors import UserError
-from darac_tf.training import TrainConfig
+from darac_tf.training.config import TrainConfig
 from darac_tf.training.dry_run import dry_run
 from tests.helpers import write_backbone, write_collection
 

@@ -9,7 +9,8 @@ import pytest
 from darac_tf.errors import UserError
 from darac_tf.models import build_descriptor
 from darac_tf.models.descriptor import backbone_of
-from darac_tf.training import TrainConfig, train
+from darac_tf.training.config import TrainConfig
+from darac_tf.training.run import train
 from darac_tf.training.state import GroupedOptimizer, freeze_until, set_batch_norm
 from tests.helpers import write_collection
 

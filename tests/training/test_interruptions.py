@@ -11,8 +11,9 @@ import pytest
 
 from darac_tf.data.labelled import read_csv
 from darac_tf.errors import UserError
-from darac_tf.training import TrainConfig, train
+from darac_tf.training.config import TrainConfig
 from darac_tf.training.monitor import MetricsFile
+from darac_tf.training.run import train
 from tests.helpers import write_backbone, write_collection
 from tests.training.cut_runs import during, interrupt
 

@@ -12,7 +12,7 @@ import pytest
 
 from darac_tf.models import load_descriptor
 from darac_tf.models.descriptor import BEST_MODEL
-from darac_tf.training import TrainConfig
+from darac_tf.training.config import TrainConfig
 from darac_tf.training.loop import LAST_MODEL
 from darac_tf.training.monitor import METRICS_FILE
 from tests.helpers import write_backbone, write_collection

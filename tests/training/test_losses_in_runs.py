@@ -8,8 +8,8 @@ import pytest
 
 from darac_tf.errors import UserError
 from darac_tf.losses import LOSSES
-from darac_tf.training import TrainConfig, train
-from darac_tf.training.run import start_run_dir, training_images
+from darac_tf.training.config import TrainConfig
+from darac_tf.training.run import start_run_dir, train, training_images
 from tests.helpers import write_backbone, write_collection
 from tests.training.cut_runs import during, interrupt
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from darac_tf.data.labelled import read_folder
 from darac_tf.models import build_descriptor
-from darac_tf.training import TrainConfig
+from darac_tf.training.config import TrainConfig
 from darac_tf.training.monitor import Monitor
 from darac_tf.training.state import set_batch_norm
 from darac_tf.training.validation import Validator

@@ -7,8 +7,9 @@ import pytest
 
 from darac_tf.errors import UserError
 from darac_tf.models import load_descriptor
-from darac_tf.training import TrainConfig, train
 from darac_tf.training import run as run_module
+from darac_tf.training.config import TrainConfig
+from darac_tf.training.run import train
 from darac_tf.training.validation import Validator
 from tests.helpers import write_backbone, write_collection
 from tests.training.cut_runs import during, interrupt

@@ -12,7 +12,7 @@ from darac_tf.data.views import ImageList
 from darac_tf.errors import UserError
 from darac_tf.models import build_descriptor, load_descriptor
 from darac_tf.models.descriptor import POOLING_LAYER, backbone_of
-from darac_tf.training import TrainConfig, train
+from darac_tf.training.config import TrainConfig
 from darac_tf.training.pooling_weights import (
     _Batches,
     _cached_vectors,
@@ -23,6 +23,7 @@ from darac_tf.training.pooling_weights import (
     fit_pooling_weights,
     is_fitted,
 )
+from darac_tf.training.run import train
 from tests.helpers import write_backbone, write_image
 
 SETTINGS = {

@@ -9,10 +9,12 @@ import pytest
 import tensorflow as tf
 
 from darac_tf.models.descriptor import backbone_of
-from darac_tf.training import TrainConfig, precision, train
+from darac_tf.training import precision
 from darac_tf.training.checkpoint import RunCheckpoint
+from darac_tf.training.config import TrainConfig
 from darac_tf.training.precision import LossScale, computing_in
 from darac_tf.training.replicas import make_replicas
+from darac_tf.training.run import train
 from darac_tf.training.state import build_state
 from darac_tf.training.step import embedder, make_train_step
 from tests.helpers import slow_but, write_backbone, write_collection

@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from darac_tf.errors import UserError
-from darac_tf.training import TrainConfig
+from darac_tf.training.config import TrainConfig
 from darac_tf.training.replicas import make_replicas
 from tests.conftest import REPOSITORY
 from tests.helpers import slow_but, write_backbone, write_collection

@@ -14,9 +14,9 @@ from darac_tf.data.labelled import read_csv, read_folder
 from darac_tf.errors import UserError
 from darac_tf.files import only_writer
 from darac_tf.models import load_descriptor
-from darac_tf.training import TrainConfig, train
+from darac_tf.training.config import TrainConfig
 from darac_tf.training.local_features import train_local_features
-from darac_tf.training.run import LOCK, start_run_dir, training_images
+from darac_tf.training.run import LOCK, start_run_dir, train, training_images
 from tests.helpers import write_backbone, write_collection
 from tests.training.cut_runs import during, interrupt
 

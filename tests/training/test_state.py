@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from darac_tf.errors import UserError
 from darac_tf.models import build_descriptor
-from darac_tf.training import TrainConfig
+from darac_tf.training.config import TrainConfig
 from darac_tf.training.state import GroupedOptimizer, WeightAverage, set_batch_norm, warmup_cosine
 from tests.helpers import write_backbone
 

@@ -6,11 +6,13 @@ import json
 import numpy as np
 import pytest
 
-from darac_tf.data import DATASETS, check_data, load_dataset
+from darac_tf.choices import DATASETS
+from darac_tf.data import check_data, load_dataset
 from darac_tf.data.images import decode_image
 from darac_tf.data.training_sets import TRAINING_SETS
 from darac_tf.errors import UserError
-from darac_tf.training import TrainConfig, train
+from darac_tf.training.config import TrainConfig
+from darac_tf.training.run import train
 from tests.helpers import write_backbone, write_collection
 
 

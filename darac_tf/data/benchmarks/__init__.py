@@ -1,16 +1,15 @@
 """Retrieval benchmarks with their ground truth, read from folders that a user has filled."""
 
+from darac_tf.choices import BENCHMARKS
 from darac_tf.data.benchmarks.gpr1200 import load_gpr1200
 from darac_tf.data.benchmarks.holidays import check_orientation, load_holidays
 from darac_tf.data.benchmarks.oxford import load_oxford
-from darac_tf.data.benchmarks.published import PUBLISHED
 from darac_tf.errors import UserError
 
-__all__ = ["BENCHMARKS", "load_benchmark"]
+__all__ = ["load_benchmark"]
 
 # To add a benchmark: a reader that gives a `RetrievalSet`, called below, its facts in
-# `published.PUBLISHED`, and its names in `data.check`.
-BENCHMARKS = tuple(PUBLISHED)
+# `published.PUBLISHED`, its name in `choices.BENCHMARKS`, and its files in `data.check`.
 
 
 def load_benchmark(kind, data_dir, crop_queries=True, orientation="stored", rotation_list=None):

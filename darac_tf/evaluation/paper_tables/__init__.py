@@ -17,8 +17,6 @@ from darac_tf.reports import markdown
 from darac_tf.reports.report import Result, write_report
 from darac_tf.systems import load_system
 
-NAMES = ["ablation", "comparison"]
-
 # Of a training set: more change little, and take days on a CPU.
 _WHITEN_IMAGES = 20_000
 # Training sets whose pairs a whitening is learned from; a CSV file has classes only.
@@ -47,7 +45,7 @@ class Row:
 
 
 def load_rows(name):
-    """The rows of one of `NAMES`."""
+    """The rows of one of `choices.TABLES`."""
     text = (Path(__file__).parent / f"{name}.toml").read_text(encoding="utf-8")
     return [Row(**row) for row in tomllib.loads(text)["rows"]]
 

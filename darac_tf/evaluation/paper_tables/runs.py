@@ -6,7 +6,8 @@ from pathlib import Path
 from darac_tf.data.training_sets.record_index import RecordIndex
 from darac_tf.errors import UserError
 from darac_tf.local_features.model import PCA_FILE
-from darac_tf.models.descriptor import CONFIG_FILE, LAST_MODEL
+from darac_tf.models.descriptor import LAST_MODEL
+from darac_tf.settings import CONFIG_FILE
 from darac_tf.systems import load_run, run_names
 
 # Data sets by the end of a run's name.

@@ -1,0 +1,35 @@
+"""Every command's `--help`, and that it waits for nothing."""
+
+import subprocess
+import sys
+
+import pytest
+
+from darac_tf.commands.main import COMMANDS, main
+from tests.conftest import REPOSITORY
+
+HEAVY = ("tensorflow", "keras", "numpy", "scipy", "sklearn", "matplotlib", "cv2", "PIL")
+HELP_OF_ALL = """
+import contextlib, io, sys
+from darac_tf.commands.main import COMMANDS, main
+for name in COMMANDS:
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
+        main([name, "--help"])
+    print(name, *(heavy for heavy in sys.argv[1:] if heavy in sys.modules))
+"""
+
+
+def test_help_imports_nothing_heavy():
+    command = [sys.executable, "-c", HELP_OF_ALL, *HEAVY]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == list(COMMANDS)
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_is_the_docstring_and_the_flags(name, capsys):
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main([name, "--help"])
+    output, errors = capsys.readouterr()
+    module = sys.modules[f"darac_tf.commands.{name}"]
+    assert output.startswith(module.__doc__.splitlines()[0]) and not errors
+    assert f"\n    darac {name} " in module.__doc__ and "\n  --verbosity: " in output
