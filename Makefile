@@ -1,14 +1,18 @@
-# `make demo` and `make test` need only Python 3.11 and pip: each makes .venv from the lock file first.
-PYTHON ?= python3.11
+# `make demo` and `make test` need only Python and pip: each makes .venv from the lock file first.
+FITS := import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info < (3, 14))
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do \
+	$$name -c "$(FITS)" 2>/dev/null && echo $$name && break; done)
 VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-slow lint format lock clean
+.PHONY: demo test test-slow lint format lock wheel clean
 
 $(VENV)/.installed: requirements.lock
+	@test "$(PYTHON)" && $(PYTHON) -c "$(FITS)" 2>/dev/null || { echo "Python 3.11, 3.12 or 3.13 with venv is needed: make PYTHON=PATH"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --requirement requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
 DEMO := runs/demo
@@ -52,7 +56,12 @@ format: $(VENV)/.installed
 lock: $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --no-header --strip-extras --allow-unsafe --generate-hashes \
-		--no-emit-options --output-file requirements.lock requirements-dev.txt
+		--no-emit-options --extra dev --extra faiss --output-file requirements.lock pyproject.toml
+
+# dist/*.whl, for `pip install`.
+wheel: $(VENV)/.installed
+	rm -rf build
+	$(BIN)/python -m build --wheel --no-isolation
 
 clean:
-	rm -rf $(VENV) runs .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
