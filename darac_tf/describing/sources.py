@@ -10,7 +10,7 @@ from darac_tf.engines import DEFAULT_ENGINE, EngineSettings, make_engine
 from darac_tf.errors import UserError
 from darac_tf.files import exists
 from darac_tf.models import POOLINGS, Preprocessing, build_backbone, load_descriptor
-from darac_tf.models.backbones import APPLICATIONS
+from darac_tf.models.backbones import NAMES
 from darac_tf.models.descriptor import POOLING_LAYER, backbone_of, make_pooling
 
 
@@ -40,12 +40,12 @@ def load_sources(specs, backbone_weights=None, seed=0, engine=DEFAULT_ENGINE):
     """Loads descriptors by name.
 
     A name is a run directory or `.keras` descriptor, as trained; or `BACKBONE+POOLING`, where
-    BACKBONE is a `keras.applications` name, a saved backbone, or a run directory or descriptor
-    whose backbone is wanted.
+    BACKBONE is one of `backbones.NAMES`, a saved backbone, or a run directory or descriptor whose
+    backbone is wanted.
 
     Args:
         specs: The names.
-        backbone_weights: For `keras.applications` names, see `build_backbone`.
+        backbone_weights: For backbones by name, see `build_backbone`.
         seed: Of random weights, where there are any.
         engine: `EngineSettings`, what runs the backbones.
 
@@ -98,7 +98,7 @@ def _parts(backbone, poolings, backbone_weights):
     if None in poolings.values():
         model = load_descriptor(backbone)
         return *backbone_of(model), model.get_layer(POOLING_LAYER)
-    if backbone not in APPLICATIONS and Path(backbone).exists():
+    if backbone not in NAMES and Path(backbone).exists():
         backbone_weights = None  # A saved backbone holds its own.
     network, mode = build_backbone(backbone, backbone_weights)
     return network, Preprocessing(mode), None

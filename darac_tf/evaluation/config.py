@@ -34,8 +34,8 @@ class EvalConfig:
     descriptors: list[str] = setting(
         [],
         "Run directories or .keras files, as trained; or BACKBONE+POOLING, with a "
-        "keras.applications name, a saved backbone or a run directory as BACKBONE; or feature "
-        "files (.npz) of darac_tf.serving.describe.",
+        "keras.applications name, EfficientNetLite0 to 2, a saved backbone or a run directory as "
+        "BACKBONE; or feature files (.npz) of darac_tf.serving.describe.",
     )
     system: str | None = setting(
         None, "Preset: settings of a paper's system.", choices=system_names()
@@ -43,7 +43,7 @@ class EvalConfig:
     matching: str = setting(
         "global", "Compare descriptors, or local features (DELF).", choices=["global", "local"]
     )
-    backbone_weights: str | None = setting(None, "Of keras.applications: imagenet, none, a file.")
+    backbone_weights: str | None = setting(None, "Of a network by name: imagenet, none, a file.")
     seed: int = setting(0, "Of random weights and of whitening pairs.")
     dataset: str = setting("folder", "Kind of data set.", choices=_ALL_KINDS)
     data_dir: str | None = setting(

@@ -8,23 +8,25 @@ from pathlib import Path
 import keras
 
 from darac_tf.errors import UserError
+from darac_tf.models.efficientnet_lite import EFFICIENTNET_LITE, efficientnet_lite
 from darac_tf.models.preprocessing import Preprocessing, mode_of_application
 
 BEST_MODEL = "best.keras"
 APPLICATIONS = tuple(sorted(n for n, f in vars(keras.applications).items() if isfunction(f)))
+NAMES = (*APPLICATIONS, *EFFICIENTNET_LITE)
 
 
 def build_backbone(name="ResNet50V2", weights=None, layer=None):
     """A backbone and the preprocessing it needs.
 
     Args:
-        name: A `keras.applications` class, or the path of a saved Keras model (`.keras`) that maps
-            RGB in [-1, 1], `(batch, height, width, 3)`, to feature maps
-            `(batch, rows, columns, channels)`; or a trained descriptor, or its run directory, whose
-            network is taken.
-        weights: `"imagenet"` (downloaded by Keras once, then cached), `"none"` (random), or the
-            path of a weight file for `name`. None stands for `"imagenet"` with an application, and
-            for the file's own weights with a saved model.
+        name: One of `NAMES`: a `keras.applications` class or an `EfficientNetLite`; or the path of
+            a saved Keras model (`.keras`) that maps RGB in [-1, 1], `(batch, height, width, 3)`, to
+            feature maps `(batch, rows, columns, channels)`; or a trained descriptor, or its run
+            directory, whose network is taken.
+        weights: `"imagenet"` (downloaded by Keras once, then cached; of an `EfficientNetLite` from
+            its installed package), `"none"` (random), or the path of a weight file for `name`. None
+            stands for `"imagenet"` with a name, and for the file's own weights with a saved model.
         layer: Name of the layer to stop at; None for all of it.
 
     Returns:
@@ -34,14 +36,14 @@ def build_backbone(name="ResNet50V2", weights=None, layer=None):
         UserError: If the name is unknown, a file is missing or does not fit, or the weights cannot
             be downloaded.
     """
-    if name in APPLICATIONS:
-        network = _application(name, weights or "imagenet")
+    if name in NAMES:
+        network = _named(name, weights or "imagenet")
         return up_to(network, layer, name), mode_of_application(name)
     path, mode = Path(name), "tf"
     if not path.exists():
         raise UserError(
-            f"--backbone: {name!r} is neither a file nor one of keras.applications "
-            f"({', '.join(APPLICATIONS)})"
+            f"--backbone: {name!r} is neither a file nor one of {', '.join(EFFICIENTNET_LITE)} and "
+            f"keras.applications ({', '.join(APPLICATIONS)})"
         )
     backbone = load_keras_model(path / BEST_MODEL if path.is_dir() else path)
     if any(isinstance(each, Preprocessing) for each in backbone.layers):
@@ -72,12 +74,17 @@ def load_keras_model(path):
         raise UserError(f"{path}: is no readable Keras model ({_first_line(error)})") from error
 
 
-def _application(name, weights):
-    network = getattr(keras.applications, name)
-    make = partial(network, include_top=False, input_shape=(None, None, 3))
+def _named(name, weights):
+    if name in EFFICIENTNET_LITE:
+        make = partial(efficientnet_lite, name)
+    else:
+        network = getattr(keras.applications, name)
+        make = partial(network, include_top=False, input_shape=(None, None, 3))
     if weights == "imagenet":
         try:
             return make(weights="imagenet")
+        except UserError:
+            raise
         except Exception as error:
             raise UserError(_download_advice(name, error)) from error
     return _with_weights(make(weights=None), name, weights, is_fresh=True)
@@ -106,7 +113,7 @@ def _with_weights(backbone, name, weights, is_fresh=False):
         return keras.models.clone_model(backbone)
     if weights == "imagenet":
         raise UserError(
-            f"--backbone_weights=imagenet is for keras.applications; {name} holds its own weights: "
+            f"--backbone_weights=imagenet is for networks by name; {name} holds its own weights: "
             "leave the flag out"
         )
     if not Path(weights).is_file():

@@ -9,11 +9,12 @@ from darac_tf.errors import check_choice
 # their input themselves.
 MODES = ("tf", "caffe", "torch", "none")
 
-# The longest matching start of a `keras.applications` name decides.
+# The longest matching start of a backbone's name decides.
 _MODE_OF_FAMILY = {
     "ConvNeXt": "none",
     "DenseNet": "torch",
     "EfficientNet": "none",
+    "EfficientNetLite": "tf",
     "Inception": "tf",
     "MobileNet": "tf",
     "MobileNetV3": "none",
@@ -25,7 +26,7 @@ _MODE_OF_FAMILY = {
 
 
 def mode_of_application(name):
-    """The preprocessing mode of a `keras.applications` class, such as `"ResNet50V2"`."""
+    """The preprocessing mode of a backbone by its name, such as `"ResNet50V2"`."""
     if name.startswith("ResNet") and name.endswith("V2"):
         return "tf"
     families = [family for family in _MODE_OF_FAMILY if name.startswith(family)]

@@ -57,12 +57,13 @@ class TrainConfig:
         DEFAULT_MAX_PIXELS, "Refuse images of more pixels, of those described as a whole.", low=1
     )
     backbone: str = setting(
-        "ResNet50V2", "keras.applications name, .keras file, or a run for its network."
+        "ResNet50V2",
+        "keras.applications name, EfficientNetLite0 to 2, .keras file, or a run for its network.",
     )
     backbone_weights: str | None = setting(
         None,
-        "imagenet, none or a weight file. Default: imagenet for a keras.applications name, its own "
-        "for a .keras file.",
+        "imagenet, none or a weight file. Default: imagenet for a network by name, its own for a "
+        ".keras file.",
     )
     skip_bad_images: bool = setting(
         False, "Decode all images first, and leave out those that can't be read."

@@ -9,8 +9,6 @@ from darac_tf.export.verification import describe_with_export, describe_with_sou
 from darac_tf.metrics.plain import retrieval_scores
 from darac_tf.models import build_descriptor
 
-WEIGHTS = "weights/efficientnet_lite2_imagenet_notop.keras"
-
 
 def mean_ap(vectors, labels):
     """Each image against all others."""
@@ -30,7 +28,7 @@ def mean_ap(vectors, labels):
 def test_the_export_is_the_evaluation(shared_data, tmp_path, precision, difference, points):
     images = load_dataset("csv", shared_data / "images" / "buildings")
     paths = list(map(str, images.paths))
-    model = build_descriptor(str(shared_data / WEIGHTS))
+    model = build_descriptor("EfficientNetLite2")
     settings = ExportSettings((299,), precision=precision)
     expected, usable = describe_with_source(model, settings, paths)
     export_saved_model(model, tmp_path / "1", settings.resolutions, precision=precision)

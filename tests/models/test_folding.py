@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import layers
 
-from darac_tf.models import build_descriptor
+from darac_tf.models import build_backbone, build_descriptor
 from darac_tf.models.folding import fold_batch_norm
 from tests.helpers import write_backbone
 
@@ -98,9 +98,9 @@ def test_a_descriptor_with_its_nested_backbone(tmp_path):
     check(randomise(model), 1, 1)
 
 
-@pytest.mark.parametrize(("name", "found", "folded"), [("ResNet50V2", 49, 32)])
-def test_keras_applications(name, found, folded):
-    network = getattr(keras.applications, name)(
-        include_top=False, weights=None, input_shape=(None, None, 3)
-    )
+@pytest.mark.parametrize(
+    ("name", "found", "folded"), [("ResNet50V2", 49, 32), ("EfficientNetLite0", 49, 49)]
+)
+def test_backbones(name, found, folded):
+    network, _ = build_backbone(name, "none")
     check(randomise(network), found, folded, size=64)

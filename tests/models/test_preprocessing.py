@@ -28,6 +28,10 @@ def test_mode_equals_the_modules_own_preprocessing(name):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+def test_mode_of_efficientnet_lite():
+    assert mode_of_application("EfficientNetLite0") == "tf"
+
+
 def test_range_of_the_default():
     extremes = np.array([[[[0, 127.5, 255]]]], np.float32)
     np.testing.assert_allclose(Preprocessing()(extremes)[0, 0, 0], [-1, 0, 1])

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from darac_tf.data.benchmarks.image_files import stem
-from darac_tf.data.benchmarks.unpickle import one_line
 from darac_tf.errors import UserError
+from darac_tf.unpickling import one_line
 
 
 @dataclass(frozen=True)

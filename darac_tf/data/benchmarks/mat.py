@@ -7,8 +7,9 @@ import zlib
 import numpy as np
 from scipy.io import loadmat
 
-from darac_tf.data.benchmarks.unpickle import one_line, read_bounded
+from darac_tf.data.benchmarks.unpickle import read_bounded
 from darac_tf.errors import UserError
+from darac_tf.unpickling import one_line
 
 MAX_INFLATED = 256 * 2**20
 _COMPRESSED = 15  # the tag of a compressed variable in MAT-file version 5

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from darac_tf.data.benchmarks import unpickle
+from darac_tf import unpickling
 from darac_tf.data.benchmarks.unpickle import load_ground_truth_pickle
 from darac_tf.errors import UserError
 
@@ -317,8 +317,8 @@ def test_a_huge_memo_takes_no_memory(tmp_path):
 
 
 def test_too_many_steps(tmp_path, monkeypatch):
-    assert unpickle.MAX_STEPS == 2_000_000
-    monkeypatch.setattr(unpickle, "MAX_STEPS", 20_000)
+    assert unpickling.MAX_STEPS == 2_000_000
+    monkeypatch.setattr(unpickling, "MAX_STEPS", 20_000)
     enough = b"\x80\x02]" + b"Na" * 9_990 + b"."
     assert len(load_ground_truth_pickle(_write(tmp_path, enough))) == 9_990
     endless = b"\x80\x02]" + b"Na" * 10_000 + b"."
