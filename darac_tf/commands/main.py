@@ -12,6 +12,7 @@ from darac_tf.errors import UserError
 COMMANDS = {
     "train": "train a descriptor on labelled images",
     "eval": "measure descriptors on labelled images or a benchmark",
+    "selftest": "measure, without labels, what finds your own photographs again",
     "export": "write a descriptor as a SavedModel",
     "prepare": "prepare a training set for fast reading",
     "index": "describe your own images with an exported model",

@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import numpy as np
+
 from darac_tf.reports.pictures import draw_rankings
 from darac_tf.reports.plots import draw_precision_recall, draw_query_ap, query_curves
 from darac_tf.reports.query_rows import pick_queries, query_rows
@@ -36,6 +38,22 @@ def write_row(folder, number, measured, pictured_queries, page_queries):
         draw_rankings(folder / f"{name}.png", rows, title)
     names = [Path(query["path"]).stem for query in measured.result.per_query]
     draw_query_ap(folder / f"{name}-ap.png", title, names, measured.ap)
+
+
+def write_misses(folder, number, measured, queries=50):
+    """Writes the page of queries whose first rank is wrong, the worst first; returns its path.
+
+    None where there are none. The arguments are those of `write_row`; at most so many queries.
+    """
+    order = np.argsort(measured.ap, kind="stable")
+    missed = order[measured.ap[order] < 1]
+    if not len(missed):
+        return None
+    path = Path(folder) / f"{number:02d}-{_slug(measured.result)}-misses.html"
+    rows = query_rows(measured.task, measured.rankings, measured.ap, missed[:queries], ranks=8)
+    lines = [f"{len(missed)} of {len(order)} have something else at the first rank."]
+    write_ranking_page(path, _title(measured.result), lines, rows)
+    return path
 
 
 def write_all(folder, rows, settings):
