@@ -24,10 +24,11 @@ def image_header(data, max_pixels):
     counted beyond `max_pixels`. Zeros where it is no image of these kinds. A damaged JPEG header is
     an `InvalidArgumentError` when it runs.
     """
+    is_gif = has(data, 0, b"GIF87a") | has(data, 0, b"GIF89a")
     kinds = [
         (has(data, 0, b"\xff\xd8\xff"), lambda: _still(*_jpeg(data))),
         (has(data, 0, b"\x89PNG\r\n\x1a\n"), lambda: _still(*_png(data))),
-        (has(data, 0, b"GIF8"), lambda: tf.stack(_gif(data, max_pixels))),
+        (is_gif, lambda: tf.stack(_gif(data, max_pixels))),
         (has(data, 0, b"BM"), lambda: _still(*_bmp(data))),
         (has(data, 0, b"RIFF") & has(data, 8, b"WEBP"), lambda: _still(*_webp(data))),
     ]

@@ -82,17 +82,18 @@ _header = tf.function(image_header, _SPECS, autograph=False)
 
 
 def for_export(data, is_upright, max_pixels=DEFAULT_MAX_PIXELS):
-    """Bytes of an image file as an export takes them: what only Pillow decodes becomes a PNG.
+    """Bytes of an image file as an export takes them: what Pillow decodes elsewhere is a PNG.
 
-    It is turned upright, or not. What can't be decoded stays what it is.
+    It is turned upright, or not. A GIF is among them, since TensorFlow reads some that are damaged.
+    What can't be decoded becomes no bytes, which no export takes for an image.
     """
-    if data.startswith((b"\xff\xd8\xff", b"\x89PNG")) or tf.reduce_all(
-        _header(data, max_pixels) > 0
-    ):
+    if data.startswith((b"\xff\xd8\xff", b"\x89PNG")):
+        return data
+    if not data.startswith(b"GIF") and tf.reduce_all(_header(data, max_pixels) > 0):
         return data
     pixels = pillow_files.decode(data, max_pixels)
     if not pixels.size:
-        return data
+        return b""
     orientation = pillow_files.orientation(data) if is_upright else 1
     return tf.io.encode_png(turn_upright(pixels, orientation)).numpy()
 
@@ -200,16 +201,18 @@ def decode_window(data, window, is_upright=False):
 
 
 def _decode_part(data, window):
+    is_jpeg = tf.io.is_jpeg(data)
+    # Of other files all is decoded first, since nothing else tells their shape.
+    nothing = tf.zeros([0, 0, 3], tf.uint8)
+    whole = tf.cond(is_jpeg, lambda: nothing, lambda: decode_image(data))
+    shape = tf.cond(is_jpeg, lambda: tf.image.extract_jpeg_shape(data), lambda: tf.shape(whole))
+    offset, size = window(shape)
+
     def of_jpeg():
-        offset, size = window(tf.image.extract_jpeg_shape(data))
         box = tf.concat([offset[:2], size[:2]], 0)
         return tf.image.decode_and_crop_jpeg(data, box, channels=3, dct_method=_DCT)
 
-    def of_others():
-        image = decode_image(data)
-        return tf.slice(image, *window(tf.shape(image)))
-
-    return tf.cond(tf.io.is_jpeg(data), of_jpeg, of_others)
+    return tf.cond(is_jpeg, of_jpeg, lambda: tf.slice(whole, offset, size))
 
 
 def resize(image, height, width, kernel=ANTIALIAS):

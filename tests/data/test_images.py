@@ -243,3 +243,10 @@ def test_a_header_of_another_size_is_found(tmp_path):
     assert "says 41 x 40 pixels, and it decodes to 56 x 40" in images.decoding_failure(
         path, np.array([40, 41])
     )
+
+
+def test_a_damaged_gif_is_none_for_an_export_either():
+    sound = _bytes(np.arange(768, dtype=np.uint8).reshape(16, 48), "GIF")
+    assert images.for_export(sound, True).startswith(b"\x89PNG")
+    for damaged in (b"GIF85a" + sound[6:], b"GIF87`" + sound[6:], sound[:40]):
+        assert images.for_export(damaged, True) == b""
