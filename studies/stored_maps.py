@@ -110,7 +110,7 @@ def store_views(part, images, sides, count, seed, folder):
         for view in range(count):
             rows = tf.range(len(images)), augmentation.draw(len(images), [seed, view])
             data = tf.data.Dataset.from_tensor_slices(rows).map(
-                lambda index, draws: augmentation(images.read(index), *sides, draws),
+                lambda index, draws: augmentation(images.read(index), sides, draws),
                 num_parallel_calls=CORES,
             )
             batches = tqdm(data.batch(_VIEWS_AT_ONCE), f"{Path(folder).name} {view}", mininterval=5)

@@ -47,6 +47,19 @@ def _kept_kernels():
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _unoptimised_graphs(request):
+    """`make test` runs graphs as they were traced: optimising each takes a fifth of its time.
+
+    All other runs, `make test-slow` and the tests of one file among them, optimise them, and so do
+    the commands that `run_command` runs.
+    """
+    if request.config.option.markexpr == "not slow":
+        import tensorflow as tf
+
+        tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+
+
 @pytest.fixture(autouse=True)
 def _seeded():
     import keras

@@ -32,6 +32,7 @@ def test_sampler_scale(printed_by):
     assert "900 images, 30 classes" in printed and "until first batch:" in printed
 
 
+@pytest.mark.slow
 def test_a_stand_in_repeats_the_images_of_a_prepared_set(printed_by, run_command, tmp_path):
     photos = write_collection(tmp_path / "photos", 2, 3)
     own, made = tmp_path / "own", tmp_path / "made"

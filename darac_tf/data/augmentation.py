@@ -63,16 +63,33 @@ class Augmentation:
         factors = (1 + self.light * (2 * chances - 1) for chances in light)
         return Draws(crop, mirror < 0.5, *light_matrix(*factors))
 
-    def __call__(self, data, height, width, draws):
-        """Decodes and augments one image, `data`, by its row of `Draws`.
+    def __call__(self, data, sides, draws, choice=0):
+        """Decodes and augments one image.
+
+        Args:
+            data: Bytes of the image file.
+            sides: `(height, width)` of the result in pixels, or a list of such pairs.
+            draws: Its row of `Draws`.
+            choice: Index of the pair that is taken, int32 scalar.
 
         Returns:
             float32 `(height, width, 3)` in [0, 255].
         """
-        window = partial(self._window, draws.crop, width / height)
+        sides = np.reshape(sides, (-1, 2)).astype(np.int32)
+        # Shapes of crops are attributes of the operation that draws them.
+        windows = [partial(self._window, draws.crop, width / height) for height, width in sides]
+        if len(sides) == 1:
+            (height, width), window = sides[0], windows[0]
+            shape = height, width, 3
+        else:
+            height, width = tf.unstack(tf.gather(sides, choice))
+            shape = None, None, 3
+
+            def window(stored):
+                return tf.switch_case(choice, [partial(draw, stored) for draw in windows])
+
         image = decode_window(data, window, self.orientation == "upright")
-        image = resize(image, height, width)
-        image = tf.ensure_shape(image, [height, width, 3])
+        image = tf.ensure_shape(resize(image, height, width), shape)
         if self.flip:
             image = tf.cond(draws.is_mirrored, lambda: tf.reverse(image, [1]), lambda: image)
         if self.light:

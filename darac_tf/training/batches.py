@@ -1,6 +1,5 @@
 """The batches of a run's steps: which images are in them, decoded, augmented and shared out."""
 
-from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -141,9 +140,7 @@ def training_batches(
 
     @tf.autograph.experimental.do_not_convert
     def load(index, draws, shape):
-        data = images.read(index)
-        made = [partial(augmentation, data, *sides, draws) for sides in shapes.sides]
-        pixels = made[0]() if len(made) == 1 else tf.switch_case(shape, made)
+        pixels = augmentation(images.read(index), shapes.sides, draws, shape)
         return pixels, labels[index]
 
     chosen = tf.data.Dataset.range(first_step, last_step).map(choose).unbatch()

@@ -42,7 +42,7 @@ def test_strength_bounds_the_change_of_a_flat_image():
     augmentation = Augmentation(light=0.2)
     draws = augmentation.draw(40, [0, 1])
     means = [
-        float(tf.reduce_mean(augmentation(flat, 16, 16, Draws(*(rows[image] for rows in draws)))))
+        float(tf.reduce_mean(augmentation(flat, (16, 16), Draws(*(rows[image] for rows in draws)))))
         for image in range(40)
     ]
     assert min(means) >= 80 - 1e-2 and max(means) <= 120 + 1e-2 and max(means) - min(means) > 20
@@ -61,7 +61,7 @@ def _augmented(augmentation, image, seed, count=1, shape=(32, 32)):
     data = tf.io.encode_png(image)
     draws = augmentation.draw(count, [0, seed])
     each = [Draws(*(rows[place] for rows in draws)) for place in range(count)]
-    return np.stack([augmentation(data, *shape, own) for own in each])
+    return np.stack([augmentation(data, shape, own) for own in each])
 
 
 def test_without_augmentation_it_is_the_resized_image():
@@ -82,9 +82,9 @@ def test_crops_are_of_the_upright_image():
     copy = tf.io.encode_png(expected(lying))
     augmentation = Augmentation()
     draws = Draws(*(rows[0] for rows in augmentation.draw(1, [0, 3])))
-    found, same = (augmentation(data, 24, 32, draws) for data in (lying, copy))
+    found, same = (augmentation(data, (24, 32), draws) for data in (lying, copy))
     np.testing.assert_allclose(found, same, atol=1e-3)
-    stored = Augmentation(orientation="stored")(lying, 24, 32, draws)
+    stored = Augmentation(orientation="stored")(lying, (24, 32), draws)
     assert np.abs(stored - found).max() > 5
 
 

@@ -59,6 +59,7 @@ def _cells(text):
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
 
+@pytest.mark.slow
 def test_ablation(place, options, tmp_path):
     text = measure_table(replace(options, table="ablation", out=str(tmp_path / "out")))
     header, _, *rows = _cells(text)

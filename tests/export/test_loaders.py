@@ -1,6 +1,7 @@
 """What loads an export: TensorFlow alone, the loader of TensorFlow Serving, saved_model_cli."""
 
 import numpy as np
+import pytest
 import tensorflow as tf
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog
 
@@ -72,6 +73,7 @@ def test_the_loader_of_tensorflow_serving_has_the_whitening(whitened):
         np.testing.assert_allclose(found["descriptor"], expected, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_saved_model_cli(run_command, exported, serve, tmp_path):
     cli = "tensorflow.python.tools.saved_model_cli"
     status, shown, last = run_command(cli, "show", "--dir", exported, "--all")

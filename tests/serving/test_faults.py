@@ -38,6 +38,7 @@ def test_a_hundred_damaged_images(run_command, small_model):
     assert 50 < float(output.split("Peak memory: ")[1].split()[0]) < 3000
 
 
+@pytest.mark.slow
 def test_damaged_images_through_a_server(small_model):
     damaged = [data for _, data in mutations(40, seed=3)]
     with serving(small_model) as server:

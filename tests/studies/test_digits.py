@@ -169,6 +169,7 @@ def test_training_lowers_the_loss_and_moves_all_variables(name):
     assert embed(network, images).shape == (40, 2)
 
 
+@pytest.mark.slow
 def test_directions_that_are_drawn_are_exact():
     angles = np.linspace(-3, 3, 30)
     points = np.stack([np.cos(angles), np.sin(angles)], axis=1)
@@ -180,6 +181,7 @@ def test_directions_that_are_drawn_are_exact():
     assert radii.min() >= 0.78 and radii.max() <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_from_digits_to_files(tmp_path, capsys):
     flags = ["--steps=2", "--seeds=2", "--images_per_class=2", "--losses=softmax,nra"]

@@ -11,6 +11,7 @@ from studies.head_scores import average_precisions
 from studies.heads import train_heads
 from studies.loss_options import NRA_ALL, NRA_COMPARED, NRA_DEFAULT, OPTIONS, compared, option_name
 from studies.stored_vectors import principal_directions
+from tests.helpers import slow_but
 
 LABELS = np.repeat(np.arange(3), 4)
 VECTORS = np.random.default_rng(0).normal(size=(12, 6)).astype(np.float32)
@@ -38,7 +39,7 @@ def _alone(make, seed, rate, class_rate, warmup):
     return head.numpy()
 
 
-@pytest.mark.parametrize("loss", ["nra", "softmax"])
+@pytest.mark.parametrize("loss", slow_but(["nra"], ["nra", "softmax"]))
 def test_heads_are_those_trained_alone(loss):
     def make(seed):
         return make_loss(loss, 3, 4, seed=seed)

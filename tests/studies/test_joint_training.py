@@ -45,6 +45,7 @@ def stored(tmp_path_factory):
     return network, part, paths, folder
 
 
+@pytest.mark.slow
 def test_stored_maps_give_what_the_whole_network_gives(stored):
     network, part, paths, folder = stored
     maps = store_whole(part, paths, 64, folder / "whole")
@@ -60,6 +61,7 @@ def test_stored_maps_give_what_the_whole_network_gives(stored):
         store_whole(part, paths, 48, folder / "whole")
 
 
+@pytest.mark.slow
 def test_a_joint_step_is_that_of_keras(stored, monkeypatch):
     """Three steps against a loop of Keras' own optimiser over the uncut upper part."""
     _, part, paths, folder = stored

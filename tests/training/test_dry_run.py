@@ -8,7 +8,7 @@ import pytest
 from darac_tf.errors import UserError
 from darac_tf.training.config import TrainConfig
 from darac_tf.training.dry_run import dry_run
-from tests.helpers import write_backbone, write_collection
+from tests.helpers import slow_but, write_backbone, write_collection
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +76,9 @@ def test_a_run_of_one_step_with_mining_and_without_validation(settings, tmp_path
     assert "validation" not in rows and rows["training"].endswith("for 1 steps")
 
 
-@pytest.mark.parametrize("changes", [{"steps": 0}, {"val_classes": 0, "pooling": "gem"}])
+@pytest.mark.parametrize(
+    "changes", slow_but([{"steps": 0}], [{"steps": 0}, {"val_classes": 0, "pooling": "gem"}])
+)
 def test_the_pooling_alone(settings, tmp_path, changes):
     pooling = {"pooling_steps": 50, "pooling_images": 10, "pooling_views": 3}
     rows = rows_of(dry_run(TrainConfig(**settings | pooling | changes), tmp_path / "run"))
@@ -87,6 +89,7 @@ def test_the_pooling_alone(settings, tmp_path, changes):
     assert ("training" in rows) == ("steps" not in changes) and not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_local_features(settings, tmp_path):
     layer = keras.models.load_model(settings["backbone"]).layers[-1].name
     local = {"matching": "local", "loss": "softmax", "layer": layer, "min_scale": 0.5}

@@ -79,11 +79,14 @@ def test_a_run_writes_what_it_promises(config, whole):
     assert {"train/loss", "train/learning_rate", "validation/mAP (plain)"} <= tags
 
 
-def test_crops_of_other_shapes_cost_one_trace_each_and_resume(config, tmp_path, monkeypatch):
+def test_crops_of_other_shapes_cost_one_trace_each_and_resume(
+    config, tmp_path, monkeypatch, request
+):
     changes = {"crop_shapes": "2:1,1:2,2:1", "steps": 4, "val_classes": 0}
     config = dataclasses.replace(config, **changes, chunk_size=3, batch_norm="frozen")
     whole = train(config, tmp_path / "whole")
     assert whole.traces == 2 and np.isfinite(whole.losses).all()
+    request.getfixturevalue("eagerly")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         during(patch, 4, interrupt)
         train(config, tmp_path / "cut")
@@ -93,6 +96,7 @@ def test_crops_of_other_shapes_cost_one_trace_each_and_resume(config, tmp_path, 
     np.testing.assert_allclose(rest.losses, whole.losses[2:], rtol=1e-5)
 
 
+@pytest.mark.usefixtures("whole", "eagerly")
 def test_a_resumed_run_equals_an_uninterrupted_one(config, whole, tmp_path, monkeypatch):
     whole, whole_dir = whole
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
