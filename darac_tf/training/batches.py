@@ -1,6 +1,5 @@
 """The batches of a run's steps: which images are in them, decoded, augmented and shared out."""
 
-
 import numpy as np
 import tensorflow as tf
 
