@@ -40,6 +40,11 @@ def main(arguments):
         text, is_complete = check_data(config.dataset, config.data_dir)
         print(text)
         return 0 if is_complete else 1
+    if config.list_images:
+        from darac_tf.evaluation.options import list_images
+
+        print(list_images(config))
+        return 0
     if config.table:
         from darac_tf.evaluation.paper_tables import measure_table
 

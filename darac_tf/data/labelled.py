@@ -127,15 +127,26 @@ class LabelledImages:
 
 
 def write_rows(path, rows):
-    """Writes `(path, class name, split)` of images as the CSV file that `read_csv` reads.
+    """Writes `(path, class name, split)` of images as the CSV file that `read_csv` reads."""
+    write_table(path, ("path", "label", "split"), ((as_text(path), *rest) for path, *rest in rows))
 
-    Bytes of names that are no UTF-8 become `\\udc80` to `\\udcff`, and what looks so `\\udc5cudc`.
-    """
+
+def write_table(path, names, rows):
+    """Writes a CSV file with these column names, whole or not at all."""
     how = {"newline": "", "encoding": "utf-8", "errors": "backslashreplace"}
     with atomic_path(path) as temporary, temporary.open("w", **how) as file:
         writer = csv.writer(file)
-        writer.writerow(["path", "label", "split"])
-        writer.writerows((str(path).replace("\\udc", "\\udc5cudc"), *rest) for path, *rest in rows)
+        writer.writerow(names)
+        writer.writerows(rows)
+
+
+def as_text(path):
+    r"""A path as files of text name it.
+
+    Bytes that are no UTF-8 become `\udc80` to `\udcff`, and what looks so `\udc5cudc`.
+    """
+    text = str(path).replace("\\udc", "\\udc5cudc")
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def read_folder(folder):

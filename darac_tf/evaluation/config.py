@@ -35,7 +35,8 @@ class EvalConfig:
         [],
         "Run directories or .keras files, as trained; or BACKBONE+POOLING, with a "
         "keras.applications name, EfficientNetLite0 to 2, a saved backbone or a run directory as "
-        "BACKBONE; or feature files (.npz) of darac_tf.serving.describe.",
+        "BACKBONE; or vectors: .npz of darac_tf.serving.describe, .npy, .parquet, or a folder as "
+        "of clip-retrieval.",
     )
     system: str | None = setting(
         None, "Preset: settings of a paper's system.", choices=system_names()
@@ -63,6 +64,9 @@ class EvalConfig:
     max_pixels: int = setting(DEFAULT_MAX_PIXELS, "Refuse images of more pixels.", low=1)
     skip_bad_images: bool = setting(False, "Rank unreadable images last, and list them.")
     check_data: bool = setting(False, "Only say which files of --dataset are there.")
+    list_images: str | None = setting(
+        None, "Only write a CSV file of the images, for vectors that are made elsewhere."
+    )
 
     # Descriptors.
     resolutions: list[str] = setting(

@@ -8,6 +8,7 @@ from darac_tf.data.labelled import image_files
 from darac_tf.describing.feature_file import SUFFIX, load_feature_file
 from darac_tf.describing.sizes import parse_sizes
 from darac_tf.describing.sources import load_sources
+from darac_tf.describing.vector_files import is_vector_file, load_vectors, write_image_list
 from darac_tf.engines import DEFAULT_ENGINE, EngineSettings
 from darac_tf.errors import UserError
 from darac_tf.evaluation.evaluator import Settings, evaluate
@@ -23,7 +24,7 @@ def read_task(config):
 
     `UserError` if settings don't fit each other, or the data can't be read.
     """
-    if not config.descriptors:
+    if not config.descriptors and not config.list_images:
         raise UserError("--descriptors is missing: name run directories, or BACKBONE+POOLING")
     kind = config.dataset
     folder = config.distractors_dir
@@ -78,7 +79,15 @@ def read_sources(config, settings):
         _check_nothing_but_matching(config, settings, engine)
         return [load_local(name, config.allow_whiten_on_test) for name in names]
     files = [load_feature_file(name) for name in names if name.endswith(SUFFIX)]
-    computed = [name for name in names if not name.endswith(SUFFIX)]
+    files += [load_vectors(name) for name in names if is_vector_file(name)]
+    fitting = settings.whitening and settings.whitening.images
+    for file in files:
+        if fitting and file.paths is None:
+            raise UserError(
+                f"{file.name}: to fit a whitening, name the image of each vector, by the columns "
+                "of --list_images"
+            )
+    computed = [name for name in names if not (name.endswith(SUFFIX) or is_vector_file(name))]
     if not computed:
         _check_nothing_to_compute(config, settings, engine)
     return [*load_sources(computed, config.backbone_weights, config.seed, engine), *files]
@@ -88,6 +97,14 @@ def measure(config):
     """Iterator of `evaluator.Measured`: a row for all that the settings name; errors as above."""
     task, settings = read_task(config), read_settings(config)
     return evaluate(read_sources(config, settings), task, settings)
+
+
+def list_images(config):
+    """Writes `list_images`, the CSV file of what is described; returns a line that says so."""
+    task, whitening = read_task(config), read_settings(config).whitening
+    lists = [task.images, *filter(None, [whitening and whitening.images])]
+    write_image_list(config.list_images, *lists)
+    return f"{config.list_images}: {sum(map(len, lists))} images"
 
 
 def _check_nothing_but_matching(config, settings, engine):
@@ -103,7 +120,7 @@ def _check_nothing_but_matching(config, settings, engine):
 
 def _check_nothing_to_compute(config, settings, engine):
     """Refuses what says how descriptors are computed, where all are read from files."""
-    why = f"for descriptors that are computed, not {SUFFIX} files"
+    why = "for descriptors that are computed, not those of files"
     if settings.resolutions != Settings.resolutions:
         raise UserError(f"--resolutions is {why}")
     _refuse(config, f"is {why}", "scaled_decoding")

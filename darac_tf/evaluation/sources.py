@@ -3,7 +3,7 @@
 | source | what is compared |
 | --- | --- |
 | `describing.sources.Source` | descriptors, computed at every resolution setting |
-| `describing.feature_file.FeatureFile` | vectors that were made elsewhere |
+| `describing.feature_file.FeatureFile` | vectors that were made elsewhere, of any kind of file |
 | `local.LocalSource` | local features, matched (`local` registers it) |
 """
 
@@ -12,7 +12,6 @@ import functools
 
 import numpy as np
 
-from darac_tf.data.images import unreadable
 from darac_tf.data.views import read_views
 from darac_tf.describing.combination import Vectors
 from darac_tf.describing.extraction import extract_features
@@ -103,23 +102,28 @@ def _computed(source: Source, images, settings):
 @described.register
 def _read(file: FeatureFile, images, settings):
     """Resolutions and their combination do not apply: they are in the vectors."""
-    _check_whole(file, images)
-    rows = file.rows_of(images.paths)
+    if file.keys is not None:
+        _check_whole(file, images)
+    rows = file.rows_of(images)
     usable = (rows >= 0) & file.valid[rows]
-    bad = [str(path) for path in images.paths[~usable]]
-    if bad and not settings.skip_bad:
-        raise UserError(f"{unreadable(bad[0])} (or --skip_bad_images); so {file.name} has it")
-    if not usable.any():
-        raise UserError(f"{file.name}: none of the {len(rows)} images could be decoded")
+    bad = {
+        str(images.paths[place]): file.fault(images.paths[place], images.box_of(place), rows[place])
+        for place in np.flatnonzero(~usable)
+    }
+    if bad and not (settings.skip_bad and usable.any()):
+        count = f"{np.count_nonzero(~usable)} of {len(rows)} images have no vector in {file.name}"
+        raise UserError(f"{next(iter(bad.values()))} (or --skip_bad_images); {count}")
     maker = file.provenance.get("made_by", "something else")
     yield DescribedVectors(
         name=file.name,
         sizes=_sizes_of(file),
-        skipped=[{"path": path, "reason": unreadable(path)} for path in bad],
+        skipped=[{"path": path, "reason": why} for path, why in bad.items()],
         notes=(f"Vectors of {file.name} were made by {maker}.",),
         vectors=Vectors([np.where(usable[:, None], file.vectors[rows], np.float32(0))]),
         usable=usable,
-        keys=np.where((rows >= 0)[:, None], file.keys[rows], np.uint64(0)),
+        keys=None
+        if file.keys is None
+        else np.where((rows >= 0)[:, None], file.keys[rows], np.uint64(0)),
     )
 
 
