@@ -23,6 +23,18 @@ def printable(text):
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def listing(texts, most=20):
+    """Printable texts one a line, and how many there are beyond the first `most`.
+
+    >>> print(listing(["a", "b", "c"], most=2))
+    a
+    b
+    ... and 1 more
+    """
+    more = [f"... and {len(texts) - most} more"] if len(texts) > most else []
+    return "\n".join([*map(printable, texts[:most]), *more])
+
+
 def check_choice(name, value, choices):
     """Raises `ValueError` if an argument of a layer or a loss is not one of `choices`."""
     if value not in choices:

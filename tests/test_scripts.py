@@ -24,7 +24,6 @@ def train_flags(place, run_dir, **changes):
         "val_classes": 3,
         "backbone": place / "small.keras",
         "image_size": 32,
-        "classes_per_batch": 3,
         "images_per_class": 2,
         "steps": 3,
         "warmup_steps": 1,
@@ -39,6 +38,7 @@ def test_train_evaluate_export(place, run_command):
     status, output, last = run_command("train.py", *train_flags(place, run_dir))
     assert status == 0, last
     assert "3 steps, best validation mAP (plain)" in output
+    assert "| images a step | 8 |" in (run_dir / "summary.md").read_text()
     status, output, last = run_command(
         "eval.py",
         f"--descriptors={run_dir}",

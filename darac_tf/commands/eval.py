@@ -17,6 +17,7 @@ from dataclasses import asdict
 from absl import flags
 
 from darac_tf import cli
+from darac_tf.errors import listing
 from darac_tf.evaluation.config import EvalConfig
 from darac_tf.systems import load_system
 
@@ -57,10 +58,12 @@ def main(arguments):
 def _measure(config):
     from darac_tf.evaluation.options import measure
     from darac_tf.reports.report import markdown_table
-    from darac_tf.reports.report_files import write_all, write_row
+    from darac_tf.reports.report_files import remove_report, write_all, write_row
 
     rows = []
     for measured in measure(config):
+        if config.out and not rows:
+            remove_report(config.out, config.whitening)
         rows.append(measured)
         if config.out:
             write_row(config.out, len(rows), measured, config.pictured_queries, config.page_queries)
@@ -69,3 +72,6 @@ def _measure(config):
     print(markdown_table([row.result for row in rows]))
     for note in dict.fromkeys(note for row in rows for note in row.result.notes):
         print(f"- {note}")
+    skipped = [image for row in rows for image in row.result.skipped]
+    if reasons := list(dict.fromkeys(image["reason"] for image in skipped)):
+        print(f"- {len(reasons)} images could not be read and are ranked last:\n{listing(reasons)}")

@@ -18,9 +18,7 @@ from darac_tf.commands.index_flags import (
     make_faiss_index,
     model_of,
 )
-from darac_tf.errors import UserError, printable
-
-_SHOWN_FAULTS = 20
+from darac_tf.errors import UserError, listing
 
 
 def main(arguments):
@@ -62,7 +60,5 @@ def _index(values, folders):
 
 
 def _warn(faults):
-    for path, fault in faults[:_SHOWN_FAULTS]:
-        print(f"{printable(path)}: {printable(fault)}", file=sys.stderr)
-    if len(faults) > _SHOWN_FAULTS:
-        print(f"... and {len(faults) - _SHOWN_FAULTS} more", file=sys.stderr)
+    if faults:
+        print(listing([f"{path}: {fault}" for path, fault in faults]), file=sys.stderr)

@@ -13,6 +13,7 @@ from absl import flags
 
 from darac_tf import cli
 from darac_tf.choices import DATASET_KINDS, ORIENTATIONS
+from darac_tf.errors import listing
 
 
 def main(arguments):
@@ -62,3 +63,5 @@ def _prepare(values):
         f"{values.out}: {report['kept']} of {report['images']} images of {report['classes']} "
         f"classes, {len(report['dropped'])} dropped (report.json)"
     )
+    if report["dropped"]:
+        print(listing([image["reason"] for image in report["dropped"]]))

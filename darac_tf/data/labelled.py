@@ -98,10 +98,12 @@ class LabelledImages:
 
         `UserError` if fewer than two classes would stay for training.
         """
-        if not 0 < count <= len(self.class_names) - 2:
+        most = len(self.class_names) - 2
+        if not 0 < count <= most:
+            advice = f"--val_classes={most} is the most that works" if most > 0 else "add classes"
             raise UserError(
-                f"--val_classes={count}: {self.name} has {len(self.class_names)} classes, and at "
-                "least one must be held out and two stay for training"
+                f"--val_classes={count}: {self.name} has {most + 2} classes, and at least one must "
+                f"be held out and two stay for training: {advice}"
             )
         held_out = np.random.default_rng(seed).permutation(len(self.class_names))[:count]
         mask = np.isin(self.labels, held_out)

@@ -57,6 +57,11 @@ class FeatureFile:
                     f"Received: {getattr(self, name)!r:.200}"
                 )
 
+    @property
+    def dimensions(self):
+        """Lengths of its descriptors, of which there is one."""
+        return [self.vectors.shape[1]]
+
     def save(self, path):
         """Writes a `.npz` file, see `archives.write_archive`."""
         write_archive(path, {name: getattr(self, name) for name in _NAMES}, self.provenance)

@@ -30,6 +30,12 @@ class Source:
     parts: dict[str, tuple]
     engine: EngineSettings | None = None
 
+    @property
+    def dimensions(self):
+        """Lengths of the descriptors."""
+        parts = self.parts.values()
+        return [pool.compute_output_shape(network.output_shape)[1] for network, _, pool in parts]
+
     def fingerprints(self):
         """Dictionary of name to a hash of all that its descriptors depend on."""
         engine = () if self.engine is None else (self.engine.fingerprint(),)

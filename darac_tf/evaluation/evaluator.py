@@ -60,7 +60,11 @@ def evaluate(sources, task, settings):
     query has a positive, or the whitening can't be fitted or is of images of the task.
     """
     whitening = settings.whitening
-    note = whitening.check(task) if whitening else None
+    notes = []
+    if whitening:
+        notes.append(whitening.check(task))
+        for source in sources:
+            whitening.check_dimensions(source.dimensions)
     with contextlib.ExitStack() as stack:
         rerank = None
         if settings.reranker:
@@ -73,10 +77,13 @@ def evaluate(sources, task, settings):
                 yield _measure(images, task, settings, rerank)
                 if whitening:
                     fit = whitening.loaded if fitting is None else whitening.fit(fitting)
-                    yield _measure(images.whitened(fit), task, settings, rerank, fit, note)
+                    left_out = [image["reason"] for image in fitting.skipped] if fitting else []
+                    said = [f"The whitening is without {reason}" for reason in left_out]
+                    whitened = images.whitened(fit)
+                    yield _measure(whitened, task, settings, rerank, fit, [*notes, *said])
 
 
-def _measure(images, task, settings, rerank, whitening=None, note=None):
+def _measure(images, task, settings, rerank, whitening=None, notes=()):
     """Ranks what is described and scores the rankings, as a row of the table."""
     rankings = images.rank(task, settings.ranking)
     if rerank:
@@ -94,7 +101,7 @@ def _measure(images, task, settings, rerank, whitening=None, note=None):
         per_query=_per_query(task, scores.per_query),
         protocol=task.protocol,
         database_size=task.n_database - (task.exclude is not None),
-        notes=(*task.notes, *images.notes, *filter(None, [note]), *rankings.notes, *repeated),
+        notes=(*task.notes, *images.notes, *filter(None, notes), *rankings.notes, *repeated),
         skipped=images.skipped,
         post_processing=settings.post_processing(),
         combination=images.combination,

@@ -137,6 +137,25 @@ class WhiteningSource:
         fitted_on = self.loaded if self.fitting is None else self.fitting.images.paths
         return check_not_test_set(fitted_on, task.images.paths, self.allow_on_test)
 
+    def check_dimensions(self, dimensions):
+        """Refuses to fit descriptors of these lengths on fewer images than that takes.
+
+        The rank of n descriptors is n - 1 at most. `UserError` naming the `dim` that works.
+        """
+        if self.fitting is None or self.shrinkage:
+            return
+        count = len(self.fitting.images)
+        wanted = max(dimensions, default=0)
+        if self.kind == "pca":
+            wanted = min(self.dim or wanted, wanted)
+        if wanted < count:
+            return
+        works = f"--whiten_dim={count - 1} or less, " if self.kind == "pca" and count > 1 else ""
+        raise UserError(
+            f"a whitening to {wanted} dimensions needs more than the {count} images of "
+            f"{self.fitting.name}: pass {works}--whiten_shrinkage=auto, or use more images"
+        )
+
     def describe(self):
         """A few words for the table."""
         if self.fitting is None:

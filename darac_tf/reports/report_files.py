@@ -1,5 +1,6 @@
 """The files of an evaluation: for each row of the table, and for all of them."""
 
+import json
 import re
 from pathlib import Path
 
@@ -9,11 +10,32 @@ from darac_tf.reports.pictures import draw_rankings
 from darac_tf.reports.plots import draw_precision_recall, draw_query_ap, query_curves
 from darac_tf.reports.query_rows import pick_queries, query_rows
 from darac_tf.reports.ranking_page import write_ranking_page
-from darac_tf.reports.report import write_report
+from darac_tf.reports.report import Result, write_report
 
 # Of larger rankings, curves would take minutes: verdicts are worked out rank by rank.
 _LARGEST_CURVE = 20_000_000
 _CURVES_A_PICTURE = 8
+# Of a row: its whitening, page and picture of queries, per-query AP.
+_ENDINGS = (".npz", ".html", ".png", "-ap.png")
+
+
+def remove_report(folder, whitening=None):
+    """Removes the report in a folder, if there is one, with the files of its rows.
+
+    Others stay, and so does a row's `whitening`, the path of one that is in use.
+    """
+    folder = Path(folder)
+    try:
+        rows = json.loads((folder / "report.json").read_text(encoding="ascii"))["results"]
+        names = [_name(number, Result(**row)) for number, row in enumerate(rows, 1)]
+    except (OSError, ValueError, LookupError, TypeError):
+        return  # There is none of ours.
+    files = {f"{name}{ending}" for name in names for ending in _ENDINGS}
+    curves = {path.name for path in folder.glob("precision-recall*.png")}
+    kept = Path(whitening or "").resolve()
+    for name in files | curves | {"report.md", "report.json"}:
+        if (folder / name).resolve() != kept:
+            (folder / name).unlink(missing_ok=True)
 
 
 def write_row(folder, number, measured, pictured_queries, page_queries):
@@ -23,7 +45,7 @@ def write_row(folder, number, measured, pictured_queries, page_queries):
     which so many queries at most are in the picture and on the page, 0 for none. `UserError` if a
     file can't be written.
     """
-    name = f"{number:02d}-{_slug(measured.result)}"
+    name = _name(number, measured.result)
     folder, title = Path(folder), _title(measured.result)
     if measured.whitening is not None:
         measured.whitening.save(folder / f"{name}.npz")
@@ -91,7 +113,8 @@ def _title(result):
     return f"{_label(result)}: {name} {100 * score:.2f} %"
 
 
-def _slug(result):
+def _name(number, result):
+    """What the names of the files of a row begin with."""
     parts = [Path(result.descriptor).resolve().name[:80], *map(str, result.resolutions)]
     parts += ["whitened"] if result.whitening else []
-    return re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(parts))
+    return f"{number:02d}-" + re.sub(r"[^A-Za-z0-9.]+", "-", "-".join(parts))

@@ -93,6 +93,7 @@ def make_sampling(config, run_dir, model, images):
         if isinstance(images, PreparedImages):
             raise UserError(f"--mining={config.mining} needs image files: use the unprepared set")
         return HardNegatives(config, run_dir, model, images).epochs
+    config = config.for_classes(len(images.class_names))
     shape = config.classes_per_batch, config.images_per_class
     if config.class_power is None:
         return one_sampler(ClassBalancedSampler(images.labels, *shape, config.seed))

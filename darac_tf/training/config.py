@@ -5,6 +5,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from absl import logging
+
 from darac_tf.choices import (
     DATASET_KINDS,
     DEFAULT_MAX_PIXELS,
@@ -28,6 +30,8 @@ _FREE_ON_RESUME = {
     *("checkpoint_every", "val_every", "log_every", "val_batch_pixels"),
     *("max_pixels", "chunk_size", "strategy", "replicas", "jit_compile"),
 }
+# Of runs that were written before None was the default.
+_EARLIER_DEFAULTS = {"pooling_steps": 0, "classes_per_batch": 12}
 # What training the attention of local features has no use for.
 _NOT_FOR_LOCAL = {
     *("strategy", "precision", "jit_compile", "freeze_until", "patience", "mining"),
@@ -36,6 +40,8 @@ _NOT_FOR_LOCAL = {
 
 # Where they were trained to convergence, the best came before (docs/results.md).
 DEFAULT_POOLING_STEPS = 1500
+# P of P x K batches.
+DEFAULT_CLASSES = 12
 
 
 @dataclass(frozen=True)
@@ -85,7 +91,9 @@ class TrainConfig:
         "Shapes of training images as width:height, all of the area of a square, each for an equal "
         "share of the steps: 4:3,4:3,3:4,1:1 has half of them in 4:3. Default: squares.",
     )
-    classes_per_batch: int = setting(12, "P of P x K batches.", low=2)
+    classes_per_batch: int | None = setting(
+        None, "P of P x K batches. Default: 12, or all classes where there are fewer.", low=2
+    )
     images_per_class: int = setting(4, "K of P x K batches.", low=2)
     class_power: float | None = setting(
         None,
@@ -269,7 +277,25 @@ class TrainConfig:
         """Images of a step."""
         if self.mining != "none":
             return self.tuples_per_batch * self.tuple_size
-        return self.classes_per_batch * self.images_per_class
+        return (self.classes_per_batch or DEFAULT_CLASSES) * self.images_per_class
+
+    def for_classes(self, count):
+        """These settings with the classes of a batch, for a training set of so many classes.
+
+        By default they are 12, or all where there are fewer, which is logged. `UserError` if more
+        are asked for than there are, and batches are not mined.
+        """
+        classes = self.classes_per_batch
+        if classes is None:
+            classes = min(DEFAULT_CLASSES, count)
+            if classes < DEFAULT_CLASSES:
+                logging.warning("batches are of all %d classes that there are", classes)
+        elif classes > count and self.mining == "none":
+            raise UserError(
+                f"--classes_per_batch={classes} is more than the {count} classes there are for "
+                f"training: --classes_per_batch={count} is the most that works"
+            )
+        return dataclasses.replace(self, classes_per_batch=classes)
 
     def make_loss(self, num_classes, dim):
         """The loss that these settings describe, for classes and descriptors `(batch, dim)`.
@@ -306,8 +332,8 @@ class TrainConfig:
         defaults = {field.name: field.default for field in dataclasses.fields(self)}
         stored = defaults | {"orientation": "stored"} | stored
         for name, value in dataclasses.asdict(self).items():
-            if name == "pooling_steps" and value is None and not stored[name]:
-                continue  # The default of earlier runs.
+            if value is None and stored[name] == _EARLIER_DEFAULTS.get(name, value):
+                continue
             if name not in _FREE_ON_RESUME and stored[name] != value:
                 raise UserError(
                     f"--resume: the run in {run_dir} has --{name}={stored[name]}, not {value}; "

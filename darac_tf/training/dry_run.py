@@ -48,10 +48,11 @@ def dry_run(config, run_dir):
     `UserError` if settings, data or an earlier run do not allow the run.
     """
     replicas = make_replicas(config.strategy, config.replicas)
-    replicas.check_batch(config)
     check_run_dir(config, Path(run_dir), resume=False)
     keras.utils.set_random_seed(config.seed)
     training, validation = training_images(config)
+    config = config.for_classes(len(training.class_names))
+    replicas.check_batch(config)
     sets = {"training": training} | ({"validation": validation} if validation else {})
     rows = [(f"{name} images", _size_of(images)) for name, images in sets.items()]
     if not isinstance(training, PreparedImages):

@@ -5,7 +5,6 @@ of a linear classifier on the features pooled by attention, of crops that are sc
 factor. The steps, rates and the least factor are a reconstruction.
 """
 
-import dataclasses
 from pathlib import Path
 
 import keras
@@ -49,12 +48,13 @@ def train_local_features(config, run_dir, resume=False):
     check_run_dir(config, run_dir, resume)
     keras.utils.set_random_seed(config.seed)
     training, validation = training_images(config, run_dir if resume else None)
+    given, config = config, config.for_classes(len(training.class_names))
     is_trained, losses = (run_dir / DELF_MODEL).exists(), np.zeros(0)
     if not is_trained:
         network, mode = build_backbone(config.backbone, config.backbone_weights)
         inner_model(network, config.layer)  # Or refused.
     if not resume:
-        start_run_dir(run_dir, config, training, validation)
+        start_run_dir(run_dir, given, training, validation)
     with only_writer(run_dir / LOCK):
         if not is_trained:
             model, losses = train_attention(network, Preprocessing(mode), training, config)
@@ -79,9 +79,8 @@ def train_attention(backbone, preprocessing, images, config, hidden_units=512, p
         backbone: Keras model, see `inner.inner_layer`.
         preprocessing: Its `Preprocessing`.
         images: `LabelledImages`, of other places than will be searched.
-        config: `TrainConfig`. `layer` is the inner one; `classes_per_batch` is lowered to the
-            classes there are; `head_learning_rate` is that of Adam, and falls to zero along a half
-            cosine.
+        config: `TrainConfig`. `layer` is the inner one; `head_learning_rate` is that of Adam, and
+            falls to zero along a half cosine.
         hidden_units: Filters of the first convolution of the attention.
         progress: Whether to show a progress bar.
 
@@ -89,8 +88,8 @@ def train_attention(backbone, preprocessing, images, config, hidden_units=512, p
         Tuple of the DELF model (`model.build_delf`) and the losses, float `(steps,)`.
 
     Raises:
-        UserError: With fewer than two classes, an image that cannot be read, a layer that is not
-            there, or a loss that is not finite.
+        UserError: With fewer classes than two or those of a batch, an image that cannot be read, a
+            layer that is not there, or a loss that is not finite.
     """
     n_classes = len(images.class_names)
     if n_classes < 2:
@@ -100,8 +99,6 @@ def train_attention(backbone, preprocessing, images, config, hidden_units=512, p
     pooling = AttentionPooling(hidden_units)
     classifier = keras.layers.Dense(n_classes, name="classes")
     step = _make_step(inner, preprocessing, pooling, classifier, config)
-    classes = min(config.classes_per_batch, n_classes)
-    config = dataclasses.replace(config, classes_per_batch=classes)
     sampling = make_sampling(config, None, None, images)
     losses = _run_steps(step, StepBatches(config, images, sampling), config, progress)
     return build_delf(inner, preprocessing, pooling.scores), losses

@@ -32,6 +32,7 @@ from darac_tf.layers import DARAC, l2_normalize
 from darac_tf.losses import make_loss
 from darac_tf.models.descriptor import POOLING_LAYER, backbone_of
 from darac_tf.ranking.rank import RankingSettings, rank
+from darac_tf.training.config import DEFAULT_CLASSES
 from darac_tf.training.validation import Validator
 
 # Between the first and the last step; training ends after so many without a better score.
@@ -137,7 +138,8 @@ def cost_of_fit(model, training, held_out, config):
     step = _make_step(pooling, _make_pool(pooling, channels), config)
     maps = tf.zeros(network.compute_output_shape((1, config.image_size, config.image_size, 3)))
     width = tf.size(pooling.vectors(maps) if isinstance(pooling, DARAC) else maps)
-    labels = np.repeat(np.arange(config.classes_per_batch), config.images_per_class)
+    classes = config.classes_per_batch or DEFAULT_CLASSES
+    labels = np.repeat(np.arange(classes), config.images_per_class)
     rows = np.random.default_rng(0).random((len(labels), int(width)), np.float32)
     seconds = []
     for _ in range(4):
@@ -275,7 +277,8 @@ class _Batches:
     """P x K batches of rows; of each image a random view."""
 
     def __init__(self, rows, labels, config):
-        classes = min(config.classes_per_batch, len(np.unique(labels)))
+        wanted = config.classes_per_batch or DEFAULT_CLASSES
+        classes = min(wanted, len(np.unique(labels)))
         self._rows, self._labels, self._seed = rows, labels, config.seed
         self._sampler = ClassBalancedSampler(labels, classes, config.images_per_class, config.seed)
 

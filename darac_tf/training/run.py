@@ -17,7 +17,7 @@ from darac_tf.data import load_dataset
 from darac_tf.data.images import content_size, decoding_failure, unreadable
 from darac_tf.data.labelled import read_csv
 from darac_tf.data.training_sets import PreparedImages
-from darac_tf.errors import UserError, printable
+from darac_tf.errors import UserError, listing
 from darac_tf.files import common_folder, only_writer, remove
 from darac_tf.layers import WhitenedRMAC
 from darac_tf.models.descriptor import BEST_MODEL, POOLING_LAYER, backbone_of
@@ -59,11 +59,12 @@ def train(config, run_dir, resume=False):
     """
     run_dir = Path(run_dir)
     replicas = make_replicas(config.strategy, config.replicas)
-    replicas.check_batch(config)
     if resume or replicas.is_chief:
         check_run_dir(config, run_dir, resume)
     keras.utils.set_random_seed(config.seed)
     training, validation = training_images(config, run_dir if resume else None)
+    given, config = config, config.for_classes(len(training.class_names))
+    replicas.check_batch(config)
     state = build_state(config, len(training.class_names), replicas)
     sampling = make_sampling(config, run_dir, state.model, training)
     checkpoint = RunCheckpoint(run_dir, state)
@@ -76,7 +77,7 @@ def train(config, run_dir, resume=False):
         batches = StepBatches(config, training, sampling).after(0)
         fit_pooling(state.model, batches, len(training))
     if replicas.is_chief and not resume:  # All that can be refused before it is written, is.
-        start_run_dir(run_dir, config, training, validation)
+        start_run_dir(run_dir, given, training, validation)
     if not replicas.is_chief:
         validation = None
     with only_writer(run_dir / LOCK) if replicas.is_chief else contextlib.nullcontext():
@@ -124,22 +125,36 @@ def training_images(config, run_dir=None):
     """`(LabelledImages to train on, LabelledImages to validate on or None)` of `TrainConfig`.
 
     Of a run to go on with, `run_dir`, those that it began with, whatever the data set has now.
-    `UserError` if they can't be read, or can't be trained on.
+    `UserError` if they can't be read, or can't be trained on; as far as the list of images tells,
+    before any image is read.
     """
     how = {"orientation": config.orientation, "max_pixels": config.max_pixels}
-    images = _readable(load_dataset(config.dataset, config.data_dir, **how), config)
+    images = load_dataset(config.dataset, config.data_dir, **how)
+    found = _parts(images, config)
+    if (readable := _readable(images, config)) is not images:
+        found = _parts(readable, config)
+    if run_dir is not None:
+        found = _images_of_run(config, run_dir, *found)
+        _check_parts(*found)
+    return found
+
+
+def _parts(images, config):
+    """`(training, validation or None)` of a data set, by the settings; or `UserError`."""
     if config.val_classes:
         images = images.split(config.split) if config.split else images
         training, validation = images.hold_out_classes(config.val_classes, config.split_seed)
     else:
         validation = images.split(config.val_split) if config.val_split else None
         training = images.split(config.split) if config.split else _rest(images, config.val_split)
-    if run_dir is not None:
-        training, validation = _images_of_run(config, run_dir, training, validation)
+    _check_parts(training, validation)
+    return training, validation
+
+
+def _check_parts(training, validation):
     training.check_for_training()
     if validation is not None and np.bincount(validation.labels).max() < 2:
         raise UserError(f"{validation.name}: validation needs a class of two images or more")
-    return training, validation
 
 
 def _readable(images, config):
@@ -155,7 +170,7 @@ def _readable(images, config):
     bar = tqdm(in_order(fault_of, images.paths), "check", len(images), unit="image")
     faults = np.array([fault or "" for fault in bar])
     if found := list(faults[faults != ""]):
-        logging.warning("%d images are left out, such as %s", len(found), printable(found[0]))
+        logging.warning("%d images are left out:\n%s", len(found), listing(found))
     return images.select(faults == "") if found else images
 
 

@@ -76,6 +76,26 @@ def test_whitening_of_each_kind_and_its_file(images, other_images, spoc, kind, t
     assert fitted.whitening.provenance["resolutions"] == ["32"]
 
 
+@pytest.mark.parametrize(
+    ("options", "advice"),
+    [
+        ({}, "a whitening to 16 dimensions needs more than the 16 .* --whiten_dim=15 or less"),
+        ({"kind": "learned", "dim": 3}, "16 dimensions .*: pass --whiten_shrinkage"),
+        ({"dim": 15}, None),
+        ({"shrinkage": "auto"}, None),
+    ],
+)
+def test_too_few_images_are_refused_before_any_is_described(
+    images, other_images, spoc, options, advice
+):
+    whitening = WhiteningSource(FittingImages.of(other_images), **options)
+    sources = [Source(source.names, None, source.parts) for source in spoc]
+    settings = Settings(SIZES[:1], whitening=whitening)
+    # What describes is not there: a TypeError.
+    with pytest.raises(UserError if advice else TypeError, match=advice):
+        list(evaluate(sources, labelled_task(images), settings))
+
+
 def test_a_whitening_is_not_tested_on_its_own_images(images, spoc, tmp_path):
     shutil.copytree(images.paths[0].rsplit("/", 2)[0], tmp_path / "copy")
     task = labelled_task(images)

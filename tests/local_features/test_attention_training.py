@@ -109,9 +109,10 @@ def test_refuses_one_class_and_names_a_bad_image(backbone, tmp_path):
         train_attention(backbone, Preprocessing(), images, SETTINGS, 6, False)
     folder = write_collection(tmp_path / "bad", classes=2, images=1)
     (folder / "class_1" / "0.jpg").write_bytes(b"no image")
+    settings = dataclasses.replace(SETTINGS, classes_per_batch=None)
     with pytest.raises(UserError, match=r"class_1/0\.jpg: cannot be decoded"):
         train_attention(
-            backbone, Preprocessing(), load_dataset("folder", folder), SETTINGS, 6, False
+            backbone, Preprocessing(), load_dataset("folder", folder), settings, 6, False
         )
 
 

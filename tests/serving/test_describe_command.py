@@ -44,6 +44,9 @@ def test_the_command_and_eval(run_command, small_model, photos, tmp_path):
         plain_map(load_feature_file(out), paths)
     )
     assert "version 2, through a server" in output and len(result["skipped"]) == 1
+    lines = output.splitlines()
+    assert lines[-2] == "- 1 images could not be read and are ranked last:"
+    assert "bad.jpg: cannot be decoded" in lines[-1]
 
 
 def plain_map(file, paths):

@@ -119,13 +119,18 @@ def test_the_settings_of_an_earlier_run(tmp_path):
     assert loaded == dataclasses.asdict(config) and TrainConfig(**loaded) == config
 
 
-def test_a_run_from_before_the_pooling_had_a_default_goes_on_with_the_same_flags(tmp_path):
+def test_a_run_from_before_a_default_goes_on_with_the_same_flags(tmp_path):
     TrainConfig(pooling_steps=0).write(tmp_path)
     TrainConfig().check_resumes(tmp_path)
     with pytest.raises(UserError, match="has --pooling_steps=0, not 5"):
         TrainConfig(pooling_steps=5).check_resumes(tmp_path)
     TrainConfig(pooling_steps=5).write(tmp_path)
     with pytest.raises(UserError, match="has --pooling_steps=5, not None"):
+        TrainConfig().check_resumes(tmp_path)
+    TrainConfig(classes_per_batch=12).write(tmp_path)
+    TrainConfig().check_resumes(tmp_path)
+    TrainConfig(classes_per_batch=8).write(tmp_path)
+    with pytest.raises(UserError, match="has --classes_per_batch=8, not None"):
         TrainConfig().check_resumes(tmp_path)
 
 

@@ -186,9 +186,9 @@ def test_refused_runs(config, copied, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"classes_per_batch": 9}, "--classes_per_batch=9 is more than the 5 classes"),
+        ({"classes_per_batch": 9}, "--classes_per_batch=5 is the most that works"),
         ({"backbone": "nothing.keras"}, "nothing.keras"),
-        ({"val_classes": 7}, "--val_classes=7"),
+        ({"val_classes": 7}, "--val_classes=6 is the most that works"),
         ({"freeze_until": "none"}, "--freeze_until=none"),
         ({"loss": "contrastive", "mining": "hard_negatives"}, "--tuple_negatives=5 needs as many"),
         ({"matching": "local", "loss": "softmax", "layer": "none"}, "none"),
@@ -253,7 +253,22 @@ def test_bad_images_are_left_out_where_that_is_asked_for(config, tmp_path, caplo
         training_images(config)
     training, validation = training_images(dataclasses.replace(config, skip_bad_images=True))
     assert len(training) + len(validation) == 11
-    assert f"4 images are left out, such as {paths[0]}: cannot be decoded" in caplog.text
+    assert "4 images are left out:" in caplog.text
+    assert all(f"\n{path}: " in caplog.text for path in paths)
+
+
+def test_what_the_list_of_images_tells_is_said_before_one_is_read(config, monkeypatch):
+    monkeypatch.setattr("darac_tf.training.run.decoding_failure", None)
+    config = dataclasses.replace(config, val_classes=7, skip_bad_images=True)
+    with pytest.raises(UserError, match=r"--val_classes=7: .* 8 classes"):
+        training_images(config)
+
+
+def test_classes_of_a_batch_are_those_there_are(config, caplog):
+    config = dataclasses.replace(config, classes_per_batch=None)
+    assert config.for_classes(40).classes_per_batch == 12 and not caplog.text
+    assert config.for_classes(5).batch_size == 5 * config.images_per_class
+    assert "batches are of all 5 classes that there are" in caplog.text
 
 
 def test_files_of_a_run_are_no_one_elses(config, tmp_path):

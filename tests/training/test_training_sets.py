@@ -26,7 +26,9 @@ def config(run_command, tmp_path_factory):
         "prepare.py", f"--data_dir={photos}", f"--out={folder / 'out'}", "--size=32"
     )
     assert status == 0, last
-    assert output.endswith("out: 23 of 24 images of 6 classes, 1 dropped (report.json)\n")
+    counts, dropped = output.splitlines()[-2:]
+    assert counts.endswith("out: 23 of 24 images of 6 classes, 1 dropped (report.json)")
+    assert dropped.startswith(f"{bad}: cannot be decoded")
     return TrainConfig(
         pooling_steps=0,
         dataset="prepared",

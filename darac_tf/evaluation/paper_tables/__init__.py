@@ -15,6 +15,7 @@ from darac_tf.evaluation.paper_tables.runs import differences, settings_of
 from darac_tf.files import atomic_path
 from darac_tf.reports import markdown
 from darac_tf.reports.report import Result, write_report
+from darac_tf.reports.report_files import remove_report
 from darac_tf.systems import load_system
 
 # Of a training set: more change little, and take days on a CPU.
@@ -90,6 +91,7 @@ def measure_table(config):
     if missing:
         text += "\n\nNot measured:\n\n" + "\n".join(f"- {each}" for each in dict.fromkeys(missing))
     if config.out:
+        remove_report(config.out, config.whitening)
         with atomic_path(Path(config.out) / "table.md") as path:
             path.write_text(text + "\n", encoding="utf-8")
         write_report(config.out, results, asdict(config))
