@@ -32,6 +32,7 @@ def main(arguments):
     if len(folders) > 1:
         raise UserError(f"unexpected argument {folders[1]!r}: name one folder")
     config = cli.settings_of_flags(SelftestConfig, values)
+    cli.start_tensorflow()
     print(run_selftest(folders[0], config))
 
 
@@ -40,7 +41,7 @@ def run_selftest(folder, config):
     from darac_tf.evaluation.selftest import measure
     from darac_tf.files import remove
     from darac_tf.reports.report import markdown_table
-    from darac_tf.reports.report_files import write_all, write_misses
+    from darac_tf.reports.report_files import remove_report, write_all, write_misses
 
     rows, missed = [], []
     with contextlib.ExitStack() as stack:
@@ -50,6 +51,8 @@ def run_selftest(folder, config):
         else:
             copies = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         for measured in measure(folder, copies, config):
+            if config.out and not rows:
+                remove_report(config.out)
             rows.append(measured)
             if config.out:
                 missed.append(write_misses(config.out, len(rows), measured))

@@ -15,8 +15,8 @@ from darac_tf.reports.report import Result, write_report
 # Of larger rankings, curves would take minutes: verdicts are worked out rank by rank.
 _LARGEST_CURVE = 20_000_000
 _CURVES_A_PICTURE = 8
-# Of a row: its whitening, page and picture of queries, per-query AP.
-_ENDINGS = (".npz", ".html", ".png", "-ap.png")
+# Of a row: its whitening, page and picture of queries, per-query AP, page of misses.
+_ENDINGS = (".npz", ".html", ".png", "-ap.png", "-misses.html")
 
 
 def remove_report(folder, whitening=None):
@@ -71,7 +71,7 @@ def write_misses(folder, number, measured, queries=50):
     missed = order[measured.ap[order] < 1]
     if not len(missed):
         return None
-    path = Path(folder) / f"{number:02d}-{_slug(measured.result)}-misses.html"
+    path = Path(folder) / f"{_name(number, measured.result)}-misses.html"
     rows = query_rows(measured.task, measured.rankings, measured.ap, missed[:queries], ranks=8)
     lines = [f"{len(missed)} of {len(order)} have something else at the first rank."]
     write_ranking_page(path, _title(measured.result), lines, rows)
