@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-slow lint format lock wheel clean
+.PHONY: demo test test-slow lint format lock wheel docs clean
 
 $(VENV)/.installed: requirements.lock
 	@test "$(PYTHON)" && $(PYTHON) -c "$(FITS)" 2>/dev/null || { echo "Python 3.11, 3.12 or 3.13 with venv is needed: make PYTHON=PATH"; exit 1; }
@@ -63,5 +63,9 @@ wheel: $(VENV)/.installed
 	rm -rf build
 	$(BIN)/python -m build --wheel --no-isolation
 
+# The documentation as a site, in site/.
+docs: $(VENV)/.installed
+	$(BIN)/mkdocs build --quiet
+
 clean:
-	rm -rf $(VENV) runs build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) runs build dist site *.egg-info .pytest_cache .ruff_cache .hypothesis
