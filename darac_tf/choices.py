@@ -49,7 +49,8 @@ EXPANSIONS = ("none", "average", "alpha")
 RERANKINGS = ("none", "k_reciprocal")
 TABLES = ("ablation", "comparison")
 
-# Export and search: `export.publishing`, `search.faiss_index`.
+# Export and search: `export.publishing`, `search.faiss_index`; what makes a folder an index.
+INDEX_FILE = "index.json"
 EXPORT_PRECISIONS = ("float32", "bfloat16", "float16")
 AUTOMATIC_FAISS_KIND = "HNSW32"
 AUTOMATIC_FAISS_IMAGES = 500_000

@@ -80,6 +80,20 @@ def remove(path):
         path.unlink(missing_ok=True)
 
 
+def user_folder(kind):
+    """The project's folder among a user's own: kind is "cache" (can be made again) or "data".
+
+    Below `$XDG_CACHE_HOME` or `~/.cache`, `$XDG_DATA_HOME` or `~/.local/share`; it need not exist.
+    `UserError` if the user has no home.
+    """
+    variable, usual = f"XDG_{kind.upper()}_HOME", {"cache": ".cache", "data": ".local/share"}[kind]
+    try:
+        parent = os.environ.get(variable) or Path.home() / usual
+    except RuntimeError as error:
+        raise UserError(f"there is no home folder: set {variable}") from error
+    return Path(parent).absolute() / "darac_tf"
+
+
 def exists(path):
     """Whether there is such a file or folder, of any text: it may be too long for a name."""
     return os.path.exists(path)  # noqa: PTH110 - pathlib fails for long ones

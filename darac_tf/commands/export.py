@@ -25,7 +25,9 @@ def main(arguments):
 
 
 def _define(values):
-    flags.DEFINE_string("model", None, "Run directory, or .keras descriptor.", values, True)
+    flags.DEFINE_string(
+        "model", None, "Run directory, .keras descriptor, or BACKBONE+POOLING.", values, True
+    )
     flags.DEFINE_string("out", None, "Folder of the versions.", values, True)
     flags.DEFINE_integer("version", None, "Number; the next free one by default.", 1, None, values)
     flags.DEFINE_string("name", None, "Name on the model card; that of --out by default.", values)

@@ -1,8 +1,10 @@
 """Describes new and changed images below folders, and drops those that are gone.
 
+    darac index PHOTOS [FOLDER ...]
     darac index PHOTOS [FOLDER ...] --model=EXPORT/1 --index=FOLDER
 
-Only what is new or changed is described; a run may be ended at any moment.
+Only what is new or changed is described; a run may be ended at any moment. Without --model a new
+index is made with a descriptor that needs no training; it is exported once, to ~/.cache/darac_tf.
 """
 
 import sys
@@ -11,6 +13,7 @@ from pathlib import Path
 from absl import flags
 
 from darac_tf import cli
+from darac_tf.choices import INDEX_FILE
 from darac_tf.commands.index_flags import (
     define_faiss_index,
     index_values,
@@ -18,12 +21,13 @@ from darac_tf.commands.index_flags import (
     make_faiss_index,
     model_of,
 )
-from darac_tf.errors import UserError, listing
+from darac_tf.errors import listing
 
 
 def main(arguments):
     values = index_values()
-    flags.DEFINE_string("model", None, "EXPORT/VERSION; default: that of the index.", values)
+    text = "EXPORT/VERSION or BACKBONE+POOLING; default: that of the index."
+    flags.DEFINE_string("model", None, text, values)
     flags.DEFINE_integer("batch_images", 32, "Most images described at once.", 1, None, values)
     flags.DEFINE_bool("verify", False, "Compare checksums; describe damaged images again.", values)
     define_faiss_index(values)
@@ -34,12 +38,13 @@ def main(arguments):
 
 def _index(values, folders):
     from darac_tf.search import faiss_index
-    from darac_tf.search.index import SETTINGS, writing
-    from darac_tf.search.updates import update
+    from darac_tf.search.index import writing
+    from darac_tf.search.untrained import DEFAULT_MODEL
+    from darac_tf.search.updates import check_folders, update
 
-    if not values.model and not (Path(values.index) / SETTINGS).exists():
-        raise UserError("--model: name an exported model for the new index, EXPORT/VERSION")
-    model = model_of(values)
+    if not (Path(values.index) / INDEX_FILE).exists():
+        check_folders(folders)
+    model = model_of(values, DEFAULT_MODEL)
     with writing(values.index, model, values.verify) as index:
         _warn([(path, "its vector was lost") for path in index.lost])
         changes = update(index, model, folders, values.batch_images)

@@ -1,16 +1,39 @@
 """What the commands on an index of own images share: flags, and what they stand for."""
 
 import sys
+from pathlib import Path
 
 from absl import flags
 
-from darac_tf.choices import AUTOMATIC_FAISS_IMAGES, AUTOMATIC_FAISS_KIND
+from darac_tf.choices import AUTOMATIC_FAISS_IMAGES, AUTOMATIC_FAISS_KIND, INDEX_FILE
+from darac_tf.errors import UserError
+from darac_tf.files import user_folder
+
+
+class _IndexValues(flags.FlagValues):
+    """Without `--index`, parsing takes the index that is among the user's data."""
+
+    def __call__(self, *arguments, **options):
+        rest = super().__call__(*arguments, **options)
+        self.index = self.index or str(_users_index())
+        return rest
+
+
+def _users_index():
+    """The one that there is; where there is none, the folder for it."""
+    folder = user_folder("data") / "indexes"
+    found = sorted(path.parent for path in folder.glob(f"*/{INDEX_FILE}"))
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
+        raise UserError(f"{folder} holds several indexes ({names}): name one, --index={found[0]}")
+    return found[0] if found else folder / "default"
 
 
 def index_values():
     """`FlagValues` with `--index`."""
-    values = flags.FlagValues()
-    flags.DEFINE_string("index", None, "Folder of the index.", values, required=True)
+    values = _IndexValues()
+    text = "Folder of the index; default: the one in ~/.local/share/darac_tf/indexes."
+    flags.DEFINE_string("index", None, text, values)
     return values
 
 
@@ -38,9 +61,16 @@ def make_faiss_index(index, kind):
     faiss_index.make_faiss_index(index, kind)
 
 
-def model_of(values):
-    """The `ExportedModel` of `--model`; by default that of the index."""
+def model_of(values, default=None):
+    """The `ExportedModel` of `--model`; by default that of the index.
+
+    `default` names that of an index that is not there yet; None refuses it.
+    """
     from darac_tf.search.exported_model import ExportedModel
     from darac_tf.search.index import read_settings
+    from darac_tf.search.untrained import folder_of_model
 
-    return ExportedModel(values.model or read_settings(values.index)["model_folder"])
+    name = values.model
+    if not name and (default is None or (Path(values.index) / INDEX_FILE).exists()):
+        name = read_settings(values.index)["model_folder"]
+    return ExportedModel(folder_of_model(name or default))

@@ -1,6 +1,6 @@
 """Finds the images of an index that are most like each of the given images.
 
-    darac query IMAGE [IMAGE ...] --index=FOLDER --out=results.html
+    darac query IMAGE [IMAGE ...] --out=results.html
     darac query IMAGE --index=FOLDER --box=40,60,300,420
 
 --out gets a page for the browser, with the images that were found; docs/search.md says more.

@@ -9,6 +9,7 @@ from pathlib import Path
 from darac_tf.data.headers import KINDS
 from darac_tf.describing.fingerprint import model_fingerprint
 from darac_tf.errors import UserError
+from darac_tf.models.backbones import NAMES
 from darac_tf.models.descriptor import POOLING_LAYER, backbone_of
 from darac_tf.reports.environment import environment
 from darac_tf.reports.markdown import as_text, escaped, listing, percent, table
@@ -19,6 +20,7 @@ EXTRA = "assets.extra"
 JSON_CARD = "model_card.json"
 PAGE = "MODEL_CARD.md"
 NOT_MEASURED = "not measured"
+_UNTRAINED = "nothing was trained for retrieval: the weights are those of {} for ImageNet"
 _TURNS = {"upright": "upright, by Exif", "stored": "as stored; Exif is not looked at"}
 
 
@@ -101,8 +103,11 @@ def _whitening_part(whitening, path):
 
 
 def _training_part(model_path):
-    """Settings of the run, or None where the model is a file without a run."""
+    """Settings of the run, or a sentence; None where the model is a file without a run."""
     path = Path(model_path or "")
+    backbone = path.name.partition("+")[0]
+    if backbone in NAMES and not path.exists():
+        return _UNTRAINED.format(backbone)
     run = path if path.is_dir() else path.parent
     file = run / CONFIG_FILE
     if model_path is None or not file.is_file():
@@ -186,6 +191,8 @@ def _score_table(scores):
 def _training_text(training):
     if training is None:
         return "No settings of a training run lie beside the model."
+    if isinstance(training, str):
+        return f"{training[0].upper()}{training[1:]}."
     config = training["config"]
     settings = listing(config) if isinstance(config, dict) else escaped(json.dumps(config))
     return f"Run {escaped(training['run'])}.\n\n{settings}"

@@ -1,5 +1,7 @@
 """From a descriptor to a version of it that TensorFlow Serving serves, complete and checked."""
 
+import errno
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -120,7 +122,13 @@ def _write_saved_model(model, folder, settings):
     """Writes a SavedModel with batch normalisation folded: its dimension, and the `Folding`."""
     folded, folding = fold_batch_norm(model)
     describer = ImageDescriber(fused_copy(folded), settings)
-    tf.saved_model.save(describer, str(folder), signatures=describer.signatures())
+    try:
+        tf.saved_model.save(describer, str(folder), signatures=describer.signatures())
+    except tf.errors.ResourceExhaustedError as error:
+        full = os.strerror(errno.ENOSPC)
+        if full in str(error):
+            raise OSError(errno.ENOSPC, full) from error  # As `atomic_path` knows it.
+        raise
     return describer.dimension, folding
 
 

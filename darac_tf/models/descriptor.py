@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from darac_tf import layers
 from darac_tf.errors import UserError
+from darac_tf.files import exists
 from darac_tf.models.backbones import BEST_MODEL, build_backbone, load_keras_model
 from darac_tf.models.backbones import backbone_of as backbone_of  # For those who use descriptors.
 from darac_tf.models.preprocessing import Preprocessing
@@ -44,8 +45,9 @@ def build_descriptor(
 
     Source: DARAC (arXiv 1909.09420), whose system is ResNet50V2 with DARAC pooling.
     """
+    pooling = make_pooling(pooling, **pooling_options)  # First: it takes no time to be refused.
     network, mode = build_backbone(backbone, weights, layer)
-    return compose(network, Preprocessing(mode), make_pooling(pooling, **pooling_options))
+    return compose(network, Preprocessing(mode), pooling)
 
 
 def compose(network, preprocessing, pooling):
@@ -59,8 +61,12 @@ def compose(network, preprocessing, pooling):
 def load_descriptor(path):
     """Reads a descriptor: a `.keras` file, or a run directory, whose best model it takes.
 
-    `UserError` if there is none, or the file holds another kind of model.
+    `BACKBONE+POOLING` is the pooling on a backbone of `build_backbone`, nothing of it trained for
+    retrieval. `UserError` if there is none, or the file holds another kind of model.
     """
+    backbone, plus, pooling = str(path).rpartition("+")
+    if plus and not exists(path):
+        return build_descriptor(backbone, pooling=pooling)
     path = Path(path)
     if path.is_dir():
         if not (path / BEST_MODEL).is_file():

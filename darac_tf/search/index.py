@@ -19,13 +19,14 @@ from pathlib import Path
 
 import numpy as np
 
+from darac_tf.choices import INDEX_FILE
 from darac_tf.describing.feature_cache import CachedRows
 from darac_tf.describing.feature_table import FeatureTable
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path, only_writer
 from darac_tf.search.file_table import FileTable
 
-SETTINGS, _FILES, _LOCK = "index.json", "files.sqlite", "lock"
+_FILES, _LOCK = "files.sqlite", "lock"
 # 2: keys of `data.content_keys`.
 _FORMAT = 2
 _KINDS = {"format": int, "model": str, "dimension": int, "vectors": str, "model_folder": str}
@@ -165,7 +166,7 @@ def read_settings(folder):
     A dictionary: "format", "model" (fingerprint of the model), "model_folder" (where it was),
     "dimension" and "vectors" (the subfolder they are in).
     """
-    path = Path(folder) / SETTINGS
+    path = Path(folder) / INDEX_FILE
     if not path.is_file():
         advice = "make one with darac index"
         raise UserError(f"--index: no index in {folder}: {advice}")
@@ -182,7 +183,7 @@ def read_settings(folder):
 
 
 def _write_settings(folder, settings):
-    with atomic_path(folder / SETTINGS) as path:
+    with atomic_path(folder / INDEX_FILE) as path:
         path.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 
 
@@ -190,7 +191,7 @@ def _set_model(folder, model):
     """Makes the settings of a new index; notes where the model of an old one is now."""
     settings = {"format": _FORMAT, "model": model.fingerprint, "dimension": model.dimension}
     settings["vectors"] = "vectors-1"
-    if (folder / SETTINGS).exists():
+    if (folder / INDEX_FILE).exists():
         settings = read_settings(folder)
         check_model(folder, settings, model)
     moved = {**settings, "model_folder": str(model.folder)}
@@ -209,7 +210,7 @@ def check_model(folder, settings, model):
 
 def _check_folder(folder):
     """An index is not made among other files, such as the photographs themselves."""
-    if not folder.is_dir() or (folder / SETTINGS).exists():
+    if not folder.is_dir() or (folder / INDEX_FILE).exists():
         return
     names = (path.name for path in folder.iterdir())
     others = [name for name in names if name != _LOCK and not _LEFTOVER.fullmatch(name)]

@@ -89,6 +89,14 @@ def update(index, model, folders, batch_images=32, progress=True):
     return Changes(total, new, changed, removed, described, seconds, compacted, faults)
 
 
+def check_folders(folders):
+    """Refuses folders of which no index can be made, with a `UserError`; reads no image."""
+    for folder in map(_absolute, folders):
+        faults = {}
+        if next(_image_files(folder, faults), None) is None:
+            _refuse(folder, faults)
+
+
 def forget(index, folders):
     """Drops the files below folders, which need not exist, from an `Index`; returns how many.
 
@@ -107,21 +115,24 @@ def _absolute(path):
 
 def _list_folder(table, folder, faults):
     """Lists a folder's images in the `FileTable`; returns how many there are."""
-    shown = Path(os.fsdecode(folder))
-    if not shown.is_dir():
-        raise UserError(f"no such folder: {shown}")
     count, files = 0, _image_files(folder, faults)
     while some := list(itertools.islice(files, _LISTED_AT_ONCE)):
         with table.transaction():
             table.list_files(some)
         count += len(some)
+    if folder in faults or not count:
+        _refuse(folder, faults, table.count(folder))
+    return count
+
+
+def _refuse(folder, faults, known=0):
+    shown = Path(os.fsdecode(folder))
+    if not shown.is_dir():
+        raise UserError(f"no such folder: {shown}")
     if folder in faults:
         raise UserError(f"{shown} {faults[folder]}; change its rights or name another folder")
-    if not count:
-        known = table.count(folder)
-        hint = f"; `forget {shown}` drops the {known} that the index knows" if known else ""
-        raise UserError(f"{shown} holds no image ({', '.join(IMAGE_SUFFIXES)}){hint}")
-    return count
+    hint = f"; `forget {shown}` drops the {known} that the index knows" if known else ""
+    raise UserError(f"{shown} holds no image ({', '.join(IMAGE_SUFFIXES)}){hint}")
 
 
 def _image_files(folder, faults):

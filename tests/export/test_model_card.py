@@ -7,6 +7,7 @@ import pytest
 
 from darac_tf.errors import UserError
 from darac_tf.export import ExportSettings, publish
+from darac_tf.export.model_card import CardFacts
 from tests.export.conftest import RESOLUTIONS, card_of
 
 
@@ -45,3 +46,11 @@ def test_reports_that_do_not_fit(model, known, copies, tmp_path):
     with pytest.raises(UserError, match="is no report"):
         publish(model, out, ExportSettings(RESOLUTIONS), facts)
     assert not any(out.iterdir())
+
+
+def test_a_card_of_what_was_not_trained(model, copies, tmp_path):
+    facts = CardFacts("plain", "EfficientNetLite2+rmac")
+    folder = publish(model, tmp_path / "out", ExportSettings(RESOLUTIONS), facts).folder
+    sentence = "othing was trained for retrieval: the weights are those of EfficientNetLite2"
+    assert card_of(folder)["training"].startswith(f"n{sentence}")
+    assert f"N{sentence} for ImageNet.\n" in (folder / "assets.extra" / "MODEL_CARD.md").read_text()

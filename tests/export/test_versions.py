@@ -1,9 +1,14 @@
 """Numbered versions."""
 
+from unittest.mock import MagicMock
+
 import pytest
+import tensorflow as tf
 
 from darac_tf.errors import UserError
+from darac_tf.export import ExportSettings, publish, publishing
 from darac_tf.export.publishing import version_folder
+from tests.export.conftest import RESOLUTIONS
 
 
 def test_versions(tmp_path):
@@ -17,3 +22,16 @@ def test_versions(tmp_path):
     (tmp_path / "9" / "saved_model.pb").touch()
     with pytest.raises(UserError, match="is one exported model"):
         version_folder(tmp_path / "9")
+
+
+def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
+    def fail(*args, **kwargs):
+        raise tf.errors.ResourceExhaustedError(None, None, "a/b; No space left on device [Op:Save]")
+
+    for name in ("fused_copy", "ImageDescriber"):
+        monkeypatch.setattr(publishing, name, lambda *_: MagicMock())
+    monkeypatch.setattr(publishing, "fold_batch_norm", lambda model: (model, None))
+    monkeypatch.setattr(tf.saved_model, "save", fail)
+    with pytest.raises(UserError, match="1: No space left on device; free space") as caught:
+        publish(None, tmp_path / "out", ExportSettings(RESOLUTIONS))
+    assert "\n" not in str(caught.value) and not any((tmp_path / "out").iterdir())

@@ -51,7 +51,7 @@ def test_a_run_as_backbone_is_its_network_with_its_preprocessing(backbone, tmp_p
     for name in (tmp_path, tmp_path / "best.keras"):
         built, mode = build_backbone(str(name))
         assert mode == "caffe" and len(built.trainable_weights) == 6
-    again = build_descriptor(str(tmp_path), pooling="spoc")
+    again = load_descriptor(f"{tmp_path}+spoc")
     np.testing.assert_array_equal(again(PIXELS), trained(PIXELS))
     (tmp_path / "best.keras").unlink()
     with pytest.raises(UserError, match=r"best\.keras: no such"):
@@ -118,6 +118,10 @@ def test_refused(backbone, tmp_path):
         assert len(str(info.value)) < 300 + len(str(tmp_path))
     with pytest.raises(UserError, match="pooling 'sum' is unknown"):
         build_descriptor(backbone, pooling="sum")
+    with pytest.raises(UserError, match="pooling 'sum' is unknown"):
+        load_descriptor(f"{backbone}+sum")
+    with pytest.raises(UserError, match="--backbone: 'ResNet51' is neither"):
+        load_descriptor("ResNet51+gem")
     with pytest.raises(UserError, match="is no descriptor"):
         load_descriptor(backbone)
     with pytest.raises(UserError, match=r"no best\.keras"):

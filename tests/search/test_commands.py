@@ -109,8 +109,6 @@ def test_box_and_faiss(place, model, command):
 MISTAKES = [
     (["find"], "unknown command 'find': choose from train"),
     (["index", "--index=I"], "name at least one folder of images"),
-    (["index", "PHOTOS"], "flag --index=None: Flag --index must have a value other than None."),
-    (["index", "PHOTOS", "--index=I"], "--model: name an exported model for the new index"),
     (["index", "PHOTOS", "--index=I", "--model=no"], "--model: no saved_model.pb in "),
     (["index", "absent", "--index=I", "--model=MODEL"], "no such folder: "),
     (["index", "PHOTOS", "--index=I", "--model=MODEL", "--tok_k=3"], "Unknown command line flag"),
