@@ -18,6 +18,7 @@ above it, never the other way round (`tests/test_layout.py` holds this list agai
     reports           what people get: table, JSON, comparison, page, pictures, plots
     evaluation        what eval.py does: task, sources, one evaluator, the paper's tables
     training          what train.py does: settings, batches, step, loop, checkpoints
+    published         models as others have published them, as run directories
     export            from a descriptor to a SavedModel
     serving           the client of a served descriptor
     search            an index of a user's own images

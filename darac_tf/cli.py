@@ -85,6 +85,7 @@ def parse_command(arguments, values, about, wanted=None):
         raise UserError(f"name at least one {wanted} (see --help)")
     if rest and not wanted:
         raise UserError(f"unexpected argument {rest[0]!r}; flags start with --")
+    flags.FLAGS.mark_as_parsed()  # Else its first line is that nothing has been parsed.
     logging.use_absl_handler()
     logging.set_verbosity(values.verbosity)
     return rest

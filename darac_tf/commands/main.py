@@ -13,6 +13,7 @@ COMMANDS = {
     "train": "train a descriptor on labelled images",
     "eval": "measure descriptors on labelled images or a benchmark",
     "selftest": "measure, without labels, what finds your own photographs again",
+    "convert": "make a run directory of a model that others have published",
     "export": "write a descriptor as a SavedModel",
     "prepare": "prepare a training set for fast reading",
     "index": "describe your own images with an exported model",

@@ -2,7 +2,8 @@
 
 from darac_tf.layers.global_pooling import MAC, GeM, SPoC
 from darac_tf.layers.normalization import L2Normalization, PCAWhitening, l2_normalize
-from darac_tf.layers.regional import DARAC, RAMAC, RMAC, WhitenedRMAC
+from darac_tf.layers.projection import Projected
+from darac_tf.layers.regional import DARAC, RAMAC, RMAC, RegionalGeM, WhitenedRMAC
 
 __all__ = [
     "DARAC",
@@ -12,6 +13,8 @@ __all__ = [
     "GeM",
     "L2Normalization",
     "PCAWhitening",
+    "Projected",
+    "RegionalGeM",
     "SPoC",
     "WhitenedRMAC",
     "l2_normalize",

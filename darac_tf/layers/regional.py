@@ -69,28 +69,36 @@ class _RegionalPooling(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable(package="darac_tf")
 class RMAC(_RegionalPooling):
-    """Regional maxima on the adaptive grid, without the whole map.
+    """Regional maxima on the adaptive grid.
 
     Args:
         levels: Number of scales of the grid.
+        whole: Whether the whole map is one more region, as in the code of GeM's authors.
 
     Source: Tolias, Sicre, Jegou, 2016 (see `region_pooling.rmac_grid`).
     """
 
-    def __init__(self, levels=3, **kwargs):
+    def __init__(self, levels=3, whole=False, **kwargs):
         super().__init__(**kwargs)
         if levels < 1:
             raise ValueError(f"`levels` must be at least 1. Received: levels={levels}")
         self.levels = levels
+        self.whole = whole
 
     def _grid(self, height, width):
         return region_pooling.rmac_grid(height, width, self.levels)
 
     def _regional_vectors(self, inputs):
-        return regional_max(inputs, self._grid_of(inputs))
+        return self._with_whole(inputs, tf.reduce_max, regional_max)
+
+    def _with_whole(self, inputs, of_all, of_regions):
+        vectors = of_regions(inputs, self._grid_of(inputs))
+        if not self.whole:
+            return vectors
+        return tf.concat([of_all(inputs, [1, 2])[:, tf.newaxis], vectors], axis=1)
 
     def get_config(self):
-        return super().get_config() | {"levels": self.levels}
+        return super().get_config() | {"levels": self.levels, "whole": self.whole}
 
 
 @keras.saving.register_keras_serializable(package="darac_tf")
@@ -103,6 +111,7 @@ class WhitenedRMAC(RMAC):
     Args:
         levels: Number of scales of the grid.
         dim: Dimension of the result; None keeps that of the feature maps.
+        whole: As in `RMAC`.
 
     Raises:
         ValueError: If `dim` is below 1.
@@ -111,8 +120,8 @@ class WhitenedRMAC(RMAC):
     image retrieval" (IJCV 2017, arXiv 1610.07940), section 3.1.
     """
 
-    def __init__(self, levels=3, dim=None, **kwargs):
-        super().__init__(levels=levels, **kwargs)
+    def __init__(self, levels=3, dim=None, whole=False, **kwargs):
+        super().__init__(levels=levels, whole=whole, **kwargs)
         if dim is not None and dim < 1:
             raise ValueError(f"`dim` must be at least 1, or None. Received: dim={dim}")
         self.dim = dim
@@ -127,8 +136,12 @@ class WhitenedRMAC(RMAC):
 
     def set_whitening(self, mean, projection):
         """Starts it as `projection (x - mean)`, of `(dim, channels)` and `(channels,)`."""
-        self.kernel.assign(projection.T)
-        self.bias.assign(-projection @ mean)
+        self.set_projection(projection, -projection @ mean)
+
+    def set_projection(self, weight, bias):
+        """Makes it `weight x + bias`, of `(dim, channels)` and `(dim,)`."""
+        self.kernel.assign(weight.T)
+        self.bias.assign(bias)
 
     def _normalized(self, vectors):
         projected = tf.einsum("brc,cd->brd", l2_normalize(vectors), self.kernel.value)
@@ -139,6 +152,41 @@ class WhitenedRMAC(RMAC):
 
     def get_config(self):
         return super().get_config() | {"dim": self.dim}
+
+
+@keras.saving.register_keras_serializable(package="darac_tf")
+class RegionalGeM(WhitenedRMAC):
+    """As `WhitenedRMAC` with the generalised mean of each region for its maximum.
+
+    Args:
+        p: Initial exponent, above 0, as in `GeM`.
+        epsilon: Floor of the activations, above 0.
+
+    The others are those of `WhitenedRMAC`.
+
+    Source: the code of Radenovic, Tolias, Chum (PAMI 2018), whose regional pooling it is.
+    """
+
+    def __init__(self, p=3.0, epsilon=1e-6, **kwargs):
+        super().__init__(**kwargs)
+        if p <= 0 or epsilon <= 0:
+            raise ValueError(
+                f"`p` and `epsilon` must be positive. Received: p={p}, epsilon={epsilon}"
+            )
+        self.initial_p, self.epsilon = p, epsilon
+
+    def build(self, input_shape):
+        super().build(input_shape)
+        initial = keras.initializers.Constant(self.initial_p)
+        self.p = self.add_weight(name="p", shape=(), initializer=initial, autocast=False)
+
+    def _regional_vectors(self, inputs):
+        p = tf.convert_to_tensor(self.p)
+        powers = tf.maximum(tf.cast(inputs, tf.float32), self.epsilon) ** p
+        return self._with_whole(powers, tf.reduce_mean, regional_mean) ** (1.0 / p)
+
+    def get_config(self):
+        return super().get_config() | {"p": self.initial_p, "epsilon": self.epsilon}
 
 
 @keras.saving.register_keras_serializable(package="darac_tf")

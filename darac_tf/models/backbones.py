@@ -10,23 +10,28 @@ import keras
 from darac_tf.errors import UserError
 from darac_tf.models.efficientnet_lite import EFFICIENTNET_LITE, efficientnet_lite
 from darac_tf.models.preprocessing import Preprocessing, mode_of_application
+from darac_tf.models.resnet_v15 import RESNET_V15, resnet_v15
+from darac_tf.models.torch_files import read_torch_file
+from darac_tf.models.torch_weights import set_torch_weights
 
 BEST_MODEL = "best.keras"
 APPLICATIONS = tuple(sorted(n for n, f in vars(keras.applications).items() if isfunction(f)))
-NAMES = (*APPLICATIONS, *EFFICIENTNET_LITE)
+NAMES = (*APPLICATIONS, *EFFICIENTNET_LITE, *RESNET_V15)
 
 
 def build_backbone(name="ResNet50V2", weights=None, layer=None):
     """A backbone and the preprocessing it needs.
 
     Args:
-        name: One of `NAMES`: a `keras.applications` class or an `EfficientNetLite`; or the path of
-            a saved Keras model (`.keras`) that maps RGB in [-1, 1], `(batch, height, width, 3)`, to
-            feature maps `(batch, rows, columns, channels)`; or a trained descriptor, or its run
-            directory, whose network is taken.
+        name: One of `NAMES`: a `keras.applications` class, an `EfficientNetLite`, or a ResNet of
+            version 1.5, which is torchvision's. Or the path of a saved Keras model (`.keras`) that
+            maps RGB in [-1, 1], `(batch, height, width, 3)`, to feature maps `(batch, rows,
+            columns, channels)`; or a trained descriptor, or its run directory, whose network is
+            taken.
         weights: `"imagenet"` (downloaded by Keras once, then cached; of an `EfficientNetLite` from
-            its installed package), `"none"` (random), or the path of a weight file for `name`. None
-            stands for `"imagenet"` with a name, and for the file's own weights with a saved model.
+            its installed package), `"none"` (random), or the path of a weight file for `name`: of a
+            ResNet of version 1.5, torchvision's `.pth`. None stands for `"imagenet"` with a name,
+            and for the file's own weights with a saved model.
         layer: Name of the layer to stop at; None for all of it.
 
     Returns:
@@ -42,8 +47,8 @@ def build_backbone(name="ResNet50V2", weights=None, layer=None):
     path, mode = Path(name), "tf"
     if not path.exists():
         raise UserError(
-            f"--backbone: {name!r} is neither a file nor one of {', '.join(EFFICIENTNET_LITE)} and "
-            f"keras.applications ({', '.join(APPLICATIONS)})"
+            f"--backbone: {name!r} is neither a file nor one of {', '.join(EFFICIENTNET_LITE)}, "
+            f"{', '.join(RESNET_V15)} and keras.applications ({', '.join(APPLICATIONS)})"
         )
     backbone = load_keras_model(path / BEST_MODEL if path.is_dir() else path)
     if any(isinstance(each, Preprocessing) for each in backbone.layers):
@@ -75,6 +80,8 @@ def load_keras_model(path):
 
 
 def _named(name, weights):
+    if name in RESNET_V15:
+        return _with_torch_weights(resnet_v15(name), name, weights)
     if name in EFFICIENTNET_LITE:
         make = partial(efficientnet_lite, name)
     else:
@@ -88,6 +95,20 @@ def _named(name, weights):
         except Exception as error:
             raise UserError(_download_advice(name, error)) from error
     return _with_weights(make(weights=None), name, weights, is_fresh=True)
+
+
+def _with_torch_weights(network, name, weights):
+    if weights == "imagenet":
+        raise UserError(
+            f"--backbone={name}: its ImageNet weights are torchvision's; give their file as "
+            "--backbone_weights=FILE.pth, or --backbone_weights=none"
+        )
+    if weights != "none":
+        tensors = read_torch_file(weights)
+        if not isinstance(tensors, dict) or "conv1.weight" not in tensors:
+            raise UserError(f"--backbone_weights: {weights} holds no network of torchvision")
+        set_torch_weights(network, tensors, lambda n: n.replace("_", "."), weights, ["fc."])
+    return network
 
 
 def up_to(backbone, layer, name):

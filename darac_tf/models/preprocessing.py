@@ -27,8 +27,8 @@ _MODE_OF_FAMILY = {
 
 def mode_of_application(name):
     """The preprocessing mode of a backbone by its name, such as `"ResNet50V2"`."""
-    if name.startswith("ResNet") and name.endswith("V2"):
-        return "tf"
+    if name.startswith("ResNet") and name.endswith(("V2", "v1.5")):
+        return "tf" if name.endswith("V2") else "torch"
     families = [family for family in _MODE_OF_FAMILY if name.startswith(family)]
     return _MODE_OF_FAMILY[max(families, key=len)]
 
@@ -40,19 +40,29 @@ class Preprocessing(keras.layers.Layer):
     Args:
         mode: `"tf"` (to [-1, 1]), `"caffe"` (to BGR less the ImageNet mean), `"torch"` (to [0, 1],
             less mean, by deviation) or `"none"`.
+        mean: With `"torch"`: of red, green and blue in [0, 1]; None for ImageNet's.
+        deviation: As `mean`.
 
     Raises:
-        ValueError: If `mode` is another.
+        ValueError: If `mode` is another, or has a mean or a deviation without the other.
     """
 
-    def __init__(self, mode="tf", **kwargs):
+    def __init__(self, mode="tf", mean=None, deviation=None, **kwargs):
         super().__init__(autocast=False, **kwargs)
         check_choice("mode", mode, MODES)
+        if (mean is None) != (deviation is None) or (mean is not None and mode != "torch"):
+            raise ValueError(
+                "`mean` and `deviation` are for the mode 'torch', both or none. "
+                f"Received: mode={mode}, mean={mean}, deviation={deviation}"
+            )
         self.mode = mode
+        self.mean, self.deviation = mean, deviation
 
     def call(self, inputs):
         pixels = tf.cast(inputs, tf.float32)
-        if self.mode != "none":
+        if self.mean is not None:
+            pixels = (pixels / 255.0 - self.mean) / self.deviation
+        elif self.mode != "none":
             pixels = keras.applications.imagenet_utils.preprocess_input(
                 pixels, data_format="channels_last", mode=self.mode
             )
@@ -63,5 +73,7 @@ class Preprocessing(keras.layers.Layer):
 
     def get_config(self):
         config = super().get_config() | {"mode": self.mode}
+        if self.mean is not None:
+            config |= {"mean": self.mean, "deviation": self.deviation}
         config.pop("autocast", None)
         return config

@@ -31,8 +31,9 @@ def read_torch_file(path):
     """What `torch.save` wrote, with NumPy arrays for tensors.
 
     Both formats are read: zip archives, and that of before PyTorch 1.6. Only plain data, ordered
-    dictionaries and dense tensors are taken, each from the bytes that are there; parameters become
-    arrays, and devices and gradients are left out.
+    dictionaries, dense tensors and NumPy's arrays of numbers are taken, each from the bytes that
+    are there; parameters become arrays, a PCA of scikit-learn a dictionary of its attributes, and
+    devices and gradients are left out.
 
     Args:
         path: The file, such as `NAME.pth`. It is held in memory as a whole.
@@ -177,19 +178,100 @@ def _ordered(pairs=()):
     return dict(pairs)
 
 
-def _leave_out_state(unpickler):
-    """BUILD: a state dict has its modules' versions as the state of an ordered dictionary."""
+class _Unfinished:
+    """An array, a type or an object whose state follows, which `finish` makes it of."""
+
+    def __init__(self, finish):
+        self.finish = finish
+
+
+class _Attributes:
+    """What stands for a class whose objects become dictionaries."""
+
+
+def _take_state(unpickler):
+    """BUILD: of an ordered dictionary, the versions of its modules, which are left out."""
     unpickler.spend(1)
-    state = unpickler.stack.pop()
-    if type(state) is not dict or type(unpickler.stack[-1]) is not dict:
+    state, target = unpickler.stack.pop(), unpickler.stack[-1]
+    if type(target) is _Unfinished:
+        finished = target.finish(state)
+        unpickler.stack[-1] = finished
+        for key in [key for key, value in unpickler.memo.items() if value is target]:
+            unpickler.memo[key] = finished
+    elif type(state) is not dict or type(target) is not dict:
         raise Refused("the instruction BUILD")
 
 
-_TorchUnpickler.dispatch = PlainUnpickler.dispatch | {ord("b"): _leave_out_state}
+def _make_attributes(unpickler):
+    """NEWOBJ: an object of a class that is known, without arguments."""
+    unpickler.spend(1)
+    arguments, kind = unpickler.stack.pop(), unpickler.stack.pop()
+    if kind is not _Attributes or arguments != ():
+        raise Refused("the instruction NEWOBJ")
+    unpickler.append(_Unfinished(_attributes))
+
+
+def _attributes(state):
+    if type(state) is not dict:
+        raise ValueError("an object without attributes")
+    return state
+
+
+def _numpy_dtype(name, *_):
+    """Of numbers only, in little-endian order, as its state must say."""
+    if type(name) is not str or name not in _NUMPY_TYPES:
+        raise Refused(f"numpy.dtype({name!r})")
+
+    def finish(state):
+        if type(state) is not tuple or len(state) < 2 or state[1] not in ("<", "|", "="):
+            raise ValueError("numbers in another order than little-endian")
+        return _Storage(np.dtype(name).newbyteorder("<"))
+
+    return _Unfinished(finish)
+
+
+def _numpy_array(kind, *_):
+    if kind is not _Array:
+        raise Refused("an array of another class")
+
+    def finish(state):
+        _, shape, dtype, is_fortran, content = state
+        if type(dtype) is not _Storage or type(content) is not bytes:
+            raise ValueError("an array without numbers")
+        order = "F" if is_fortran else "C"
+        return np.frombuffer(content, dtype.content).reshape(shape, order=order)
+
+    return _Unfinished(finish)
+
+
+def _numpy_scalar(dtype, content):
+    if type(dtype) is not _Storage or type(content) is not bytes:
+        raise ValueError("a number without its type")
+    return np.frombuffer(content, dtype.content, 1)[0].item()
+
+
+class _Array:
+    """What stands for `numpy.ndarray`."""
+
+
+_NUMPY_TYPES = ("f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "b1")
+_NUMPY = {"_reconstruct": _numpy_array, "scalar": _numpy_scalar}
+_TorchUnpickler.dispatch = PlainUnpickler.dispatch | {
+    ord("b"): _take_state,
+    ord("\x81"): _make_attributes,
+}
 _TorchUnpickler.functions = (
     PlainUnpickler.functions
     | {f"torch.{kind}Storage": _Storage(np.dtype(dtype)) for kind, dtype in _DTYPES.items()}
     | dict.fromkeys(("torch._utils._rebuild_tensor", "torch._utils._rebuild_tensor_v2"), _tensor)
     | {"torch._utils._rebuild_parameter": lambda tensor, *_: tensor}
-    | {"collections.OrderedDict": _ordered}
+    | {"collections.OrderedDict": _ordered, "numpy.dtype": _numpy_dtype, "numpy.ndarray": _Array}
+    | {
+        f"numpy.{core}.multiarray.{name}": function
+        for core in ("core", "_core")
+        for name, function in _NUMPY.items()
+    }
+    | dict.fromkeys(
+        ("sklearn.decomposition._pca.PCA", "sklearn.decomposition.pca.PCA"), _Attributes
+    )
 )

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from darac_tf.layers import DARAC, RAMAC, RMAC, WhitenedRMAC
+from darac_tf.layers import DARAC, MAC, RAMAC, RMAC, Projected, RegionalGeM, WhitenedRMAC
+from darac_tf.layers.normalization import l2_normalize
 from darac_tf.layers.region_pooling import REGION_ORDERS
 from tests.layer_contract import check_layer
 from tests.layers.region_oracle import fixed_regions, pyramid_regions, rmac_regions
@@ -170,6 +171,7 @@ def test_darac_with_equal_weights_equals_ramac(grid, weight, per_channel):
     [
         pytest.param(RMAC, {"levels": 2}, marks=pytest.mark.slow),
         (WhitenedRMAC, {"levels": 2, "dim": 3}),
+        pytest.param(RegionalGeM, {"p": 2.0, "dim": 3, "whole": True}, marks=pytest.mark.slow),
         (RAMAC, {"region_order": "rows"}),
         (DARAC, {"grid": "pyramid", "per_channel": True, "non_negative": True}),
         pytest.param(
@@ -299,3 +301,33 @@ def test_wrong_arguments_are_refused():
         RMAC(levels=0)
     with pytest.raises(ValueError, match="Received: dim=0"):
         WhitenedRMAC(dim=0)
+
+
+def test_regional_gem_lies_between_average_and_maximum():
+    maps = tf.abs(_maps(6, 9))
+
+    def vectors(p):
+        layer = RegionalGeM(p=p, whole=True)
+        layer.build(maps.shape)
+        return layer.regional_vectors(maps)
+
+    mean = l2_normalize(tf.reduce_mean(maps, [1, 2]))
+    np.testing.assert_allclose(vectors(1.0)[:, 0], mean, atol=1e-5)
+    found = vectors(60.0)
+    largest = WhitenedRMAC(whole=True).regional_vectors(maps)
+    np.testing.assert_allclose(found, largest, atol=0.03)
+    without = WhitenedRMAC().regional_vectors(maps)
+    np.testing.assert_allclose(largest[:, 1:], without, atol=1e-6)
+    np.testing.assert_allclose(largest[:, 0], l2_normalize(MAC()(maps)), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: RegionalGeM(p=0), "`p` and `epsilon` must be positive"),
+        (lambda: Projected(MAC(), 0), "`dim` must be at least 1"),
+    ],
+)
+def test_what_published_layers_refuse(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

@@ -1,0 +1,226 @@
+"""Published models against networks of PyTorch and of plain ops, and files that are none."""
+
+import io
+import json
+import pickle
+import shutil
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from darac_tf.errors import UserError
+from darac_tf.models import build_descriptor, load_descriptor
+from darac_tf.models.backbones import build_backbone
+from darac_tf.models.torch_files import read_torch_file
+from darac_tf.published.cirtorch import from_cirtorch
+from darac_tf.published.convert import convert, read_published
+from darac_tf.published.dirtorch import from_dirtorch
+from darac_tf.published.slim import _as_in_slim, _names, slim_resnet50
+from darac_tf.whitening import load_whitening
+from tests.published.torch_models import COLOURS, FOLDER, MADE, SIZES, STORED, images, make_resnet
+
+
+def check(descriptor, expected):
+    for size, vectors in zip(SIZES, expected, strict=True):
+        np.testing.assert_allclose(descriptor(images(size)), vectors, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    """The folder of a run directory of each stored file."""
+    folder = tmp_path_factory.mktemp("published")
+    for name in STORED:
+        convert(FOLDER / f"{name}.pth", folder / name)
+    return folder
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_descriptors_are_those_of_pytorch(name, runs):
+    with np.load(FOLDER / f"{name}.npz") as stored:
+        check(load_descriptor(runs / name), [stored[key] for key in stored])
+    facts = json.loads((runs / name / "published.json").read_text(encoding="utf-8"))
+    assert facts["layout"] == name.split("_")[0] and facts["mean"] == COLOURS["mean"]
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_more_descriptors_are_those_of_pytorch(name, tmp_path):
+    torch = pytest.importorskip("torch")
+    content, expected = MADE[name]()
+    torch.save(content, tmp_path / "file.pth")
+    check(read_published(tmp_path / "file.pth", "spoc").descriptor, expected)
+
+
+@pytest.fixture(scope="module")
+def contents():
+    return {name: read_torch_file(FOLDER / f"{name}.pth") for name in STORED}
+
+
+def test_learned_whitening(contents, runs):
+    facts = json.loads((runs / "cirtorch_gem" / "published.json").read_text(encoding="utf-8"))
+    assert facts["evaluation"] == ["--combination=gmean", "--exponent=2.6"]
+    whitening = load_whitening(runs / "cirtorch_gem" / "whitening-retrieval-SfM-120k-ss.npz")
+    parts = contents["cirtorch_gem"]["meta"]["Lw"]["retrieval-SfM-120k"]["ss"]
+    x = np.random.default_rng(0).normal(size=len(parts["m"]))
+    expected = parts["P"] @ (x - parts["m"][:, 0])
+    np.testing.assert_allclose(whitening.projection @ (x - whitening.mean), expected)
+
+
+def test_pca_of_scikit_learn(contents, runs):
+    whitening = load_whitening(runs / "dirtorch" / "whitening-Landmarks_clean.npz")
+    pca = contents["dirtorch"]["pca"]["Landmarks_clean"]
+    x = np.random.default_rng(0).normal(size=16)
+    expected = pca["components_"] @ (x - pca["mean_"]) / pca["explained_variance_"] ** 0.25
+    np.testing.assert_allclose(whitening.projection @ (x - whitening.mean), expected)
+
+
+CHANGES = [
+    (lambda c: c["meta"].update(architecture="vgg16"), "its architecture is 'vgg16'; resnet50"),
+    (lambda c: c["meta"].update(pooling="netvlad"), "its pooling is 'netvlad'; gem, mac"),
+    (lambda c: c["meta"].update(whitening=True), "says whitening=True, and has other tensors"),
+    (lambda c: c["meta"].update(std=[1, 0, 1]), "mean and deviation of colours are not three"),
+    (lambda c: c["meta"].update(local_whitening=True), "whitens local features"),
+    (lambda c: c["state_dict"].pop("pool.p"), r"no exponent of GeM \(pool\.p\)"),
+    (
+        lambda c: c["state_dict"].pop("features.4.0.conv2.weight"),
+        r"no tensor 'features\.4\.0\.conv2\.weight'",
+    ),
+    (lambda c: c["state_dict"].update(extra=np.zeros(3)), "'extra' is of no layer of resnet50"),
+    (
+        lambda c: c["state_dict"].update({"features.1.bias": np.zeros(3)}),
+        r"'features\.1\.bias' has the shape \(3,\), and resnet50v1_5 needs \(2,\)",
+    ),
+    (
+        lambda c: c["state_dict"].update({"features.1.bias": np.full(2, np.nan)}),
+        r"'features\.1\.bias' is not finite",
+    ),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), CHANGES, ids=[message for _, message in CHANGES])
+def test_what_does_not_fit_is_named(contents, change, message):
+    content = {name: dict(part) for name, part in contents["cirtorch_gem"].items() if part != 3}
+    change(content)
+    with pytest.raises(UserError, match=message):
+        from_cirtorch(content, "file.pth")
+
+
+def test_what_does_not_fit_is_named_in_the_other_layout(contents):
+    content = dict(contents["dirtorch"])
+    options = content["model_options"]
+    with pytest.raises(UserError, match="is a se_resnet50_rmac_x"):
+        from_dirtorch(content | {"model_options": options | {"arch": "se_resnet50_rmac_x"}}, "f")
+    state = {n: t for n, t in content["state_dict"].items() if "fc." not in n}
+    with pytest.raises(UserError, match=r"no tensor 'fc\.weight'"):
+        from_dirtorch(content | {"state_dict": state}, "f")
+
+
+class Attack:
+    def __reduce__(self):
+        return print, ("run",)
+
+
+@pytest.mark.parametrize("name", ["attack", "nothing", "list"])
+def test_other_files(name, tmp_path, capsys):
+    path = tmp_path / "file.pth"
+    written = io.BytesIO()
+    with zipfile.ZipFile(written, "w") as archive:
+        content = {"attack": {"meta": {}, "state_dict": Attack()}, "list": [1], "nothing": {}}[name]
+        archive.writestr("file/data.pkl", pickle.dumps(content, 2))
+    path.write_bytes(written.getvalue())
+    message = "asks for __builtin__.print" if name == "attack" else "is no model of cnnimage"
+    with pytest.raises(UserError, match=message):
+        convert(path, tmp_path / "run")
+    assert not (tmp_path / "run").exists() and not capsys.readouterr().out
+
+
+def test_an_earlier_run_stays(tmp_path):
+    (tmp_path / "run").mkdir()
+    with pytest.raises(UserError, match="exists already"):
+        convert(FOLDER / "dirtorch.pth", tmp_path / "run")
+
+
+def test_a_network_of_torchvision(tmp_path):
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    network, channels = make_resnet(64)
+    state = network.state_dict() | {"fc.weight": torch.zeros(1000, channels)}
+    torch.save(state, tmp_path / "resnet50.pth")
+    backbone, mode = build_backbone("ResNet50v1.5", str(tmp_path / "resnet50.pth"))
+    assert mode == "torch"
+    for size in ((224, 224), (299, 299), (75, 33)):
+        pixels = images(size)[:1] / 128.0 - 1.0
+        with torch.no_grad():
+            maps = network(torch.from_numpy(pixels.transpose(0, 3, 1, 2).copy())).numpy()
+        expected = maps.transpose(0, 2, 3, 1)
+        np.testing.assert_allclose(backbone(pixels), expected, atol=1e-4, rtol=1e-5)
+    found = read_published(tmp_path / "resnet50.pth", "rmac").descriptor
+    same = build_descriptor("ResNet50v1.5", str(tmp_path / "resnet50.pth"), "rmac")
+    np.testing.assert_allclose(found(images((64, 64))), same(images((64, 64))), atol=1e-6)
+
+
+def test_weights_of_a_resnet_by_name():
+    with pytest.raises(UserError, match=r"give their file as --backbone_weights=FILE\.pth"):
+        build_backbone("ResNet101v1.5")
+
+
+def slim_maps(x, weights):
+    """`resnet_v2_50` of TF-Slim in plain ops, from its names."""
+
+    def norm(x, name):
+        parts = (weights[f"{name}/{part}"] for part in _STATISTICS)
+        return tf.nn.batch_normalization(x, *parts, variance_epsilon=1e-5)
+
+    def same(x, name, stride):
+        kernel = weights[f"{name}/weights"]
+        around = (kernel.shape[0] - 1) // 2
+        if stride > 1:  # conv2d_same of TF-Slim
+            x = tf.pad(x, [[0, 0], [around, around], [around, around], [0, 0]])
+        x = tf.nn.conv2d(x, kernel, stride, "VALID" if stride > 1 else "SAME")
+        return x + weights[f"{name}/biases"] if f"{name}/biases" in weights else x
+
+    x = tf.nn.max_pool2d(same(x, "conv1", 2), 3, 2, "SAME")
+    for block, units in enumerate((3, 4, 6, 3), 1):
+        for unit in range(1, units + 1):
+            stride = 2 if unit == units and block < 4 else 1
+            name = f"block{block}/unit_{unit}/bottleneck_v2"
+            before = tf.nn.relu(norm(x, f"{name}/preact"))
+            if f"{name}/shortcut/weights" in weights:
+                around = same(before, f"{name}/shortcut", 1)
+            else:
+                around = x[:, ::stride, ::stride]
+            y = tf.nn.relu(norm(same(before, f"{name}/conv1", 1), f"{name}/conv1/BatchNorm"))
+            y = tf.nn.relu(norm(same(y, f"{name}/conv2", stride), f"{name}/conv2/BatchNorm"))
+            x = around + same(y, f"{name}/conv3", 1)
+    return tf.nn.relu(norm(x, "postnorm"))
+
+
+_STATISTICS = ("moving_mean", "moving_variance", "beta", "gamma")
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_slim(tmp_path):
+    keras.utils.set_random_seed(0)
+    network = keras.applications.ResNet50V2(False, None, input_shape=(None, None, 3))
+    rng = np.random.default_rng(0)
+    weights = {}
+    for layer in network.layers:
+        for name, weight in zip(_names(layer), layer.get_weights(), strict=True):
+            spread = rng.uniform(0.5, 1.5, weight.shape) if weight.ndim == 1 else 1.0
+            weights[name] = (weight + 0.1 * (weight.ndim == 1)) * spread
+            weights[name] = weights[name].astype(np.float32)
+    variables = {f"resnet_v2_50/{n}": tf.Variable(w) for n, w in weights.items()}
+    saver = tf.compat.v1.train.Saver(variables)
+    path = saver.save(None, str(tmp_path / "resnet_v2_50.ckpt"), write_meta_graph=False)
+    found = slim_resnet50(path)
+    for size in ((96, 64), (75, 33)):
+        pixels = images(size)[:1] / 128.0 - 1.0
+        expected = slim_maps(pixels, weights)
+        np.testing.assert_allclose(found(pixels), expected, atol=1e-4, rtol=1e-4)
+    assert _as_in_slim(network).get_layer("post_bn").epsilon == 1e-5
+    for file in tmp_path.glob("resnet_v2_50.ckpt.data*"):
+        shutil.copy(file, tmp_path / file.name.replace("resnet", "other"))
+    with pytest.raises(UserError, match="is no checkpoint that can be read"):
+        slim_resnet50(tmp_path / "other_v2_50.ckpt")
