@@ -53,7 +53,7 @@ class FeatureTable:
         self.dim = None
         self._records = np.empty((0, _RECORD_WORDS), np.uint64)
         self._is_sound = np.empty(0, bool)
-        self._sorted = None
+        self._sorted = self._map = None
         self._files = ()
         self._synced = 0.0
         self._appended = []
@@ -118,11 +118,28 @@ class FeatureTable:
         return self.damaged
 
     def rows(self):
-        """The rows as a read-only memory map, float32 `(rows on disk, dim)`."""
+        """The rows as a read-only memory map, float32 `(rows on disk, dim)`.
+
+        It stays readable when the file is removed.
+        """
         count = len(self._records)
         if not count:
             return np.empty((0, self.dim or 0), np.float32)
-        return np.memmap(self._path("rows.f32"), np.float32, "r", shape=(count, self.dim))
+        if self._map is None or len(self._map) != count:
+            path = self._path("rows.f32")
+            self._map = np.memmap(path, np.float32, "r", shape=(count, self.dim))
+        return self._map
+
+    def keys(self):
+        """The keys of all rows on disk, uint8 `(rows on disk, 24)`."""
+        return np.ascontiguousarray(self._records[:, :_KEY_WORDS]).view(np.uint8)
+
+    def unread(self):
+        """How many rows were written since this table was opened; 0 where it is gone."""
+        with contextlib.suppress(OSError):
+            on_disk = self._path("keys.bin").stat().st_size // _RECORD_BYTES
+            return max(on_disk - len(self._records), 0)
+        return 0
 
     @contextlib.contextmanager
     def writing(self):

@@ -17,7 +17,7 @@ _PRODUCT_ROWS = 1024
 _PRODUCT_SCORES = 1 << 22
 
 
-def find_candidates(queries, database, k, block_rows, exclude=None):
+def find_candidates(queries, database, k, block_rows, exclude=None, longest=None):
     """Finds for each query the rows whose exact score can be among the k best.
 
     Why no such row is missed: let x be a query, y a row, c(y) the exact score (of `exact_search`, a
@@ -40,6 +40,7 @@ def find_candidates(queries, database, k, block_rows, exclude=None):
         k: In [1, N], or N - 1 with `exclude`.
         block_rows: Rows that are compared at once at most; memory may ask for fewer.
         exclude: `(Q,)` row to leave out for each query, or None.
+        longest: An upper bound of the norms of all rows, finite float32 then; None computes them.
 
     Returns:
         List with, for each query, its candidate rows (int64, at least k of them), or None where
@@ -54,25 +55,28 @@ def find_candidates(queries, database, k, block_rows, exclude=None):
     kept = _Kept(len(queries), k, step)
 
     def multiply(start):
-        rows, norms = _as_float32(database[start : start + step])
+        rows, norm = database[start : start + step], longest
+        if longest is None:
+            rows, norms = _as_float32(rows)
+            norm = norms.max()
         with np.errstate(all="ignore"):  # NaN and too large values show in the norms
             scores = queries32 @ rows.T
         release(database, start, start + step)
-        return start, scores, norms.max()
+        return start, scores, norm
 
-    longest = 0.0
+    most = 0.0
     with closing(in_order(multiply, range(0, database.shape[0], step))) as products:
         for start, scores, norm in products:
             if not np.isfinite(norm):
                 finite_rows(database[start : start + step], "database descriptors", start)
-            longest = max(longest, norm)
-            if not query_norms.max(initial=0) * longest < 1e37:
+            most = max(most, norm)
+            if not query_norms.max(initial=0) * most < 1e37:
                 return None
             if exclude is not None:
                 inside = np.flatnonzero((exclude >= start) & (exclude < start + scores.shape[1]))
                 # NaN is below every floor, minus infinity included.
                 scores[inside, exclude[inside] - start] = np.nan
-            kept.add(scores, start, _error_bound(dim, query_norms, longest))
+            kept.add(scores, start, _error_bound(dim, query_norms, most))
     return kept.finish()
 
 

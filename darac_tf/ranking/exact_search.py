@@ -21,7 +21,7 @@ _COST_OF_CANDIDATE = 16
 _PAIRS = 128
 
 
-def search(queries, database, top_k=None, block_rows=4096, exclude=None):
+def search(queries, database, top_k=None, block_rows=4096, exclude=None, longest=None):
     """Ranks the database for each query by dot product.
 
     Equal scores keep the order of the database, at the border of the first k too. A score is the
@@ -41,6 +41,8 @@ def search(queries, database, top_k=None, block_rows=4096, exclude=None):
         top_k: Ranks to return, at least 1; more than there are gives all. None gives all.
         block_rows: Database rows that are compared at once.
         exclude: `(Q,)` database row to leave out for each query (leave-one-out), or None.
+        longest: An upper bound of the norms of the database's rows, which must be finite then, to
+            save computing them with each search; None where they are not known.
 
     Returns:
         Tuple of `(Q, k)` int64 database rows, best first, and `(Q, k)` float32 scores, where
@@ -60,7 +62,7 @@ def search(queries, database, top_k=None, block_rows=4096, exclude=None):
     scores = np.empty((len(queries), k), np.float32)
     found = None
     if k * _COST_OF_CANDIDATE <= n_rows:
-        found = find_candidates(queries, database, k, block_rows, exclude)
+        found = find_candidates(queries, database, k, block_rows, exclude, longest)
     found = found or [None] * len(queries)
     if few := [query for query, candidates in enumerate(found) if candidates is not None]:
         rows[few], scores[few] = _rank(queries[few], database, [found[q] for q in few], k)

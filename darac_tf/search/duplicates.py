@@ -19,9 +19,25 @@ def near_duplicates(index, threshold):
     Similarities are float32 products, so that a pair within 1e-6 of the threshold may be on either
     side of it.
     """
+    keys, live = index.live(check=True)
+    for scores, *rows in near_pairs(index, live, threshold):
+        for score, *pair in zip(scores.tolist(), *rows, strict=True):
+            places = np.searchsorted(live, pair)
+            paths = (index.files.paths(keys[place].tobytes()) for place in places)
+            yield from _named(score, itertools.product(*paths))
+    for key in index.files.shared_keys():
+        yield from _named(1.0, itertools.combinations(index.files.paths(key), 2))
+
+
+def near_pairs(index, live, threshold, in_turn=in_order):
+    """As `near_duplicates`, of some rows of the index's table, rising int64 `(n,)`.
+
+    Yields, block by block and so often with none, arrays of similarities, float32 `(pairs,)`, and
+    of the rows of each pair, int64 `(pairs,)`, the smaller first. `in_turn` computes the blocks; a
+    caller that must leave processors to others may give `map`.
+    """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must be in (0, 1]. Received: {threshold}")
-    keys, live = index.live(check=True)
     vectors = index.vectors(live)
 
     def compare(starts):
@@ -32,13 +48,9 @@ def near_duplicates(index, threshold):
         return starts[0] + left, starts[1] + right, scores[left, right]
 
     blocks = itertools.combinations_with_replacement(range(0, len(live), _BLOCK_ROWS), 2)
-    for lefts, rights, scores in in_order(compare, blocks):
-        for left, right, score in zip(lefts, rights, scores, strict=True):
-            if left < right:
-                paths = (index.files.paths(keys[place].tobytes()) for place in (left, right))
-                yield from _named(min(float(score), 1.0), itertools.product(*paths))
-    for key in index.files.shared_keys():
-        yield from _named(1.0, itertools.combinations(index.files.paths(key), 2))
+    for left, right, scores in in_turn(compare, blocks):
+        is_pair = left < right
+        yield np.minimum(scores[is_pair], 1), live[left[is_pair]], live[right[is_pair]]
 
 
 def _block(vectors, start):

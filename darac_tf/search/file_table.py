@@ -6,7 +6,9 @@ key could not be described, and `fault` says why.
 """
 
 import contextlib
+import os
 import sqlite3
+from collections import Counter
 
 import numpy as np
 
@@ -40,6 +42,8 @@ class FileTable:
         path: The SQLite file.
         writable: Whether to make it and change it; otherwise it must be there. A reader too has to
             undo what a killed writer left half done, where it may write.
+
+    Several threads may use one table.
     """
 
     def __init__(self, path, writable=False):
@@ -50,7 +54,7 @@ class FileTable:
             raise empty
         uri = f"{path.absolute().as_uri()}?mode={'rwc' if writable else 'rw'}"
         with self._errors():
-            self._db = sqlite3.connect(uri, uri=True, timeout=_LOCK_SECONDS)
+            self._db = sqlite3.connect(uri, _LOCK_SECONDS, uri=True, check_same_thread=False)
             if writable:
                 # The list of a run goes to a file: memory does not grow with the collection.
                 self._db.execute("PRAGMA temp_store = FILE")
@@ -82,10 +86,11 @@ class FileTable:
         """Whether a file of this content is known."""
         return bool(self._rows("SELECT 1 FROM files WHERE key = ? LIMIT 1", (key,)))
 
-    def keys(self):
-        """Keys of all files without repetition, uint8 `(n, 24)`."""
+    def keys(self, folder=b"/"):
+        """Keys of all files below a folder without repetition, uint8 `(n, 24)`."""
+        statement = f"SELECT DISTINCT key FROM files WHERE key NOTNULL AND {_BELOW}"
         with self._errors():
-            found = self._db.execute("SELECT DISTINCT key FROM files WHERE key NOTNULL")
+            found = self._db.execute(statement, _below(folder))
             keys = np.fromiter((key for (key,) in found), f"S{VIEW_KEY_BYTES}")
         return keys.view(np.uint8).reshape(-1, VIEW_KEY_BYTES)
 
@@ -93,6 +98,16 @@ class FileTable:
         """The files of one content, as sorted bytes."""
         found = self._rows("SELECT path FROM files WHERE key = ? ORDER BY path", (key,))
         return [path for (path,) in found]
+
+    def folders(self):
+        """The folders that hold files with a key, and how many, as a `Counter` of bytes."""
+        with self._errors():
+            found = self._db.execute("SELECT path FROM files WHERE key NOTNULL")
+            return Counter(os.path.dirname(path) for (path,) in found)  # noqa: PTH120 - bytes
+
+    def version(self):
+        """A number that changes with the next look after another process has written."""
+        return self._rows("PRAGMA data_version")[0][0]
 
     def shared_keys(self):
         """Keys of contents that several files have, as a list of bytes."""

@@ -63,6 +63,8 @@ class Index(contextlib.AbstractContextManager):
             self.table = self._open_table()
         self.files = FileTable(self.folder / _FILES, writable)
         self.lost = []
+        self._is_writable, self._live = writable, None
+        self._version = self.files.version()
 
     def __exit__(self, *_):
         self.files.close()
@@ -70,11 +72,14 @@ class Index(contextlib.AbstractContextManager):
     def live(self, check=False):
         """The vectors that files need, in the order in which they lie on disk.
 
-        With `check`, their checksums are compared, and damaged ones are left out.
+        With `check`, their checksums are compared, and damaged ones are left out. An index that is
+        only read stays as it was when this was first called, but for what is found to be damaged.
 
         Returns:
             Tuple of keys, uint8 `(n, 24)`, and their rows in `table.rows()`, int64 `(n,)`.
         """
+        if not check and self._live is not None and self._live[0] == self.table.damaged:
+            return self._live[1:]
         keys = self.files.keys()
         rows = self.table.find(keys)
         if check and self.table.check(rows):
@@ -82,7 +87,18 @@ class Index(contextlib.AbstractContextManager):
         order = np.argsort(rows, kind="stable")
         # Keys that a writer entered after the table was opened, or lost, are at the front.
         order = order[np.count_nonzero(rows < 0) :]
-        return keys[order], rows[order]
+        keys, rows = keys[order], rows[order]
+        if not self._is_writable:
+            self._live = self.table.damaged, keys, rows
+        return keys, rows
+
+    def news(self):
+        """`(number of vectors, whether there is anything)` that was written since it was opened."""
+        is_other = self.files.version() != self._version
+        with contextlib.suppress(UserError):
+            is_other |= read_settings(self.folder)["vectors"] != self.settings["vectors"]
+        unread = self.table.unread()
+        return unread, bool(is_other or unread)
 
     def vectors(self, rows):
         """Some rows as what reads like a float32 array `(n, dimension)`, from disk."""

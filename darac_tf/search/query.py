@@ -1,5 +1,6 @@
 """Finding the images of an index that are most like some image."""
 
+import itertools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,9 @@ from darac_tf.ranking.exact_search import search
 from darac_tf.search.faiss_index import candidates
 from darac_tf.search.updates import MAX_FILE_BYTES
 
+# `ExportedModel` gives vectors of a length of 1, within 1 %; a damaged one is found in the end.
+_LONGEST = 1.02
+
 
 @dataclass(frozen=True)
 class Query:
@@ -27,6 +31,15 @@ class Query:
 
     path: str
     box: tuple[int, int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A content that was found, with all files of the index that hold it."""
+
+    row: int  # Of its vector in the index's table.
+    similarity: float  # See `Result`.
+    paths: list[bytes]  # In order; none where a writer has dropped them since the index was opened.
 
 
 @dataclass(frozen=True)
@@ -61,22 +74,43 @@ def find_similar(index, model, queries, top_k=20, faiss_index=None):
             holds no image.
         ValueError: If `top_k` is below 1.
     """
+    found = rank(index, describe(model, queries), top_k, faiss_index)
+    return [_results(ranking, top_k) for ranking in found]
+
+
+def rank(index, vectors, top_k=20, faiss_index=None, folder=None):
+    """Searches an `Index` with vectors, float32 `(queries, dimension)`.
+
+    `top_k` and `faiss_index` are those of `find_similar`. With `folder`, bytes, only files below it
+    are found, and all are compared.
+
+    Returns:
+        List, for each query, of a list of `Found`, best first, `top_k` at most.
+
+    Raises:
+        UserError: If the index holds no image, or none below the folder.
+        ValueError: If `top_k` is below 1.
+    """
     if top_k < 1:
         raise ValueError(f"top_k must be at least 1. Received: {top_k}")
-    vectors = _describe(model, queries)
     while True:
         keys, live = index.live()
+        if folder is not None:
+            faiss_index, rows = None, index.table.find(index.files.keys(folder))
+            is_below = np.isin(live, rows)
+            keys, live = keys[is_below], live[is_below]
         if not len(live):
-            raise UserError(f"{index.folder} holds no image yet: index again")
+            where = index.folder if folder is None else os.fsdecode(folder)
+            raise UserError(f"{where} holds no image yet: index again")
         rankings = _rank(index, vectors, live, top_k, faiss_index)
         if not index.table.check(np.concatenate([rows for rows, _ in rankings])):
-            return [_results(index, keys, live, *ranking, top_k) for ranking in rankings]
+            return [_found(index, keys, live, *ranking) for ranking in rankings]
 
 
 def _rank(index, vectors, live, top_k, faiss_index):
     """Rows and exact scores of what is most like each vector."""
     if faiss_index is None:
-        places, scores = search(vectors, index.vectors(live), top_k)
+        places, scores = search(vectors, index.vectors(live), top_k, longest=_LONGEST)
         return list(zip(live[places], scores, strict=True))
     rankings = []
     for vector in vectors[:, None]:
@@ -86,19 +120,24 @@ def _rank(index, vectors, live, top_k, faiss_index):
     return rankings
 
 
-def _results(index, keys, live, rows, scores, top_k):
-    results = []
-    for row, score in zip(rows, scores, strict=True):
-        key = keys[np.searchsorted(live, row)].tobytes()
-        # A writer may have dropped some of them since the index was opened.
-        for path in index.files.paths(key):
-            similarity = float(np.clip(score, -1, 1))
-            results.append(Result(len(results) + 1, similarity, os.fsdecode(path)))
-    return results[:top_k]
+def _found(index, keys, live, rows, scores):
+    keys = keys[np.searchsorted(live, rows)]
+    return [
+        Found(int(row), float(np.clip(score, -1, 1)), index.files.paths(key.tobytes()))
+        for row, score, key in zip(rows, scores, keys, strict=True)
+    ]
 
 
-def _describe(model, queries):
-    """Vectors `(queries, dimension)`, one at a time: queries are few, and may be large."""
+def _results(ranking, top_k):
+    files = ((found.similarity, os.fsdecode(path)) for found in ranking for path in found.paths)
+    return [Result(rank, *file) for rank, file in enumerate(itertools.islice(files, top_k), 1)]
+
+
+def describe(model, queries):
+    """Vectors of a list of `Query`, float32 `(queries, dimension)`; errors of `find_similar`.
+
+    One at a time: queries are few, and may be large.
+    """
     vectors = []
     for query in queries:
         vector, valid = model([_content(query, model.is_upright)])
