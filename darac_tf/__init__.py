@@ -22,6 +22,7 @@ above it, never the other way round (`tests/test_layout.py` holds this list agai
     export            from a descriptor to a SavedModel
     serving           the client of a served descriptor
     search            an index of a user's own images
+    web               a page in the browser to search such an index
     commands          the `darac` command
 """
 

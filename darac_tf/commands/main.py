@@ -18,6 +18,7 @@ COMMANDS = {
     "prepare": "prepare a training set for fast reading",
     "index": "describe your own images with an exported model",
     "query": "find the images of an index that are most like others",
+    "web": "search an index with pictures, on a page in the browser",
     "duplicates": "list images of an index that are nearly the same",
     "forget": "drop folders from an index",
 }
