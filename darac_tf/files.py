@@ -35,7 +35,7 @@ def atomic_path(path):
         ValueError: If the block made nothing.
     """
     path = Path(path)
-    _check_target(path)
+    check_target(path)
     temporary = path.with_name(f".{secrets.token_hex(4)}.{path.name}")
     try:
         yield temporary
@@ -58,8 +58,8 @@ def atomic_path(path):
         remove(temporary)
 
 
-def _check_target(path):
-    """Finds what would fail at the end before anything is computed for it."""
+def check_target(path):
+    """Finds what `atomic_path` would fail at in the end, before anything is computed for it."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -16,6 +16,7 @@ COMMANDS = {
     "convert": "make a run directory of a model that others have published",
     "export": "write a descriptor as a SavedModel",
     "prepare": "prepare a training set for fast reading",
+    "describe": "write vectors of images for other tools",
     "index": "describe your own images with an exported model",
     "query": "find the images of an index that are most like others",
     "web": "search an index with pictures, on a page in the browser",

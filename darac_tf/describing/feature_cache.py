@@ -145,6 +145,10 @@ class CachedRows(LazyRows):
         self._mapped = 0
         self.shape = (len(index), rows.shape[1])
 
+    def of(self, images):
+        """The same of some of the images, `(len(images),)`."""
+        return CachedRows(self._rows, self._index[images])
+
     def __getitem__(self, item):
         index = np.asarray(self._index[item])
         vectors = np.zeros((*index.shape, self.shape[1]), np.float32)

@@ -6,6 +6,7 @@
 An interrupted command goes on where it stopped when it is given again.
 """
 
+import functools
 import io
 import shutil
 from pathlib import Path
@@ -13,14 +14,12 @@ from pathlib import Path
 import numpy as np
 from absl import flags
 from PIL import Image
-from tqdm import tqdm
 
 from darac_tf import cli
-from darac_tf.data.content_keys import keys_of_images, view_keys
-from darac_tf.data.images import content_size, for_export, read_image
+from darac_tf.data.images import content_size, for_export
 from darac_tf.data.labelled import image_files
+from darac_tf.describing.contents import describe_contents
 from darac_tf.describing.feature_file import SUFFIX, FeatureFile
-from darac_tf.describing.feature_table import FeatureTable
 from darac_tf.errors import UserError
 from darac_tf.serving.client import PROTOCOLS, connect, split_images
 from darac_tf.serving.transport import Access, Retries
@@ -47,35 +46,16 @@ def describe_files(client, paths, out, made_from, limits, progress=True):
     `UserError` if an image can't be read, no image can be decoded, or the server fails for good
     (`ServerError`).
     """
-    keys = keys_of_images(paths)
-    kept = Path(f"{out}.partial")
-    table = FeatureTable(kept, made_from)
-    table.check(table.find(view_keys(keys)))
-    lacking = table.find(view_keys(keys)) < 0  # damaged ones too
-    missing = np.flatnonzero(lacking & keys.any(axis=1))
-    _, first = np.unique(keys[missing], axis=0, return_index=True)
-    missing = missing[np.sort(first)]  # one for each content
-    sizes = keys[missing, 0].astype(np.int64).tolist()
-    requests = [missing[start:stop] for start, stop in split_images(sizes, *limits)]
     is_upright = made_from.get("orientation") == "upright"
-    batches = ([for_export(read_image(paths[r]), is_upright) for r in rows] for rows in requests)
-    counts = {"total": len(keys), "initial": len(keys) - len(missing)}
-    bar = tqdm(desc="describe", unit=" images", disable=not progress, **counts)
-    bad = {bytes(16)}  # The key of what has no content.
-    with table.writing(), bar:
-        for rows, answer in zip(requests, client.describe_each(batches), strict=True):
-            good = answer.valid
-            if good.any():
-                table.append(view_keys(keys[rows[good]]), answer.vectors[good])
-            bad.update(keys[row].tobytes() for row in rows[~good])
-            bar.update(len(rows))
-    valid = np.array([key.tobytes() not in bad for key in keys])
-    if not valid.any():
-        raise UserError(f"none of the {len(paths)} images can be decoded; the first: {paths[0]}")
-    vectors = np.zeros((len(paths), table.dim), np.float32)
-    vectors[valid] = table.rows()[table.find(view_keys(keys[valid]))]
+    split = functools.partial(split_images, batch_size=limits[0], batch_bytes=limits[1])
+
+    def describe_each(batches):
+        return client.describe_each([for_export(x, is_upright) for x in batch] for batch in batches)
+
+    kept = f"{out}.partial"
+    vectors, valid, keys = describe_contents(describe_each, paths, kept, made_from, split, progress)
     made_by = f"the model {made_from['model']}, version {made_from['version']}, through a server"
-    file = FeatureFile(np.array(paths), vectors, valid, keys, {"made_by": made_by, **made_from})
+    file = FeatureFile(np.array(paths), vectors[:], valid, keys, {"made_by": made_by, **made_from})
     file.save(out)
     shutil.rmtree(kept)
     return file
