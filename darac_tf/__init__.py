@@ -21,6 +21,7 @@ above it, never the other way round (`tests/test_layout.py` holds this list agai
     published         models as others have published them, as run directories
     export            from a descriptor to a SavedModel
     serving           the client of a served descriptor
+    databases         vectors in databases of others
     search            an index of a user's own images
     web               a page in the browser to search such an index
     commands          the `darac` command

@@ -1,6 +1,6 @@
 """Describes images with an exported model, into files that other tools read.
 
-    darac describe PHOTOS [FOLDER ...] --model=EXPORT/1 --out=vectors
+    darac describe PHOTOS [FOLDER ...] --out=vectors
     darac describe PHOTOS --model=EXPORT/1 --out=vectors.npz
 
 --out gets img_emb/img_emb_0.npy and metadata/metadata_0.parquet, as clip-retrieval and autofaiss
@@ -16,14 +16,15 @@ from pathlib import Path
 from absl import flags
 
 from darac_tf import cli
-from darac_tf.errors import UserError, printable
+from darac_tf.errors import UserError, listing
 
 _BATCH_BYTES = 64 << 20
 
 
 def main(arguments):
     values = flags.FlagValues()
-    flags.DEFINE_string("model", None, "EXPORT/VERSION of darac export.", values, True)
+    text = "EXPORT/VERSION or BACKBONE+POOLING; default: as of `darac index`."
+    flags.DEFINE_string("model", None, text, values)
     flags.DEFINE_string("out", None, "New folder, or .npz file.", values, required=True)
     dtypes = ["float32", "float16"]
     flags.DEFINE_enum("dtype", "float32", dtypes, "Of the vectors in a folder.", values)
@@ -42,6 +43,7 @@ def _describe(values, folders):
     from darac_tf.describing.vector_files import load_parquet, write_folder
     from darac_tf.files import check_target, remove
     from darac_tf.search.exported_model import ExportedModel
+    from darac_tf.search.untrained import DEFAULT_MODEL, folder_of_model
     from darac_tf.serving.client import split_images
 
     out = Path(values.out)
@@ -53,7 +55,7 @@ def _describe(values, folders):
     check_target(out)
     found = (path for folder in folders for path in image_files("FOLDER", folder))
     paths = list(dict.fromkeys(map(os.path.abspath, found)))
-    model = ExportedModel(values.model)
+    model = ExportedModel(folder_of_model(values.model or DEFAULT_MODEL))
     facts = {"model": model.fingerprint}
     facts["orientation"] = "upright" if model.is_upright else "stored"
     kept = out.with_name(f"{out.name}.partial")
@@ -69,8 +71,8 @@ def _describe(values, folders):
         usable = np.flatnonzero(valid)
         write_folder(out, vectors.of(usable), [paths[row] for row in usable], values.dtype)
     remove(kept)
-    for row in np.flatnonzero(~valid):
-        print(f"{printable(paths[row])}: {printable(model.no_image)}", file=sys.stderr)
+    if bad := [f"{paths[row]}: {model.no_image}" for row in np.flatnonzero(~valid)]:
+        print(listing(bad), file=sys.stderr)
     print(f"{out}: {valid.sum()} images, {vectors.shape[1]} dimensions, {(~valid).sum()} bad")
 
 

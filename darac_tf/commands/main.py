@@ -20,6 +20,7 @@ COMMANDS = {
     "index": "describe your own images with an exported model",
     "query": "find the images of an index that are most like others",
     "web": "search an index with pictures, on a page in the browser",
+    "push": "bring a vector database up to date with an index",
     "duplicates": "list images of an index that are nearly the same",
     "forget": "drop folders from an index",
 }

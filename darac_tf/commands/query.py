@@ -4,6 +4,7 @@
     darac query IMAGE --index=FOLDER --box=40,60,300,420
 
 --out gets a page for the browser, with the images that were found; docs/search.md says more.
+--from=lancedb:DIR, or another database of `darac push`, searches there.
 """
 
 import json
@@ -30,6 +31,8 @@ def main(arguments):
     flags.DEFINE_list("box", None, "xmin,ymin,xmax,ymax in pixels of a part to take.", values)
     flags.DEFINE_string("out", None, "HTML page to write.", values)
     flags.DEFINE_bool("json", False, "Print JSON.", values)
+    flags.DEFINE_string("from", None, "Search in this database, and compare.", values)
+    flags.DEFINE_string("collection", "darac", "Collection or table of --from.", values)
     define_faiss_index(values)
     images = cli.parse_command(arguments, values, __doc__, "image")
     cli.start_tensorflow()
@@ -48,7 +51,9 @@ def _query(values, images, box):
         approximate = _faiss_index(values, index)
         results = find_similar(index, model, queries, values.top_k, approximate)
         count = index.files.count() - len(index.files.faults())
-    how = f"Approximate search ({approximate.kind})" if approximate else "Exact search"
+        how = f"Approximate search ({approximate.kind})" if approximate else "Exact search"
+        if values["from"].value:
+            results, how = _from_database(values, index, model, queries, results)
     print(f"{how} among {count} images", file=sys.stderr)
     if index.table.damaged:
         damaged = f"{index.table.damaged} damaged vectors were found"
@@ -63,13 +68,26 @@ def _query(values, images, box):
         write_results_page(values.out, queries, results, [f"{how} among {count} images."], turns)
 
 
+def _from_database(values, index, model, queries, exact):
+    """What a database finds, and how, in words, with its recall of what the index finds."""
+    from darac_tf.databases import connect
+    from darac_tf.search.push import find_in_database, recall_of
+    from darac_tf.search.query import describe
+
+    vectors = describe(model, queries)
+    with connect(values["from"].value, values.collection) as database:
+        found = find_in_database(index, database, vectors, values.top_k)
+    share = f"{100 * recall_of(found, exact):.1f} % of the exact first {values.top_k}"
+    return found, f"Search in {database.name}, which finds {share},"
+
+
 def _faiss_index(values, index):
     """What a query uses; made and kept where it was asked for and is not there."""
     from darac_tf.search.faiss_index import load_faiss_index
     from darac_tf.search.index import writing
 
     kind = kind_of_faiss_index(values, index)
-    if kind is None:
+    if kind is None or values["from"].value:  # The exact search says what a database misses.
         return None
     ready = load_faiss_index(index, kind)
     if ready is None and values.faiss_index == "auto":

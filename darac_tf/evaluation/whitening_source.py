@@ -171,7 +171,7 @@ class WhiteningSource:
         `UserError` if there are too few images or pairs, or they are not of full rank.
         """
         rows = np.flatnonzero(described.usable)
-        vectors = described.vectors.of(rows)
+        vectors, keys = described.vectors.of(rows), self._keys[rows]
         options = {
             "dim": self.dim,
             "provenance": {
@@ -181,7 +181,7 @@ class WhiteningSource:
                 **({"orientation": how} if (how := self.fitting.orientation) else {}),
             },
             "shrinkage": self.shrinkage,
-            "image_keys": self._keys[rows],
+            "image_keys": keys if keys.any() else None,  # Files that are not there have none.
         }
         if self.kind == "pca":
             return fit_pca_whitening(vectors, power=self.power, **options)

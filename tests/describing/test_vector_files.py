@@ -223,6 +223,9 @@ def test_from_the_list_of_images_to_a_whitened_row(tmp_path):
     # The first 20 lines are the test images.
     unit = vectors[20:] / np.linalg.norm(vectors[20:], axis=1, keepdims=True)
     np.testing.assert_allclose(whitened.whitening.mean, unit.mean(0), atol=1e-6)
+    assert whitened.whitening.image_keys is None  # No file is there.
+    with pytest.raises(UserError, match="the whitening is fitted on 20 of the 20 test images"):
+        list(measure(replace(config, whiten_split=None)))
     (tmp_path / "v.csv").unlink()
     with pytest.raises(UserError, match="name the image of each vector"):
         list(measure(config))
