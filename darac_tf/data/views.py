@@ -5,6 +5,7 @@ resize, they are `Views`.
 """
 
 import contextlib
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,7 @@ from darac_tf.data.images import RATIOS, scaled_side
 from darac_tf.data.pillow_files import content_size, read_header
 from darac_tf.errors import UserError
 
+_LOG = logging.getLogger(__name__)
 # Boxes may overshoot the image by a few pixels; a box that lies further outside was drawn on an
 # image of another size.
 _LEAST_INSIDE = 0.9
@@ -138,7 +140,26 @@ def read_views(images, progress=True, skip_bad=False):
             if not skip_bad:
                 raise
             failures[place] = str(error)
+    _say_lying(images, sizes, orientations)
     return plan_views(images, sizes, orientations), failures
+
+
+def _say_lying(images, sizes, orientations):
+    """Logs which images may have been turned already, by a tool that left their tag, in one line.
+
+    Cameras store what they took in portrait as a landscape with the tag, so that a portrait with
+    such a tag lies on its side once it is turned.
+    """
+    lying = images.are_upright() & is_lying(orientations) & (sizes[:, 0] > sizes[:, 1])
+    if np.any(lying):
+        _LOG.warning(
+            "%d of %d images are stored as portraits and made landscapes by their Exif "
+            "orientation, such as %s: if a tool has turned them and left the tag, give "
+            "--orientation=stored",
+            np.count_nonzero(lying),
+            len(images),
+            images.paths[np.argmax(lying)],
+        )
 
 
 def plan_views(images, sizes, orientations=1):

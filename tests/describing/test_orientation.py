@@ -75,3 +75,18 @@ def test_too_many_pixels_are_named(lying):
         extract(ImageList(lying[0], max_pixels=5759), 24)
     features, _ = extract(ImageList(lying[0], max_pixels=5760), 24)
     assert len(features) == 11
+
+
+def test_portraits_that_would_lie_are_said(lying, tmp_path, caplog):
+    paths, _ = lying
+    read_views(ImageList(paths))
+    assert not caplog.messages
+    for number, orientation in enumerate((6, 8, 3, 1)):
+        data = file_of("JPEG", "RGB", 96, 60, orientation)
+        (tmp_path / f"{number}.jpg").write_bytes(data)
+    turned = np.array(sorted(map(str, tmp_path.glob("*.jpg"))))
+    read_views(ImageList(turned, upright=False))
+    assert not caplog.messages
+    read_views(ImageList(turned))
+    (line,) = caplog.messages
+    assert line.startswith("2 of 4 images are stored as portraits") and "0.jpg" in line
