@@ -54,7 +54,8 @@ class FileTable:
             raise empty
         uri = f"{path.absolute().as_uri()}?mode={'rwc' if writable else 'rw'}"
         with self._errors():
-            self._db = sqlite3.connect(uri, _LOCK_SECONDS, uri=True, check_same_thread=False)
+            how = {"timeout": _LOCK_SECONDS, "uri": True, "check_same_thread": False}
+            self._db = sqlite3.connect(uri, **how)
             if writable:
                 # The list of a run goes to a file: memory does not grow with the collection.
                 self._db.execute("PRAGMA temp_store = FILE")

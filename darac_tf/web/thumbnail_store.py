@@ -76,7 +76,7 @@ class ThumbnailStore:
 
 
 def _connect(path):
-    database = sqlite3.connect(path, _LOCK_SECONDS, check_same_thread=False)
+    database = sqlite3.connect(path, timeout=_LOCK_SECONDS, check_same_thread=False)
     # Thumbnails that a loss of power takes are made again.
     database.execute("PRAGMA journal_mode = WAL")
     database.execute("PRAGMA synchronous = NORMAL")
