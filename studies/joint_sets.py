@@ -1,6 +1,6 @@
 """What is trained on together, and what is tested on: landmarks, drawn landmarks and objects."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,7 +43,7 @@ def read_kinds(data_dir, folder):
         data_dir: Folder with `sf_landmarks/labels.csv` and `objects`.
         folder: Where the drawn landmarks are, or are put.
     """
-    photographs = load_dataset("csv", Path(data_dir) / LANDMARKS, "train")
+    photographs = read_photographs(data_dir, LANDMARKS, "train")
     has_partner = np.bincount(photographs.labels)[photographs.labels] > 1
     drawn = generate_landmarks(folder, _DRAWN_CLASSES, _DRAWN_VIEWS, _DRAWN_SIDE)
     objects = load_dataset("folder", Path(data_dir) / "objects")
@@ -74,10 +74,15 @@ def joined(kinds):
     return LabelledImages.from_rows("joint", rows)
 
 
+def read_photographs(data_dir, name, split=None):
+    """`LabelledImages` of a set, as stored: `sf_landmarks` was turned and kept its tags."""
+    return replace(load_dataset("csv", Path(data_dir) / name, split), upright=False)
+
+
 def read_tests(data_dir):
     """Dictionary of name to `Task`, in the order of `TESTS`."""
     return {
-        name: labelled_task(load_dataset("csv", Path(data_dir) / name, split), query_split)
+        name: labelled_task(read_photographs(data_dir, name, split), query_split)
         for name, (split, query_split) in TESTS.items()
     }
 

@@ -21,7 +21,6 @@ from absl import flags
 from tqdm import tqdm
 
 from darac_tf import cli
-from darac_tf.data import load_dataset
 from darac_tf.data.augmentation import CropShapes
 from darac_tf.data.images import stored_size
 from darac_tf.errors import UserError
@@ -31,7 +30,14 @@ from darac_tf.models import POOLINGS
 from darac_tf.reports.environment import environment
 from studies.joint_head import JointHead, StoredBatches, describer
 from studies.joint_scores import KINDS, average_precisions, scores_of, with_files
-from studies.joint_sets import LANDMARKS, TESTS, joined, read_kinds, read_tests
+from studies.joint_sets import (
+    LANDMARKS,
+    TESTS,
+    joined,
+    read_kinds,
+    read_photographs,
+    read_tests,
+)
 from studies.joint_table import (
     claim_table,
     orientation_table,
@@ -93,7 +99,7 @@ class Joint:
         self._kinds = read_kinds(options["data_dir"], self.out / "drawn")
         self._joint = joined(self._kinds)
         self.tests = read_tests(options["data_dir"])
-        training = load_dataset("csv", Path(options["data_dir"]) / LANDMARKS, "train")
+        training = read_photographs(options["data_dir"], LANDMARKS, "train")
         self._paths = {name: task.images.paths for name, task in self.tests.items()}
         self._paths[LANDMARKS + ":train"] = training.paths
         self._heads, self._views = {}, {}

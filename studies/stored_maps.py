@@ -71,7 +71,7 @@ def store_whole(part, paths, size, folder):
     """
 
     def describe():
-        views, _ = read_views(ImageList(np.asarray(paths)))
+        views, _ = read_views(ImageList(np.asarray(paths), upright=False))
         found, every = {}, np.arange(len(paths))
         with tqdm(total=len(paths), desc=Path(folder).name, unit="image", mininterval=5) as bar:
             for batch in sized_batches(views, every, [LongSide(size)], DEFAULT_BATCH_PIXELS):
@@ -83,6 +83,7 @@ def store_whole(part, paths, size, folder):
         return [[np.concatenate(x) for x in zip(*same, strict=True)] for same in found.values()]
 
     of = {"network": part.fingerprint, "images": [Path(p).name for p in paths], "size": size}
+    of["orientation"] = "stored"
     return _stored(Path(folder), of, describe)
 
 
@@ -103,7 +104,7 @@ def store_views(part, images, sides, count, seed, folder):
     Raises:
         UserError: As `store_whole`.
     """
-    augmentation = Augmentation()
+    augmentation = Augmentation(orientation="stored")
 
     def describe():
         parts = []
@@ -118,7 +119,7 @@ def store_views(part, images, sides, count, seed, folder):
         return [(np.arange(count), np.stack(parts))]
 
     of = {"network": part.fingerprint, "images": [Path(p).name for p in images.paths]}
-    of |= {"sides": list(map(int, sides)), "count": count, "seed": seed}
+    of |= {"sides": list(map(int, sides)), "count": count, "seed": seed, "orientation": "stored"}
     return _stored(Path(folder), of, describe)[0][1]
 
 

@@ -34,7 +34,7 @@ from darac_tf.training.pooling_weights import fit_on_vectors
 from studies.figures import save_png
 from studies.flat_pictures import draw_flat_pictures
 from studies.joint_scores import average_precisions, with_files
-from studies.joint_sets import LANDMARKS, read_tests, some_of_each
+from studies.joint_sets import LANDMARKS, read_photographs, read_tests, some_of_each
 from studies.joint_table import difference_cells, mean_score, with_spread
 from studies.weight_plot import draw_weights
 from studies.weight_table import RegionWeights
@@ -101,7 +101,7 @@ class StoredVectors:
 
 def read_trainings(data_dir):
     """Dictionary of name to `(training images, held-out images, long side)`."""
-    places = load_dataset("csv", Path(data_dir) / LANDMARKS, "train")
+    places = read_photographs(data_dir, LANDMARKS, "train")
     places = places.select(np.bincount(places.labels)[places.labels] > 1)
     objects = load_dataset("folder", Path(data_dir) / "objects")
     objects = some_of_each(objects, _OBJECTS)
