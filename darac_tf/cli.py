@@ -37,12 +37,17 @@ def status_of(run, *arguments):
     """The exit status of a call: what it returns, 0 for None.
 
     A `UserError`, or a flag that can't be, is printed as `error: ...`, without a traceback, and the
-    status is 1; that of Ctrl-C is 130.
+    status is 1; that of Ctrl-C is 130, and that of a reader who has gone, such as `head`, 141.
     """
     try:
         if isinstance(sys.stdout, io.TextIOWrapper):  # Not a notebook's.
             sys.stdout.reconfigure(errors="backslashreplace")  # For names that are no UTF-8.
-        return run(*arguments) or 0
+        status = run(*arguments) or 0
+        sys.stdout.flush()
+        return status
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes once more at its end.
+        return 141
     except UserError as error:
         message = str(error)
     except flags.Error as error:
@@ -78,7 +83,7 @@ def parse_command(arguments, values, about, wanted=None):
     flags.DEFINE_integer("verbosity", -1, text, flag_values=values)
     values.set_gnu_getopt(True)
     if {"--help", "-h"} & set(arguments):
-        print(f"{about.strip()}\n{values.get_help(include_special_flags=False)}")
+        print(f"{about.strip()}\n{values.get_help(include_special_flags=False)}", flush=True)
         sys.exit(0)
     _, *rest = parse(["darac", *arguments], values)
     if wanted and not rest:

@@ -1,5 +1,6 @@
 """Every command's `--help`, and that it waits for nothing."""
 
+import os
 import subprocess
 import sys
 
@@ -33,3 +34,12 @@ def test_help_is_the_docstring_and_the_flags(name, capsys):
     module = sys.modules[f"darac_tf.commands.{name}"]
     assert output.startswith(module.__doc__.splitlines()[0]) and not errors
     assert f"\n    darac {name} " in module.__doc__ and "\n  --verbosity: " in output
+
+
+def test_a_reader_that_has_gone():
+    command = [sys.executable, "-m", "darac_tf.commands", "train", "--help"]
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, check=False)
+    os.close(write)
+    assert done.returncode == 141 and not done.stderr
