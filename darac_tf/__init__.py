@@ -19,11 +19,13 @@ above it, never the other way round (`tests/test_layout.py` holds this list agai
     evaluation        what eval.py does: task, sources, one evaluator, the paper's tables
     training          what train.py does: settings, batches, step, loop, checkpoints
     published         models as others have published them, as run directories
+    last_layers       the last layers and the pooling, trained on stored maps of those below
     export            from a descriptor to a SavedModel
     serving           the client of a served descriptor
     databases         vectors in databases of others
     search            an index of a user's own images
     web               a page in the browser to search such an index
+    demo              what the demo does and shows
     commands          the `darac` command
 """
 

@@ -3,8 +3,9 @@
 import numpy as np
 from matplotlib.patches import Circle
 
+from darac_tf.reports.figures import GREY, new_figure
 from studies.digit_training import CIRCLE
-from studies.figures import GREY, new_figure, spread
+from studies.figures import spread
 
 # Ten colours that are dark enough on white; the digits themselves are the markers.
 _COLORS = (

@@ -25,10 +25,11 @@ from darac_tf.data.augmentation import CropShapes
 from darac_tf.data.images import stored_size
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
+from darac_tf.last_layers.joint_head import JointHead, StoredBatches, describer
+from darac_tf.last_layers.stored_maps import split_network, store_views, store_whole
 from darac_tf.losses import make_loss
 from darac_tf.models import POOLINGS
 from darac_tf.reports.environment import environment
-from studies.joint_head import JointHead, StoredBatches, describer
 from studies.joint_scores import KINDS, average_precisions, scores_of, with_files
 from studies.joint_sets import (
     LANDMARKS,
@@ -45,7 +46,6 @@ from studies.joint_table import (
     set_table,
     size_table,
 )
-from studies.stored_maps import split_network, store_views, store_whole
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data_dir", None, "Folder of the sets of `joint_sets`.", required=True)

@@ -18,9 +18,9 @@ from darac_tf import cli
 from darac_tf.data.images import check_images, decode_upright, resize_long_side
 from darac_tf.models import load_descriptor
 from darac_tf.models.descriptor import backbone_of
+from darac_tf.reports.region_weights import region_weights, weight_rows, weight_table
+from darac_tf.reports.weight_plot import draw_weights
 from studies.figures import write_study
-from studies.weight_plot import draw_weights
-from studies.weight_table import region_weights, weight_rows, weight_table
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("descriptor", None, "Run directory or .keras descriptor.", required=True)

@@ -3,8 +3,9 @@
 from matplotlib.ticker import NullLocator
 
 from darac_tf.reports import markdown
+from darac_tf.reports.figures import BLUE, GREEN, GREY, PURPLE, VERMILION, new_figure
 from studies import poolings
-from studies.figures import BLUE, GREEN, GREY, PURPLE, VERMILION, label_ends, new_figure
+from studies.figures import label_ends
 
 # Colour and marker tell the statistic, the dashes whether it is of the whole map or of regions.
 _STYLES = {

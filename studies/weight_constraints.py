@@ -29,15 +29,15 @@ from darac_tf.layers.regional import REGIONS_OF_GRID
 from darac_tf.models import Preprocessing, build_backbone
 from darac_tf.reports import markdown
 from darac_tf.reports.environment import environment
+from darac_tf.reports.figures import save_png
+from darac_tf.reports.region_weights import RegionWeights
+from darac_tf.reports.weight_plot import draw_weights
 from darac_tf.training.config import TrainConfig
 from darac_tf.training.pooling_weights import fit_on_vectors
-from studies.figures import save_png
 from studies.flat_pictures import draw_flat_pictures
 from studies.joint_scores import average_precisions, with_files
 from studies.joint_sets import LANDMARKS, read_photographs, read_tests, some_of_each
 from studies.joint_table import difference_cells, mean_score, with_spread
-from studies.weight_plot import draw_weights
-from studies.weight_table import RegionWeights
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data_dir", None, "Folder of the sets of `joint_sets`.", required=True)

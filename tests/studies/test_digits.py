@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from darac_tf.errors import UserError
+from darac_tf.reports.figures import DPI
 from studies.digit_data import load_digits
 from studies.digit_plot import class_directions, draw_embeddings
 from studies.digit_scores import knn_accuracy, mean_and_deviation, mean_ap, placed
@@ -22,7 +23,6 @@ from studies.digit_training import (
     embed,
     train,
 )
-from studies.figures import DPI
 from tests.helpers import slow_but
 from tests.studies.study_runner import png_size, run_study
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from studies.figures import DPI, label_ends, new_figure, save_png, spread, write_study
+from darac_tf.reports.figures import DPI, new_figure, save_png
+from studies.figures import label_ends, spread, write_study
 from tests.studies.study_runner import png_size
 
 

@@ -8,16 +8,16 @@ import tensorflow as tf
 from scipy.stats import bootstrap
 
 from darac_tf.data.labelled import LabelledImages
+from darac_tf.last_layers import joint_head
+from darac_tf.last_layers.joint_head import JointHead, StoredBatches, describer
+from darac_tf.last_layers.stored_maps import split_network, store_views, store_whole
 from darac_tf.layers import DARAC, SPoC, l2_normalize
 from darac_tf.losses import make_loss
 from darac_tf.models import Preprocessing
-from studies import joint_head
 from studies.flat_pictures import paste
-from studies.joint_head import JointHead, StoredBatches, describer
 from studies.joint_sets import TESTS, whitened_by
 from studies.joint_table import difference
 from studies.paired import seeds_and_queries
-from studies.stored_maps import split_network, store_views, store_whole
 
 RANDOM = np.random.default_rng(0)
 

@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
+from darac_tf.reports.figures import DPI
 from studies import poolings
-from studies.figures import DPI
 from studies.size_plot import main_metric, size_table
 from tests.helpers import write_backbone, write_collection
 from tests.layers.region_oracle import fixed_regions

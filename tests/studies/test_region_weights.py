@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from darac_tf.models import build_descriptor
-from studies.figures import DPI
-from studies.weight_plot import color_scale, draw_weights, patch_sizes
-from studies.weight_table import region_weights, weight_rows, weight_table
+from darac_tf.reports.figures import DPI
+from darac_tf.reports.region_weights import region_weights, weight_rows, weight_table
+from darac_tf.reports.weight_plot import color_scale, draw_weights, patch_sizes
 from tests.helpers import write_backbone, write_image
 from tests.layers.region_oracle import fixed_regions, pyramid_regions
 from tests.studies.study_runner import png_size, run_study

@@ -18,6 +18,7 @@ from tqdm import tqdm
 from darac_tf.data.demo.drawing import SHEET_SIDE
 from darac_tf.data.demo.views import draw_landmark, draw_view
 from darac_tf.errors import UserError
+from darac_tf.threads import in_order
 
 SETTINGS_FILE = "landmarks.json"
 # Raised whenever the same settings would draw other images, so that old sets are not mistaken.
@@ -99,19 +100,22 @@ def _draw_set(folder, settings):
     """Draws every image of the set, then writes its settings."""
     total, seed = settings["classes"] * settings["views"], settings["seed"]
     side = min(SHEET_SIDE, round(1.25 * settings["size"]))
+
+    def draw(index):
+        # View v draws from stream v + 1: stream 0 is the landmark's own.
+        landmark = draw_landmark(np.random.default_rng([seed, index, 0]), side)
+        target = folder / f"landmark_{index:03d}"
+        target.mkdir()
+        for view in range(settings["views"]):
+            rng = np.random.default_rng([seed, index, view + 1])
+            bgr = cv2.cvtColor(draw_view(rng, landmark, settings["size"]), cv2.COLOR_RGB2BGR)
+            quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(55, 96))]
+            _, jpeg = cv2.imencode(".jpg", bgr, quality)
+            (target / f"{view:02d}.jpg").write_bytes(jpeg.tobytes())
+
     with tqdm(total=total, desc="drawing landmarks", unit="image", mininterval=1, delay=1) as bar:
-        for index in range(settings["classes"]):
-            # View v draws from stream v + 1: stream 0 is the landmark's own.
-            landmark = draw_landmark(np.random.default_rng([seed, index, 0]), side)
-            target = folder / f"landmark_{index:03d}"
-            target.mkdir()
-            for view in range(settings["views"]):
-                rng = np.random.default_rng([seed, index, view + 1])
-                bgr = cv2.cvtColor(draw_view(rng, landmark, settings["size"]), cv2.COLOR_RGB2BGR)
-                quality = [cv2.IMWRITE_JPEG_QUALITY, int(rng.integers(55, 96))]
-                _, jpeg = cv2.imencode(".jpg", bgr, quality)
-                (target / f"{view:02d}.jpg").write_bytes(jpeg.tobytes())
-                bar.update()
+        for _ in in_order(draw, range(settings["classes"])):
+            bar.update(settings["views"])
     text = json.dumps(settings, indent=2) + "\n"
     (folder / SETTINGS_FILE).write_text(text, encoding="utf-8")
 

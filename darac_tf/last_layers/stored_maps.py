@@ -32,8 +32,10 @@ class Split(NamedTuple):
     """A network in two."""
 
     lower: object  # Function of pixels `(n, height, width, 3)` in [0, 255] to maps, frozen.
-    upper: keras.Model  # Of these maps to feature maps.
+    upper: keras.Model  # Of these maps to feature maps; its layers are those of `network`.
     fingerprint: str
+    network: keras.Model  # All of it, RGB in [-1, 1] or as `preprocessing` gives it.
+    preprocessing: Preprocessing
 
 
 def split_network(backbone, weights, layer):
@@ -50,7 +52,8 @@ def split_network(backbone, weights, layer):
     def describe(pixels):
         return tf.cast(fast(preprocessing(pixels), training=False), tf.float16)
 
-    return Split(describe, upper, model_fingerprint(lower, preprocessing, layer))
+    fingerprint = model_fingerprint(lower, preprocessing, layer)
+    return Split(describe, upper, fingerprint, network, preprocessing)
 
 
 def store_whole(part, paths, size, folder):

@@ -5,7 +5,7 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import CenteredNorm
 from matplotlib.patches import Rectangle
 
-from studies.figures import GREY, new_figure
+from darac_tf.reports.figures import GREY, new_figure
 
 _STATISTICS = ("maximum", "average")
 # Blue below 1, red above: told apart by colour-blind readers too.
