@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo test test-slow lint format lock wheel docs clean
+.PHONY: demo demo-scratch test test-slow lint format lock wheel docs clean
 
 $(VENV)/.installed: requirements.lock
 	@test "$(PYTHON)" && $(PYTHON) -c "$(FITS)" 2>/dev/null || { echo "Python 3.11, 3.12 or 3.13 with venv is needed: make PYTHON=PATH"; exit 1; }
@@ -15,14 +15,20 @@ $(VENV)/.installed: requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	touch $@
 
-DEMO := runs/demo
+# Three minutes: drawn landmarks, a pretrained network, before and after training; PHOTOS=folder does
+# it on your own photographs. Opens with runs/demo/index.html (runs/photos-demo).
+demo: $(VENV)/.installed
+	$(BIN)/python -m darac_tf.commands demo \
+		$(if $(PHOTOS),--photos="$(PHOTOS)" --out=runs/photos-demo,--out=runs/demo)
+
+DEMO := runs/demo-scratch
 UNTRAINED := ResNet50V2+spoc,ResNet50V2+rmac,ResNet50V2+ramac,ResNet50V2+darac
 TRAINED := $(DEMO)/run+spoc,$(DEMO)/run+rmac,$(DEMO)/run+ramac,$(DEMO)/run
 DEMO_RESOLUTIONS := 64,96
 
 # Draws landmarks, trains from scratch, measures on classes never trained on, exports, and searches
 # with the exported model in a fresh process. The drawn landmarks are kept between runs.
-demo: $(VENV)/.installed
+demo-scratch: $(VENV)/.installed
 	rm -rf $(DEMO)
 	$(BIN)/python train.py --config=demo --data_dir=runs/landmarks --run_dir=$(DEMO)/run
 	$(BIN)/python eval.py --descriptors=$(UNTRAINED),$(TRAINED) --backbone_weights=none \

@@ -10,6 +10,7 @@ from darac_tf.errors import UserError
 # To add a command: a module with a docstring that says how it is called, and `main(arguments)`,
 # which gets the words after the command's name and returns an exit status, None for 0.
 COMMANDS = {
+    "demo": "show in three minutes what this does, on drawn or your own images",
     "train": "train a descriptor on labelled images",
     "eval": "measure descriptors on labelled images or a benchmark",
     "selftest": "measure, without labels, what finds your own photographs again",

@@ -1,7 +1,8 @@
 """A task made of photographs without labels: altered copies of some, to be found among all."""
 
 import contextlib
-from dataclasses import replace
+import tempfile
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,8 @@ from darac_tf.errors import UserError, printable
 from darac_tf.evaluation.evaluator import Settings, evaluate
 from darac_tf.evaluation.selftest_config import FEWEST
 from darac_tf.evaluation.task import labelled_task
+from darac_tf.files import remove
+from darac_tf.reports.report_files import remove_report, write_all, write_misses
 from darac_tf.threads import in_order
 
 # Precision would say the same: of one image that is right, as a share of k.
@@ -26,18 +29,31 @@ _QUERY = "query"
 _STREAM = 31
 
 
-def measure(folder, copies, config):
-    """Yields `evaluator.Measured` of each descriptor and size, by a `SelftestConfig`.
+def selftest(folder, config):
+    """Measures each descriptor and size by a `SelftestConfig`, and writes the report it names.
 
-    The scores are `METRICS`. `UserError` as of `selftest_task`, or if a descriptor can't be loaded.
+    Returns:
+        Tuple of a list of `evaluator.Measured`, whose scores are `METRICS`, and a list of the page
+        of each with what was not found at first, None where there is none or no report.
+
+    Raises:
+        UserError: As of `selftest_task`, or if a descriptor can't be loaded or a file not written.
     """
     sources = load_sources(config.descriptors, config.backbone_weights, config.seed)
-    sizes = tuple(map(parse_sizes, config.resolutions))
-    Path(copies).mkdir(parents=True, exist_ok=True)
-    task = selftest_task(folder, copies, config.copies, config.among, config.seed)
-    for measured in evaluate(sources, task, Settings(sizes, skip_bad=True)):
-        scores = {name: measured.result.scores[name] for name in METRICS}
-        yield replace(measured, result=replace(measured.result, scores=scores))
+    sizes, out = tuple(map(parse_sizes, config.resolutions)), config.out
+    rows, pages = [], []
+    with tempfile.TemporaryDirectory() as scratch:
+        copies = Path(scratch if out is None else out, "copies")
+        task = selftest_task(folder, copies, config.copies, config.among, config.seed)
+        for measured in evaluate(sources, task, Settings(sizes, skip_bad=True)):
+            if out and not rows:
+                remove_report(out)
+            scores = {name: measured.result.scores[name] for name in METRICS}
+            rows.append(replace(measured, result=replace(measured.result, scores=scores)))
+            pages.append(out and write_misses(out, len(rows), rows[-1]))
+    if out:
+        write_all(out, rows, asdict(config))
+    return rows, pages
 
 
 def selftest_task(folder, copies, count=100, among=None, seed=0):
@@ -47,7 +63,7 @@ def selftest_task(folder, copies, count=100, among=None, seed=0):
 
     Args:
         folder: With photographs in it and below, or a CSV file of `data.labelled.read_csv`.
-        copies: An empty folder, where the copies are written.
+        copies: The folder of the copies, made anew.
         count: Photographs that are copied, at most all.
         among: Photographs that are searched, with those that are copied; None for all.
         seed: Of the choice and of what is done to the copies.
@@ -81,9 +97,7 @@ def selftest_task(folder, copies, count=100, among=None, seed=0):
                 faults.append(result)
                 del rows[place]
                 continue
-            made = copies / f"{place:06d}.jpg"
-            made.write_bytes(result)
-            asked.append((str(made), f"{place:06d}", _QUERY))
+            asked.append((f"{place:06d}", result))
             if len(asked) == count:
                 break
     if faults:
@@ -93,8 +107,14 @@ def selftest_task(folder, copies, count=100, among=None, seed=0):
             f"FOLDER={folder}: {FEWEST} photographs or more are needed, and {len(asked)} can be "
             f"taken{'; '.join(['', *notes])}"
         )
+    remove(copies)
+    copies.mkdir(parents=True)
+    every = list(rows.values())
+    for label, data in asked:
+        (copies / f"{label}.jpg").write_bytes(data)
+        every.append((str(copies / f"{label}.jpg"), label, _QUERY))
     name = printable(Path(folder).resolve().name)
-    task = labelled_task(LabelledImages.from_rows(name, [*rows.values(), *asked]), _QUERY)
+    task = labelled_task(LabelledImages.from_rows(name, every), _QUERY)
     protocol = f"{len(asked)} altered copies, each to be found among {len(rows)} photographs"
     return replace(task, protocol=protocol, notes=(*task.notes, *notes))
 

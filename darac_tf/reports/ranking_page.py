@@ -108,12 +108,13 @@ def write_ranking_page(path, title, summary_lines, rows, max_queries=100, max_ra
     chosen = [rows[query] for query in _chosen(rows, max_queries)]
     shown = [image.path for row in chosen for image in row.ranks[:max_ranks]]
     thumbnails = web_page.Thumbnails([*(row.query_path for row in chosen), *shown])
-    articles = [_article(row, max_ranks, thumbnails) for row in chosen]
+    articles = [query_article(row, max_ranks, thumbnails) for row in chosen]
     lines = [*summary_lines, *_facts(rows, chosen, max_ranks, thumbnails)]
     web_page.write_page(path, title, lines, articles, _CONTROLS, _SCRIPT)
 
 
-def _article(row, max_ranks, thumbnails):
+def query_article(row, max_ranks, thumbnails):
+    """HTML of a `QueryRow` and its first ranks, with `web_page.Thumbnails`."""
     name = thumbnails.name(row.query_path)
     box = "" if row.box is None else f", box {', '.join(f'{edge:g}' for edge in row.box)}"
     side, alt = web_page.QUERY_SIDE, f"Query {name}{box}"

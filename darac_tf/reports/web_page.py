@@ -59,6 +59,21 @@ figcaption .name { flex-basis: 100%; overflow: hidden; white-space: nowrap;
 .right { --mark: var(--right); } .wrong { --mark: var(--wrong); } .junk { --mark: var(--junk); }
 .junk img { opacity: .55; }
 .found { --mark: var(--line); border-width: 1px; }
+section { padding: .9rem; margin-bottom: .75rem; background: var(--card);
+  border: 1px solid var(--line); border-radius: 6px; overflow-x: auto; }
+section > h2 { font-size: 1.05rem; margin-bottom: .5rem; }
+section > p { max-width: 46rem; margin: .3rem 0 .8rem; color: var(--soft); }
+section article { padding: .6rem 0; border: 0; margin: 0; }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums; }
+th, td { padding: .3rem .8rem .3rem 0; text-align: left; border-bottom: 1px solid var(--line);
+  white-space: nowrap; }
+tbody th { font-weight: 400; }
+.best th, .best td { font-weight: 700; }
+td svg { width: 7rem; height: .6rem; margin-left: .4rem; background: var(--page); }
+.bar { fill: var(--soft); } .best .bar { fill: var(--right); }
+img.picture { width: auto; max-width: 100%; height: auto; border-radius: 4px; }
+pre { margin: 0; padding: .7rem; overflow-x: auto; background: var(--page); border-radius: 4px; }
+a { color: inherit; }
 @media (max-width: 42rem) {
   article { grid-template-columns: minmax(0, 1fr); }
   ol { grid-template-columns: repeat(auto-fill, minmax(6.5rem, 1fr)); }

@@ -8,11 +8,9 @@ import numpy as np
 import pytest
 
 from darac_tf.commands.main import main
-from darac_tf.commands.selftest import run_selftest
 from darac_tf.errors import UserError
 from darac_tf.evaluation import selftest
 from darac_tf.evaluation.selftest import selftest_task
-from darac_tf.evaluation.selftest_config import SelftestConfig
 from tests.helpers import write_backbone, write_image
 
 COUNT = 24
@@ -75,9 +73,9 @@ def copies_of(task):
 
 
 def test_copies_follow_from_the_seed(task, photographs, tmp_path):
-    again = selftest_task(photographs, tmp_path, count=12)
+    again = selftest_task(photographs, tmp_path / "again", count=12)
     assert copies_of(again) == copies_of(task)
-    other = selftest_task(photographs, tmp_path, count=10, among=15, seed=1)
+    other = selftest_task(photographs, tmp_path / "other", count=10, among=15, seed=1)
     assert other.n_database == 15 and len(other.queries) == 10
     assert not set(copies_of(other).values()) & set(copies_of(task).values())
 
@@ -88,7 +86,6 @@ def test_what_cannot_be_taken_is_said(photographs, tmp_path):
     data = next(folder.rglob("*.jpg")).read_bytes()
     shutil.copy(folder / "0" / "00.jpg", folder / "again.jpg")
     (folder / "cut.jpg").write_bytes(data[: len(data) // 3])
-    (tmp_path / "copies").mkdir()
     task = selftest_task(folder, tmp_path / "copies")
     assert len(task.queries) == task.n_database == COUNT
     again, faults = task.notes
@@ -115,14 +112,16 @@ def test_a_folder_of_too_few_is_refused(tmp_path, files, message):
             else:
                 (folder / f"{number}.jpg").write_text("x" * (1 + number))
     with pytest.raises(UserError, match=message) as caught:
-        selftest_task(folder, tmp_path)
+        selftest_task(folder, tmp_path / "copies")
+    assert not (tmp_path / "copies").exists()
     assert "\n" not in str(caught.value)
 
 
-def test_the_report(photographs, small, tmp_path):
-    names = [f"{small}+spoc", f"{small}+darac"]
-    out = tmp_path / "out"
-    text = run_selftest(photographs, SelftestConfig(names, None, ["32"], 14, out=str(out)))
+def test_the_command(photographs, small, tmp_path, capsys):
+    names, out = [f"{small}+spoc", f"{small}+darac"], tmp_path / "out"
+    flags = [f"--descriptors={','.join(names)}", "--resolutions=32", "--copies=14"]
+    assert main(["selftest", str(photographs), *flags, f"--out={out}"]) == 0
+    text = capsys.readouterr().out
     table = [line.strip("| ").split(" | ") for line in text.splitlines()[:4]]
     assert table[0][-3:] == ["R@1", "R@5", "mAP (plain)"]
     assert [row[0] for row in table[2:]] == names
