@@ -5,6 +5,8 @@
 
 --out gets a page for the browser, with the images that were found; docs/search.md says more.
 --from=lancedb:DIR, or another database of `darac push`, searches there.
+Where `darac web` runs for the index, its page is asked, which has the model loaded; not with
+--model, --faiss_index, --from or --out.
 """
 
 import json
@@ -35,8 +37,24 @@ def main(arguments):
     flags.DEFINE_string("collection", "darac", "Collection or table of --from.", values)
     define_faiss_index(values)
     images = cli.parse_command(arguments, values, __doc__, "image")
-    cli.start_tensorflow()
-    _query(values, images, _box(values.box, images))
+    box = _box(values.box, images)
+    is_other = values.model or values.out or values["from"].value or values.faiss_index != "auto"
+    if is_other or not _ask_page(values, images, box):
+        cli.start_tensorflow()
+        _query(values, images, box)
+
+
+def _ask_page(values, images, box):
+    """Prints what a page that runs finds; False where none does."""
+    from darac_tf.web.client import running
+
+    client, state = running(values.index)
+    if client is None:
+        return False
+    results = [client.query(image, box, values.top_k) for image in images]
+    print(f"Asked the page that runs, among {state['images']} images", file=sys.stderr)
+    _show(values, images, box, results)
+    return True
 
 
 def _query(values, images, box):
@@ -58,11 +76,7 @@ def _query(values, images, box):
     if index.table.damaged:
         damaged = f"{index.table.damaged} damaged vectors were found"
         print(f"{damaged}: `index --verify` describes them again", file=sys.stderr)
-    pairs = list(zip(queries, results, strict=True))
-    if values.json:
-        print(json.dumps([_as_json(*pair) for pair in pairs], indent=1))
-    else:
-        print("\n\n".join(_as_text(*pair) for pair in pairs))
+    _show(values, images, box, results)
     if values.out:
         turns = None if model.is_upright else 0
         write_results_page(values.out, queries, results, [f"{how} among {count} images."], turns)
@@ -79,6 +93,14 @@ def _from_database(values, index, model, queries, exact):
         found = find_in_database(index, database, vectors, values.top_k)
     share = f"{100 * recall_of(found, exact):.1f} % of the exact first {values.top_k}"
     return found, f"Search in {database.name}, which finds {share},"
+
+
+def _show(values, images, box, results):
+    pairs = list(zip(images, results, strict=True))
+    if values.json:
+        print(json.dumps([_as_json(image, box, found) for image, found in pairs], indent=1))
+    else:
+        print("\n\n".join(_as_text(*pair) for pair in pairs))
 
 
 def _faiss_index(values, index):
@@ -112,11 +134,11 @@ def _box(numbers, images):
     return xmin, ymin, xmax, ymax
 
 
-def _as_json(query, results):
+def _as_json(image, box, results):
     results = [vars(result) for result in results]
-    return {"query": str(Path(query.path).absolute()), "box": query.box, "results": results}
+    return {"query": str(Path(image).absolute()), "box": box, "results": results}
 
 
-def _as_text(query, results):
+def _as_text(image, results):
     lines = [f"{item.rank:4d}  {item.similarity:7.4f}  {printable(item.path)}" for item in results]
-    return "\n".join([f"most like {printable(query.path)}:", "rank  similarity  path", *lines])
+    return "\n".join([f"most like {printable(image)}:", "rank  similarity  path", *lines])

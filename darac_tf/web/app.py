@@ -22,6 +22,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
 from darac_tf.errors import UserError
+from darac_tf.web.client import MOST_RESULTS, UPLOAD
 from darac_tf.web.collection import GoneError
 from darac_tf.web.duplicate_groups import DuplicateGroups
 from darac_tf.web.guard import Guard
@@ -29,7 +30,7 @@ from darac_tf.web.guard import Guard
 _HERE = Path(__file__).parent
 _UPLOAD_SECONDS = 60
 _MOST_JSON_BYTES = 4 << 20
-_MOST_AT_ONCE, _MOST_PARTS, _SHOWN_OF_GROUP = 1000, 32, 60
+_MOST_PARTS, _SHOWN_OF_GROUP = 32, 60
 # A row is one content for as long as a generation lasts.
 _KEPT = {"Cache-Control": "private, max-age=86400, immutable"}
 _KINDS = {
@@ -109,10 +110,11 @@ class _Page:
 
     async def describe_upload(self, request):
         async with self._upload(request) as path:
-            return await self._described(path, _part(request))
+            part, box = _numbers(request, "part", float), _numbers(request, "box", int)
+            return await self._described(path, part, box)
 
     async def describe_image(self, request):
-        part = _part(request)
+        part = _numbers(request, "part", float)
         path, _ = await self._of_image(self._making, self._collection.file, request)
         return await self._described(path, part)
 
@@ -151,15 +153,15 @@ class _Page:
         snapshot = self._collection.at(request.path_params["generation"])
         return await self._in(pool, function, snapshot, request.path_params["row"])
 
-    async def _described(self, path, part):
-        vector = await self._in(self._describing, self._collection.describe, path, part)
+    async def _described(self, path, *place):
+        vector = await self._in(self._describing, self._collection.describe, path, *place)
         return _Json({"vector": base64.b64encode(vector.astype("<f4")).decode()})
 
     @contextlib.asynccontextmanager
     async def _upload(self, request):
         """The path of a file with the body of a request, which goes with the block."""
         with tempfile.TemporaryDirectory(prefix="darac-") as folder:
-            path = Path(folder) / "the picture"
+            path = Path(folder) / UPLOAD
             with path.open("wb") as file:
                 limit = self._settings.max_upload_mb << 20
                 async for chunk in _body(request, limit):
@@ -186,7 +188,7 @@ class _Page:
         snapshot = self._collection.at(query.get("generation"))
         plus, minus = (self._vectors(snapshot, query.get(name, [])) for name in ("plus", "minus"))
         offset = _number(query, "offset", 0, len(snapshot.live), 0)
-        count = _number(query, "count", 1, _MOST_AT_ONCE, 60)
+        count = _number(query, "count", 1, MOST_RESULTS, 60)
         folder = query.get("folder")
         if folder is not None:
             folder = _number(query, "folder", 0, len(snapshot.folders))
@@ -204,11 +206,12 @@ class _Page:
                 self._duplicates.stop()
             self._duplicates = DuplicateGroups(snapshot)
         job = self._duplicates
+        share = job.share  # First: what is found after it is more, and not less, than it says.
         groups = job.groups(threshold)
         offset = _number(query, "offset", 0, len(groups), 0)
-        shown = groups[offset : offset + _number(query, "count", 1, _MOST_AT_ONCE, 20)]
+        shown = groups[offset : offset + _number(query, "count", 1, MOST_RESULTS, 20)]
         return {
-            "share": job.share,
+            "share": share,
             "fault": job.fault,
             "floor": job.floor,
             "total": len(groups),
@@ -260,15 +263,15 @@ def _number(query, name, low, high, default=None):
     return value
 
 
-def _part(request):
-    """The part of a picture that `?part=left,top,right,bottom` names, or None."""
-    text = request.query_params.get("part")
+def _numbers(request, name, kind):
+    """The four numbers of the part of a picture that `?part=` or `?box=` names, or None."""
+    text = request.query_params.get(name)
     if text is None:
         return None
     try:
-        left, top, right, bottom = map(float, text.split(","))
+        left, top, right, bottom = map(kind, text.split(","))
     except ValueError as error:
-        raise UserError("part: left,top,right,bottom, each from 0 to 1") from error
+        raise UserError(f"{name}: four numbers, left,top,right,bottom") from error
     return left, top, right, bottom
 
 

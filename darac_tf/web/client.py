@@ -4,11 +4,14 @@ import contextlib
 import json
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import urlsplit
 
 from darac_tf.errors import UserError
 
 ADDRESS_FILE = "web.json"
+# How errors name a picture that was sent, and how many results a request may ask for.
+UPLOAD, MOST_RESULTS = "the picture", 1000
 _SECONDS, _LONG = 2, 120
 
 
@@ -24,28 +27,58 @@ class Client:
 
     def state(self, take_in=False):
         """What the page says of its index, see `app`; with `take_in`, once it is up to date."""
-        return self._ask("POST", "take_in", b"") if take_in else self._ask("GET", "state")
+        return self.ask("POST", "take_in", b"") if take_in else self.ask("GET", "state")
 
-    def describe(self, data, part=None):
-        """The part of a query that stands for a picture: bytes, or a part of them, four shares."""
-        box = "" if part is None else "?part=" + ",".join(map(repr, part))
-        return self._ask("POST", f"describe{box}", data, _LONG)
+    def query(self, image, box=None, top_k=20):
+        """What `search.find_similar` gives for one `Query(image, box)`, in objects like `Result`.
 
-    def search(self, plus, count):
-        """The results for the `plus` of a query, as a list of dictionaries, see `app`."""
-        query = {"generation": self.state()["generation"], "plus": plus, "count": count}
-        return self._ask("POST", "search", json.dumps(query).encode(), _LONG)["results"]
+        `UserError` if the image can't be read, or the page refuses it.
+        """
+        try:
+            data = Path(image).read_bytes()
+        except OSError as error:
+            raise UserError(f"{image}: {error.strerror}; name another image") from error
+        part = "" if box is None else f"?box={','.join(map(str, box))}"
+        described = self.ask("POST", f"describe{part}", data, _LONG, image)
+        files = []
+        query = {"generation": self.state()["generation"], "plus": [described], "offset": 0}
+        while len(files) < top_k:
+            query["count"] = min(top_k, MOST_RESULTS)
+            answer = self.ask("POST", "search", json.dumps(query).encode(), _LONG)
+            for each in answer["results"]:
+                files += [(each["similarity"], path) for path in each["paths"]]
+            query["offset"] = answer["next"]
+            if answer["next"] >= answer["total"]:
+                break
+        return [
+            SimpleNamespace(rank=rank, similarity=similarity, path=path)
+            for rank, (similarity, path) in enumerate(files[:top_k], 1)
+        ]
 
-    def _ask(self, method, name, data=None, seconds=_SECONDS):
+    def ask(self, method, name, data=None, seconds=_SECONDS, image=UPLOAD, is_json=True):
+        """The answer to a request, see `app`: JSON, or bytes.
+
+        Args:
+            method: "GET" or "POST".
+            name: What stands behind the token in its address.
+            data: Bytes that are sent, or None.
+            seconds: How long to wait for each part of the answer.
+            image: How errors name the picture that is sent.
+            is_json: Whether the answer is JSON.
+
+        Raises:
+            UserError: If the page refuses it.
+            OSError: If it doesn't answer.
+        """
         connection = HTTPConnection(self._address.hostname, self._address.port, timeout=seconds)
         with contextlib.closing(connection):
             headers = {} if name.startswith("describe") else {"Content-Type": "application/json"}
             connection.request(method, self._address.path + name, data, headers)
             response = connection.getresponse()
-            answer = json.loads(response.read())
+            answer = response.read()
         if response.status != 200:
-            raise UserError(answer["error"])
-        return answer
+            raise UserError(json.loads(answer)["error"].replace(UPLOAD, str(image)))
+        return json.loads(answer) if is_json else answer
 
 
 def running(folder):

@@ -81,12 +81,13 @@ class Collection:
             raise GoneError("the index was rewritten: load this page again")
         return snapshot
 
-    def describe(self, path, part=None):
+    def describe(self, path, part=None, box=None):
         """Describes a picture, or a part of it.
 
         Args:
             path: Its file.
             part: `left, top, right, bottom` as shares of its sides, in [0, 1]; None for the whole.
+            box: The same in pixels, as `search.query.Query` has it.
 
         Returns:
             Unit vector, float32 `(dimension,)`.
@@ -98,7 +99,7 @@ class Collection:
             np.array([str(path)]), upright=self.model.is_upright, max_pixels=self._max_pixels
         )
         views, _ = read_views(images)
-        box = None if part is None else _pixels(part, *views.whole[0])
+        box = box if part is None else _pixels(part, *views.whole[0])
         return describe(self.model, [Query(str(path), box)])[0]
 
     def search(self, snapshot, plus, minus, folder, offset, count):

@@ -61,7 +61,8 @@ def _listening(host, port):
             (host, port), family=_family(host), backlog=_BACKLOG, reuse_port=False
         )
     except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
+        code = getattr(error, "errno", None)
+        reason = os.strerror(code) if code and code > 0 else error
         raise UserError(
             f"--host={host} --port={port}: {reason}; name another, or port 0 for any that is free"
         ) from error
