@@ -8,8 +8,8 @@ from darac_tf.databases.database import Database
 
 _ID_LENGTH, _MARK_LENGTH, _PATH_LENGTH = 36, 64, 65_535  # Bytes; Milvus takes no longer texts.
 _READ_AT_ONCE = 4096
-# Milvus Lite has no time stamps, of which the client warns in each listing.
-logging.getLogger("pymilvus").setLevel(logging.ERROR)
+# The client prints what it raises, and that Milvus Lite has no time stamps.
+logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
 
 
 def connect(name, where, collection):
@@ -28,6 +28,7 @@ class _MilvusDatabase(Database):
     def dimension(self):
         if not self._client.has_collection(self._collection):
             return None
+        self._client.load_collection(self._collection)
         fields = self._client.describe_collection(self._collection)["fields"]
         return next((int(x["params"]["dim"]) for x in fields if x["name"] == "vector"), 0)
 

@@ -98,9 +98,11 @@ def test_reads_files_of_equal_size_only(paris, oxford, monkeypatch):
     assert sorted(read) == sorted(paris[:4] + [oxford[i] for i in (0, 1, 3, 4)])
 
 
-def test_files_that_are_missing_are_no_test_images(paris, oxford, tmp_path):
+def test_files_that_are_missing_are_known_by_their_paths(paris, oxford, tmp_path):
     gone, other = str(tmp_path / "gone.jpg"), str(tmp_path / "other.jpg")
-    assert check_not_test_set([*paris, gone], [*oxford, other, gone]) is None
+    assert check_not_test_set([*paris, gone], [*oxford, other]) is None
+    with pytest.raises(UserError, match=r"on 1 of the .* the first being .*gone\.jpg"):
+        check_not_test_set([*paris, gone], [*oxford, other, gone])
 
 
 def test_fingerprint_is_that_of_a_set(paris, oxford):
