@@ -1,5 +1,7 @@
 """Runs a study as `python -m studies.X` does, in this process: TensorFlow is loaded already."""
 
+import contextlib
+import io
 import runpy
 import sys
 
@@ -9,13 +11,15 @@ from PIL import Image
 
 
 def run_study(name, *arguments):
-    """The exit status of a study: 0, or what `sys.exit` got, such as `error: ...`."""
+    """The exit status of a study: 0, or the line of a mistake, `error: ...`."""
     known = set(flags.FLAGS)
     argv, sys.argv = sys.argv, [f"studies/{name}.py", *map(str, arguments)]
+    said = io.StringIO()
     try:
-        runpy.run_module(f"studies.{name}", run_name="__main__", alter_sys=True)
+        with contextlib.redirect_stderr(said):
+            runpy.run_module(f"studies.{name}", run_name="__main__", alter_sys=True)
     except SystemExit as error:
-        return error.code or 0
+        return said.getvalue().strip().splitlines()[-1] if error.code == 1 else error.code or 0
     finally:
         sys.argv = argv
         # Studies share names of flags, which one process may define once.
