@@ -81,7 +81,7 @@ def load_keras_model(path):
 
 def _named(name, weights):
     if name in RESNET_V15:
-        return _with_torch_weights(resnet_v15(name), name, weights)
+        return _resnet_v15(name, weights)
     if name in EFFICIENTNET_LITE:
         make = partial(efficientnet_lite, name)
     else:
@@ -97,14 +97,15 @@ def _named(name, weights):
     return _with_weights(make(weights=None), name, weights, is_fresh=True)
 
 
-def _with_torch_weights(network, name, weights):
+def _resnet_v15(name, weights):
     if weights == "imagenet":
         raise UserError(
             f"--backbone={name}: its ImageNet weights are torchvision's; give their file as "
             "--backbone_weights=FILE.pth, or --backbone_weights=none"
         )
-    if weights != "none":
-        tensors = read_torch_file(weights)
+    tensors = None if weights == "none" else read_torch_file(weights)
+    network = resnet_v15(name)
+    if tensors is not None:
         if not isinstance(tensors, dict) or "conv1.weight" not in tensors:
             raise UserError(f"--backbone_weights: {weights} holds no network of torchvision")
         set_torch_weights(network, tensors, lambda n: n.replace("_", "."), weights, ["fc."])

@@ -22,6 +22,8 @@ from darac_tf.published.slim import _as_in_slim, _names, slim_resnet50
 from darac_tf.whitening import load_whitening
 from tests.published.torch_models import COLOURS, FOLDER, MADE, SIZES, STORED, images, make_resnet
 
+RUNS = ("cirtorch_gem", "dirtorch")
+
 
 def check(descriptor, expected):
     for size, vectors in zip(SIZES, expected, strict=True):
@@ -30,14 +32,22 @@ def check(descriptor, expected):
 
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory):
-    """The folder of a run directory of each stored file."""
+    """The folder of run directories of two stored files."""
     folder = tmp_path_factory.mktemp("published")
-    for name in STORED:
+    for name in RUNS:
         convert(FOLDER / f"{name}.pth", folder / name)
     return folder
 
 
-@pytest.mark.parametrize("name", STORED)
+@pytest.mark.slow
+def test_regional_descriptors_are_those_of_pytorch():
+    name = "cirtorch_gem_regional"
+    with np.load(FOLDER / f"{name}.npz") as stored:
+        descriptor = read_published(FOLDER / f"{name}.pth", "spoc").descriptor
+        check(descriptor, [stored[key] for key in stored])
+
+
+@pytest.mark.parametrize("name", RUNS)
 def test_descriptors_are_those_of_pytorch(name, runs):
     with np.load(FOLDER / f"{name}.npz") as stored:
         check(load_descriptor(runs / name), [stored[key] for key in stored])

@@ -107,7 +107,7 @@ def test_box_and_faiss(place, model, command):
 
 
 MISTAKES = [
-    (["find"], "unknown command 'find': choose from train"),
+    (["find"], "unknown command 'find': choose from demo, train"),
     (["index", "--index=I"], "name at least one folder of images"),
     (["index", "PHOTOS", "--index=I", "--model=no"], "--model: no saved_model.pb in "),
     (["index", "absent", "--index=I", "--model=MODEL"], "no such folder: "),

@@ -47,11 +47,11 @@ def test_models_that_do_not_keep_to_the_contract(tmp_path):
         odd, folder = _Odd(length), tmp_path / str(length)
         tf.saved_model.save(odd, str(folder), signatures={"robust": odd.robust})
         with pytest.raises(UserError, match="descriptors of another length than 1"):
-            ExportedModel(folder)([b"image"])
+            ExportedModel(folder)([b"\xff\xd8\xff image"])
     # Not a number counts as an image that can't be described.
     nan = _Odd(np.nan)
     tf.saved_model.save(nan, str(tmp_path / "nan"), signatures={"robust": nan.robust})
-    assert not ExportedModel(tmp_path / "nan")([b"image"])[1].any()
+    assert not ExportedModel(tmp_path / "nan")([b"\xff\xd8\xff image"])[1].any()
     tf.saved_model.save(odd, str(tmp_path / "other"), signatures={"serve": odd.robust})
     with pytest.raises(UserError, match="has no signature 'robust'"):
         ExportedModel(tmp_path / "other")
