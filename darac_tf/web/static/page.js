@@ -4,7 +4,7 @@ const find = (selector, root = document) => root.querySelector(selector);
 const make = (id) => find(`#${id}`).content.firstElementChild.cloneNode(true);
 const [results, groups, parts] = ["#results", "#groups", "#parts"].map((id) => find(id));
 const [folder, threshold, viewer] = ["#folder", "#threshold", "#viewer"].map((id) => find(id));
-const POLL_MS = 4000, JOB_POLL_MS = 700, PAGE = 60, MOST = 1000, LARGEST_PREVIEW = 1024;
+const POLL_MS = 4000, JOB_POLL_MS = 700, PAGE = 60, MOST = 1000, AHEAD = 1200;
 
 let state = null;          // What the server says of its index.
 let query = [];            // Parts: {sign, row | file, part, picture, vector}.
@@ -76,6 +76,7 @@ async function takeIn() {
 
 // --- the query ---
 
+const isPending = (part) => !part.vector && (part.row === undefined || Boolean(part.part));
 const asSent = (part) => (part.vector ? { vector: part.vector } : { row: part.row });
 
 function keepInHistory() {
@@ -101,7 +102,7 @@ function showQuery() {
   parts.replaceChildren(...query.map((part, place) => {
     const element = make("part");
     element.classList.toggle("not", part.sign < 0);
-    element.classList.toggle("busy", part.row === undefined && !part.vector);
+    element.classList.toggle("busy", isPending(part));
     find("img", element).src = part.picture;
     find("img", element).alt = part.name;
     find(".sign", element).textContent = part.sign < 0 ? "−" : "+";
@@ -121,7 +122,7 @@ function showQuery() {
 }
 
 // The picture is centred in its square, the part is a share of the picture.
-async function drawCut(element, { part, size }) {
+function drawCut(element, { part, size }) {
   const { width, height } = size, most = Math.max(width, height), cut = find(".cut", element);
   const share = (v, side) => `${100 * ((most - side) / 2 + v * side) / most}%`;
   const [left, top, right, bottom] = part;
@@ -138,7 +139,7 @@ const ofRow = (result, sign, part, size) => ({
 });
 
 async function describe(part) {
-  if (part.vector || (part.row !== undefined && !part.part)) return;
+  if (!isPending(part)) return;
   const path = part.row === undefined ? "describe" : address("describe", part.row);
   const box = part.part ? `?part=${part.part.join(",")}` : "";
   try {
@@ -187,7 +188,7 @@ function begin() {
   groups.replaceChildren();
   if (areDuplicates) results.replaceChildren();
   find("#line").textContent = "";
-  if (query.some((part) => part.row === undefined && !part.vector) && !areDuplicates) {
+  if (query.some(isPending) && !areDuplicates) {
     find("#line").textContent = "Looking at the picture …";
     return;
   }
@@ -206,8 +207,7 @@ async function more() {
     else say(error);
   }
   own.isBusy = false;
-  // The end may still be in sight.
-  if (own === list && !own.isDone && find("#end").getBoundingClientRect().top < innerHeight + 800) more();
+  if (own === list && !own.isDone && isNearEnd()) more();
 }
 
 async function restart(error) {
@@ -416,9 +416,7 @@ function toggleDuplicates() {
   scrollTo({ top: 0 });
 }
 
-const KEYS = {
-  s: "search", "+": "more", "-": "less",
-};
+const KEYS = { s: "search", "+": "more", "-": "less" };
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   if (event.target.matches("select, input[type=range]")) return;
@@ -466,7 +464,10 @@ addEventListener("paste", (event) => {
   if (files?.length) addFiles(files, false);
 });
 
-new IntersectionObserver(([entry]) => { if (entry.isIntersecting) more(); }, { rootMargin: "1200px" }).observe(find("#end"));
+const isNearEnd = () => find("#end").getBoundingClientRect().top < innerHeight + AHEAD;
+for (const kind of ["scroll", "resize"]) {
+  addEventListener(kind, () => { if (isNearEnd()) more(); }, { passive: true });
+}
 
 history.replaceState({ place: kept.push({ query: [], areDuplicates: false }) - 1 }, "");
 ask("state").then(async (response) => {

@@ -1,0 +1,191 @@
+"""The page in a real browser: see `chromium`."""
+
+import io
+import os
+import threading
+
+import numpy as np
+import pytest
+import uvicorn
+from PIL import Image
+
+from darac_tf.web import server
+from darac_tf.web.collection import Collection
+from darac_tf.web.settings import WebSettings
+from tests.helpers import write_image
+from tests.search.collection import run
+from tests.search.small_model import StandIn
+from tests.web.chromium import Chromium
+from tests.web.conftest import ODD_NAMES, write_pictures
+
+pytestmark = pytest.mark.slow
+
+SEARCHED = "document.querySelector('#line').textContent.startsWith('Most')"
+NAMES = "[...document.querySelectorAll('#results .name')].map(e => e.textContent)"
+SHOWN = (
+    "(() => { const i = [...document.querySelectorAll('#results img')];"
+    "return i.length > 0 && i.every(e => e.complete && e.naturalWidth > 0) })()"
+)
+
+
+class Model(StandIn):
+    """Colours of a 4 x 4 reduction, by Pillow."""
+
+    max_pixels = 10**7
+
+    def __call__(self, data):
+        vectors = []
+        for each in data:
+            with Image.open(io.BytesIO(each)) as image:
+                small = np.asarray(image.convert("RGB").resize((4, 4), Image.BOX), np.float32)
+            vectors.append(small.ravel() - 127.5)
+        vectors = np.stack(vectors)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        return vectors / lengths, np.ones(len(vectors), bool)
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("profile")
+    with Chromium(folder) as opened:
+        yield opened
+
+
+@pytest.fixture
+def serve(tmp_path, monkeypatch):
+    """Indexes a folder and returns the address of its page."""
+    servers, threads, started = [], [], threading.Event()
+
+    class Kept(uvicorn.Server):
+        def run(self, sockets):
+            servers.append(self)
+            started.set()
+            super().run(sockets)
+
+    monkeypatch.setattr(uvicorn, "Server", Kept)
+
+    def begin(photos):
+        run(tmp_path / "index", photos, model=Model())
+        collection = Collection(tmp_path / "index", Model(), 10**7)
+        addresses = []
+        threads.append(
+            threading.Thread(
+                target=server.serve,
+                args=(collection, WebSettings()),
+                kwargs={"is_opened": False, "ready": addresses.append},
+            )
+        )
+        threads[0].start()
+        assert started.wait(20)
+        return addresses[0]
+
+    yield begin
+    for each in servers:
+        each.should_exit = True
+    for each in threads:
+        each.join(20)
+
+
+@pytest.fixture
+def photos(tmp_path):
+    write_pictures(tmp_path / "photos")
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def page(browser, serve, photos):
+    browser.faults.clear()
+    browser.open(serve(photos))
+    browser.wait("document.querySelectorAll('#results .tile').length === 12")
+    yield browser
+    assert browser.faults == []
+
+
+def test_drop_box_more_like_this_and_keys(page, photos):
+    page.drop(photos / "a" / "2.png")
+    page.wait(SEARCHED)
+    assert page.run(NAMES)[0] == "a/2.png" and len(page.run(NAMES)) == 12
+    page.wait(SHOWN)
+    # The first result is looked at, and a part of it is drawn.
+    page.key("ArrowRight")
+    page.key("Enter", "\r")
+    page.wait("document.querySelector('#viewer').open")
+    page.wait("document.querySelector('#viewer img').naturalWidth > 900")
+    where = "document.querySelector('#viewer img').getBoundingClientRect()"
+    left, top, width, height = page.run(f"(r => [r.left, r.top, r.width, r.height])({where})")
+    corners = [(left + x * width, top + y * height) for x, y in ((0.3, 0.2), (0.7, 0.8))]
+    page.drag(*corners)
+    page.wait("!document.querySelector('#viewer .box').hidden")
+    page.run("document.querySelector('#viewer .search').click()")
+    page.wait(SEARCHED)
+    page.wait("!document.querySelector('.part .cut').hidden")
+    assert page.run("document.querySelectorAll('.part').length") == 1
+    # The best match of the part is drawn from the whole picture, so it is less than the same.
+    score = "parseFloat(document.querySelector('#results .score').textContent)"
+    assert page.run(score) < 0.999
+    # Search with another one, add a third, not like a fourth, and back.
+    page.run("document.querySelectorAll('#results .tile .search')[3].click()")
+    page.wait(f"{SEARCHED} && {score} === 1")
+    page.run("document.querySelectorAll('#results .tile .look')[2].focus()")
+    page.key("+", "+")
+    page.wait("document.querySelectorAll('.part').length === 2")
+    page.run("document.querySelectorAll('#results .tile .look')[5].focus()")
+    page.key("-", "-")
+    page.wait("document.querySelectorAll('.part.not').length === 1")
+    page.wait(f"{SEARCHED} && document.querySelectorAll('.tile.is-query').length === 3")
+    page.run("history.back()")
+    page.wait("document.querySelectorAll('.part').length === 2")
+    page.key("Escape")
+    page.wait("document.querySelectorAll('.part').length === 0")
+
+
+def test_odd_names_are_text_and_their_pictures_are_shown(page, photos):
+    page.wait(SHOWN)
+    names = page.run(NAMES)
+    assert "b/<img src=x onerror=alert(1)>.png" in names
+    assert "b/a\\u000ab\\udcff.png" in names and "b/\"'&\\u202e.png" in names
+    assert page.run("document.querySelectorAll('img[src=x]').length") == 0
+    page.drop(os.fsdecode(os.fsencode(photos / "b") + b"/" + ODD_NAMES[0]))
+    page.wait(SEARCHED)
+    assert page.run(NAMES)[0] == "b/<img src=x onerror=alert(1)>.png"
+
+
+def test_folder_duplicates_and_an_index_that_grows(page, photos, tmp_path):
+    page.run("(f => { f.value = '0'; f.onchange() })(document.querySelector('#folder'))")
+    page.wait("document.querySelectorAll('#results .tile').length === 5")
+    page.key("d", "d")
+    page.run("(t => { t.value = t.min; t.oninput() })(document.querySelector('#threshold'))")
+    page.wait("document.querySelectorAll('.group').length > 0")
+    text = "[...document.querySelectorAll('.group h2')].map(e => e.textContent)"
+    page.wait(f"{text}.some(t => t.startsWith('2 files, up to 1.0000'))")
+    page.key("d", "d")
+    write_image(photos / "c" / "new.png", 30, 30, seed=50)
+    run(tmp_path / "index", photos, model=Model())
+    page.wait("!document.querySelector('#news').hidden")
+    assert "1 more images are in the index" in page.run("document.body.innerText")
+    page.run("document.querySelector('#news button').click()")
+    page.wait("document.querySelector('#count').textContent === '13 images'")
+
+
+def test_what_is_no_picture_is_said_and_the_query_goes(page, tmp_path):
+    (tmp_path / "none.png").write_bytes(b"no picture")
+    page.drop(tmp_path / "none.png")
+    page.wait("!document.querySelector('#alert').hidden")
+    assert "cannot be decoded" in page.run("document.querySelector('#alert').textContent")
+    page.wait("document.querySelectorAll('.part').length === 0")
+    # The page asked in vain, which the browser notes.
+    assert all("status of 400" in fault for fault in page.faults)
+    page.faults.clear()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_it_fits_a_telephone_and_is_dark_where_that_is_wanted(page, tmp_path, scheme):
+    address = page.run("location.href")
+    page.open(address, 390, 800, scheme)
+    page.wait("document.querySelectorAll('#results .tile').length === 12")
+    page.wait(SHOWN)
+    assert page.run("document.documentElement.scrollWidth") <= 390
+    page.screenshot(tmp_path / "shot.png")
+    with Image.open(tmp_path / "shot.png") as shot:
+        corner = np.mean(shot.getpixel((3, 790))[:3])
+    assert corner > 200 if scheme == "light" else corner < 60
