@@ -2,6 +2,7 @@
 
 import io
 import os
+import shutil
 import threading
 
 import numpy as np
@@ -64,9 +65,13 @@ def serve(tmp_path, monkeypatch):
 
     monkeypatch.setattr(uvicorn, "Server", Kept)
 
-    def begin(photos):
+    def begin(photos, has_thumbnails=False):
         run(tmp_path / "index", photos, model=Model())
         collection = Collection(tmp_path / "index", Model(), 10**7)
+        if has_thumbnails:
+            data = collection.thumbnail(collection.snapshot, 0)
+            for key in collection.snapshot.keys:
+                collection.thumbnails.put(key.tobytes(), data)
         addresses = []
         threads.append(
             threading.Thread(
@@ -98,7 +103,9 @@ def page(browser, serve, photos):
     browser.open(serve(photos))
     browser.wait("document.querySelectorAll('#results .tile').length === 12")
     yield browser
-    assert browser.faults == []
+    faults = list(browser.faults)
+    browser.open("about:blank")  # Before what it asks has ended.
+    assert faults == []
 
 
 def test_drop_box_more_like_this_and_keys(page, photos):
@@ -189,3 +196,37 @@ def test_it_fits_a_telephone_and_is_dark_where_that_is_wanted(page, tmp_path, sc
     with Image.open(tmp_path / "shot.png") as shot:
         corner = np.mean(shot.getpixel((3, 790))[:3])
     assert corner > 200 if scheme == "light" else corner < 60
+
+
+def test_ten_thousand_thumbnails_scroll_without_a_stutter(browser, serve, tmp_path):
+    kinds = [write_image(tmp_path / f"{n}.png", 40, 40, seed=n) for n in range(10)]
+    for number in range(10_000):
+        path = tmp_path / "many" / f"{number // 1000}" / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(kinds[number % 10], path)
+        with path.open("ab") as file:
+            file.write(number.to_bytes(4))  # So that each is a content of its own.
+    browser.faults.clear()
+    browser.open(serve(tmp_path / "many", has_thumbnails=True))
+    browser.wait("document.querySelectorAll('#results .tile').length > 0")
+    # From top to bottom: the time between frames while pages come and pictures are shown.
+    gaps = browser.run("""new Promise(done => {
+        const gaps = [], begun = performance.now(); let last = begun;
+        const frame = now => {
+            gaps.push(now - last); last = now;
+            scrollBy(0, 1000);
+            const all = Number(document.querySelector('#results').dataset.count);
+            const isEnd = innerHeight + scrollY >= document.documentElement.scrollHeight - 2;
+            const isLate = now - begun > 150000;
+            if ((all === 10000 && isEnd) || isLate) done(gaps); else requestAnimationFrame(frame);
+        };
+        requestAnimationFrame(frame);
+    })""")
+    assert browser.run("document.querySelector('#results').dataset.count") == "10000"
+    # On busy cores a frame may take any time, but not more where there is more above it.
+    first, *_, last = (np.median(part) for part in np.array_split(gaps, 4))
+    assert last < 2 * first + 17, (first, last)
+    browser.wait(
+        "[...document.querySelectorAll('#results img')].slice(-5).every(e => e.naturalWidth > 0)"
+    )
+    assert browser.faults == []

@@ -10,6 +10,8 @@ let state = null;          // What the server says of its index.
 let query = [];            // Parts: {sign, row | file, part, picture, vector}.
 let list = null;           // What is being listed: {controller, next, total, shown, isDone}.
 let areDuplicates = false;
+let items = [];            // Results, of which those near the window are drawn: {place: element}.
+const drawn = new Map();
 let viewed = null;         // What the viewer shows: {row | file, paths, picture, part, place}.
 
 // Control characters, and what turns the direction of text, as escapes.
@@ -186,7 +188,7 @@ function begin() {
   clearTimeout(list?.timer);
   list = { controller: new AbortController(), next: 0, shown: 0, isBusy: false, isDone: false };
   groups.replaceChildren();
-  if (areDuplicates) results.replaceChildren();
+  if (areDuplicates) showResults([]);
   find("#line").textContent = "";
   if (query.some(isPending) && !areDuplicates) {
     find("#line").textContent = "Looking at the picture …";
@@ -231,17 +233,64 @@ async function moreResults(own) {
   const answer = await (await ask("search", body, { signal: own.controller.signal })).json();
   if (own !== list) return;
   if (!own.next) {
-    results.replaceChildren();
+    showResults([]);
     const seconds = ((performance.now() - begun) / 1000).toFixed(2);
     find("#line").textContent = query.length
       ? `Most alike first, of ${number(answer.total)} images, ${seconds} s`
       : `All ${number(answer.total)} images; choose one, or bring your own`;
   }
-  const rows = new Set(query.map((part) => part.row));
-  results.append(...answer.results.map((result) => tile(result, rows.has(result.row))));
+  showResults([...items, ...answer.results]);
   own.next = answer.next;
   own.isDone = own.next >= answer.total;
+}
+
+// Tens of thousands of elements would make each frame slow: rows beyond the window are padding.
+const ROWS_BEYOND = 4;
+
+function showResults(all) {
+  if (!all.length) clearDrawn();
+  items = all;
+  results.dataset.count = items.length;
+  draw();
+}
+
+function clearDrawn() {
+  drawn.clear();
+  results.replaceChildren();
+}
+
+function draw() {
+  if (!items.length) {
+    results.style.padding = "0";
+    return;
+  }
+  if (!drawn.size) drawSpan(0, 1);  // To be measured.
+  const style = getComputedStyle(results), columns = style.gridTemplateColumns.split(" ").length;
+  const height = results.firstElementChild.offsetHeight + parseFloat(style.rowGap);
+  const { top } = results.getBoundingClientRect(), rows = Math.ceil(items.length / columns);
+  const last = Math.min(rows, Math.max(1, Math.ceil((innerHeight - top) / height) + ROWS_BEYOND));
+  const first = Math.max(0, Math.min(last - 1, Math.floor(-top / height) - ROWS_BEYOND));
+  drawSpan(first * columns, Math.min(last * columns, items.length));
+  results.style.padding = `${first * height}px 0 ${(rows - last) * height}px`;
   if (find("[tabindex='0']", results) === null) rove(find(".look", results));
+}
+
+function drawSpan(begin, end) {
+  for (const [place, element] of drawn) {
+    if (place >= begin && place < end) continue;
+    find("img", element).removeAttribute("src");  // What is scrolled past need not come any more.
+    element.remove();
+    drawn.delete(place);
+  }
+  const rows = new Set(query.map((part) => part.row));
+  let next = null;
+  for (let place = end - 1; place >= begin; place -= 1) {
+    if (!drawn.has(place)) {
+      drawn.set(place, tile(items[place], rows.has(items[place].row)));
+      results.insertBefore(drawn.get(place), next);
+    }
+    next = drawn.get(place);
+  }
 }
 
 async function moreGroups(own) {
@@ -465,9 +514,8 @@ addEventListener("paste", (event) => {
 });
 
 const isNearEnd = () => find("#end").getBoundingClientRect().top < innerHeight + AHEAD;
-for (const kind of ["scroll", "resize"]) {
-  addEventListener(kind, () => { if (isNearEnd()) more(); }, { passive: true });
-}
+addEventListener("resize", () => { clearDrawn(); draw(); if (isNearEnd()) more(); });
+addEventListener("scroll", () => { draw(); if (isNearEnd()) more(); }, { passive: true });
 
 history.replaceState({ place: kept.push({ query: [], areDuplicates: false }) - 1 }, "");
 ask("state").then(async (response) => {
