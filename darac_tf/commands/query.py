@@ -58,11 +58,15 @@ def _ask_page(values, images, box):
 
 
 def _query(values, images, box):
+    import tensorflow as tf
+
     from darac_tf.search.index import Index, check_model
     from darac_tf.search.page import write_results_page
     from darac_tf.search.query import Query, find_similar
 
     queries = [Query(image, box) for image in images]
+    # To optimise the graph takes longer than a few images do, and an export's is fused already.
+    tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
     model = model_of(values)
     with Index(values.index) as index:
         check_model(values.index, index.settings, model)
