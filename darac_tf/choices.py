@@ -23,6 +23,8 @@ DEFAULT_MAX_PIXELS = 178_956_970
 
 # Networks: `models.descriptor.POOLINGS`, `layers.regional.DARAC`.
 POOLINGS = ("spoc", "mac", "gem", "rmac", "rmac_whitened", "ramac", "darac")
+# Which vectors have one weight together: each its own, those of one level and statistic (maximum or
+# average), or those of one statistic.
 SHARINGS = ("none", "level_kind", "kind")
 
 # Training: `losses.LOSSES`, `losses.nra`, `training.state.OPTIMIZERS`.

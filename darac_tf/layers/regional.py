@@ -23,8 +23,6 @@ from darac_tf.layers.region_pooling import (
 )
 
 REGIONS_OF_GRID = {grid: sum(levels) for grid, levels in LEVELS_OF_GRID.items()}
-# Which vectors have one weight together: each its own, those of one level and statistic (maximum or
-# average), or those of one statistic.
 _LOG = logging.getLogger(__name__)
 
 

@@ -10,7 +10,7 @@ import keras
 from darac_tf.errors import UserError
 from darac_tf.models.efficientnet_lite import EFFICIENTNET_LITE, efficientnet_lite
 from darac_tf.models.preprocessing import Preprocessing, mode_of_application
-from darac_tf.models.resnet_v15 import RESNET_V15, resnet_v15
+from darac_tf.models.resnet_v15 import RESNET_V15, resnet_v15, torch_name
 from darac_tf.models.torch_files import read_torch_file
 from darac_tf.models.torch_weights import set_torch_weights
 
@@ -108,7 +108,7 @@ def _resnet_v15(name, weights):
     if tensors is not None:
         if not isinstance(tensors, dict) or "conv1.weight" not in tensors:
             raise UserError(f"--backbone_weights: {weights} holds no network of torchvision")
-        set_torch_weights(network, tensors, lambda n: n.replace("_", "."), weights, ["fc."])
+        set_torch_weights(network, tensors, torch_name, weights, ["fc."])
     return network
 
 

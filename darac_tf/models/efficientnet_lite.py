@@ -18,6 +18,7 @@ from keras import layers
 
 from darac_tf.errors import UserError
 from darac_tf.models.torch_files import read_torch_file
+from darac_tf.models.torch_weights import set_torch_weights
 
 
 class _Lite(NamedTuple):
@@ -80,8 +81,7 @@ def efficientnet_lite(name, weights=None):
     x = _convolution(x, "conv_head", "bn1", _HEAD, 1)
     model = keras.Model(inputs, x, name=name.lower())
     if tensors:
-        for layer in model.layers:
-            layer.set_weights(_weights_of(layer, tensors))
+        set_torch_weights(model, tensors, _torch_name, f"--backbone={name}", ["_fc."])
     return model
 
 
@@ -114,18 +114,10 @@ def _rounded(channels):
     return rounded if rounded >= 0.9 * channels else rounded + 8
 
 
-def _weights_of(layer, tensors):
-    """The weights of a layer in Keras's order and form."""
-    name = layer.name.replace("blocks_", "_blocks.").replace("__", "._")
-    name = name if name.startswith("_") else f"_{name}"
-    if isinstance(layer, layers.BatchNormalization):
-        parts = ("weight", "bias", "running_mean", "running_var")
-        return [tensors[f"{name}.{part}"] for part in parts]
-    if isinstance(layer, layers.DepthwiseConv2D):
-        return [tensors[f"{name}.weight"].transpose(2, 3, 0, 1)]
-    if isinstance(layer, layers.Conv2D):
-        return [tensors[f"{name}.weight"].transpose(2, 3, 1, 0)]
-    return []
+def _torch_name(layer):
+    """What the package calls a layer: `blocks_0__bn1` is `_blocks.0._bn1`, `bn0` is `_bn0`."""
+    name = layer.replace("blocks_", "_blocks.").replace("__", "._")
+    return name if name.startswith("_") else f"_{name}"
 
 
 def _package_weights(name):

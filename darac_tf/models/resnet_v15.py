@@ -42,6 +42,11 @@ def resnet_v15(name, width=_CHANNELS):
     return keras.Model(inputs, x, name=name.lower().replace(".", "_"))
 
 
+def torch_name(layer):
+    """What torchvision calls a layer of `resnet_v15`: `layer1_0_conv1` is `layer1.0.conv1`."""
+    return layer.replace("_", ".")
+
+
 def _block(x, name, channels, stride):
     """A bottleneck: narrower, 3x3, wider, and the way around it."""
     start = x

@@ -12,13 +12,14 @@ import numpy as np
 from darac_tf.errors import UserError
 from darac_tf.layers import MAC, RMAC, GeM, RegionalGeM, SPoC, WhitenedRMAC
 from darac_tf.models.descriptor import POOLING_LAYER
+from darac_tf.models.resnet_v15 import torch_name
 from darac_tf.published.networks import (
     Published,
     checked_colours,
     descriptor_of,
+    exponent_of,
     resnet_of,
     take_linear,
-    torch_name,
 )
 from darac_tf.whitening import Whitening
 
@@ -66,7 +67,7 @@ def _pooling(name, is_regional, exponent, regional, source):
     inner = {"name": POOLING_LAYER}
     if name == "gem" and exponent is None:
         raise UserError(f"{source}: has no exponent of GeM (pool.p)")
-    power = None if exponent is None else _exponent(exponent, source)
+    power = None if exponent is None else exponent_of(exponent, source)
     if not is_regional:
         known = {
             "gem": lambda: GeM(power, **inner),
@@ -85,13 +86,6 @@ def _pooling(name, is_regional, exponent, regional, source):
         kind = "regional pooling" if is_regional else "pooling"
         raise UserError(f"{source}: its {kind} is {name!r}; {', '.join(known)} can be read")
     return known[name]()
-
-
-def _exponent(tensor, source):
-    values = np.ravel(tensor)
-    if values.size != 1 or not 0 < values[0] < np.inf:
-        raise UserError(f"{source}: the exponent of its GeM is not one number above 0")
-    return float(values[0])
 
 
 def _whitenings(meta, source):

@@ -9,11 +9,11 @@ from darac_tf.files import atomic_path
 from darac_tf.models.backbones import BEST_MODEL
 from darac_tf.models.descriptor import compose, make_pooling
 from darac_tf.models.preprocessing import Preprocessing
-from darac_tf.models.resnet_v15 import RESNET_V15
+from darac_tf.models.resnet_v15 import RESNET_V15, torch_name
 from darac_tf.models.torch_files import read_torch_file
 from darac_tf.published.cirtorch import from_cirtorch, is_cirtorch
 from darac_tf.published.dirtorch import from_dirtorch, is_dirtorch
-from darac_tf.published.networks import Published, resnet_of, torch_name
+from darac_tf.published.networks import Published, resnet_of
 from darac_tf.published.slim import checkpoint_of, slim_resnet50
 
 FACTS = "published.json"

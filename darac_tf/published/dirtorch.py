@@ -13,13 +13,14 @@ import numpy as np
 from darac_tf.errors import UserError
 from darac_tf.layers import MAC, GeM, SPoC
 from darac_tf.models.descriptor import POOLING_LAYER
+from darac_tf.models.resnet_v15 import torch_name
 from darac_tf.published.networks import (
     Published,
     checked_colours,
     descriptor_of,
+    exponent_of,
     resnet_of,
     take_linear,
-    torch_name,
 )
 from darac_tf.whitening import Whitening
 
@@ -66,10 +67,9 @@ def _pooling(name, exponent, source):
         return MAC(name=POOLING_LAYER)
     if name == "avg":
         return SPoC(name=POOLING_LAYER)
-    values = np.ravel([] if exponent is None else exponent)
-    if not name.startswith("gem") or values.size != 1 or not 0 < values[0] < np.inf:
+    if not name.startswith("gem"):
         raise UserError(f"{source}: its pooling is {name!r}; max, avg and gem can be read")
-    return GeM(float(values[0]), name=POOLING_LAYER)
+    return GeM(exponent_of(exponent, source), name=POOLING_LAYER)
 
 
 def _whitenings(content, source):

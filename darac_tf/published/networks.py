@@ -62,9 +62,12 @@ def resnet_of(architecture, tensors, name_of, stem, source):
     return network
 
 
-def torch_name(layer):
-    """What torchvision calls a layer of `resnet_v15`: `layer1_0_conv1` is `layer1.0.conv1`."""
-    return layer.replace("_", ".")
+def exponent_of(tensor, source):
+    """The exponent of GeM; `UserError` if it is missing, or not one number above 0."""
+    values = np.ravel([] if tensor is None else tensor)
+    if values.size != 1 or not 0 < values[0] < np.inf:
+        raise UserError(f"{source}: the exponent of its GeM is not one number above 0")
+    return float(values[0])
 
 
 def take_linear(tensors, name, source):
