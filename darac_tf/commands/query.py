@@ -62,7 +62,7 @@ def _query(values, images, box):
 
     from darac_tf.search.index import Index, check_model
     from darac_tf.search.page import write_results_page
-    from darac_tf.search.query import Query, find_similar
+    from darac_tf.search.query import Query, describe, find_like
 
     queries = [Query(image, box) for image in images]
     # To optimise the graph takes longer than a few images do, and an export's is fused already.
@@ -71,11 +71,12 @@ def _query(values, images, box):
     with Index(values.index) as index:
         check_model(values.index, index.settings, model)
         approximate = _faiss_index(values, index)
-        results = find_similar(index, model, queries, values.top_k, approximate)
+        vectors = describe(model, queries)
+        results = find_like(index, vectors, values.top_k, approximate)
         count = index.files.count() - len(index.files.faults())
         how = f"Approximate search ({approximate.kind})" if approximate else "Exact search"
         if values["from"].value:
-            results, how = _from_database(values, index, model, queries, results)
+            results, how = _from_database(values, index, vectors, results)
     print(f"{how} among {count} images", file=sys.stderr)
     if index.table.damaged:
         damaged = f"{index.table.damaged} damaged vectors were found"
@@ -86,13 +87,11 @@ def _query(values, images, box):
         write_results_page(values.out, queries, results, [f"{how} among {count} images."], turns)
 
 
-def _from_database(values, index, model, queries, exact):
+def _from_database(values, index, vectors, exact):
     """What a database finds, and how, in words, with its recall of what the index finds."""
     from darac_tf.databases import connect
     from darac_tf.search.push import find_in_database, recall_of
-    from darac_tf.search.query import describe
 
-    vectors = describe(model, queries)
     with connect(values["from"].value, values.collection) as database:
         found = find_in_database(index, database, vectors, values.top_k)
     share = f"{100 * recall_of(found, exact):.1f} % of the exact first {values.top_k}"

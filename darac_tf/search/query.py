@@ -74,7 +74,12 @@ def find_similar(index, model, queries, top_k=20, faiss_index=None):
             holds no image.
         ValueError: If `top_k` is below 1.
     """
-    found = rank(index, describe(model, queries), top_k, faiss_index)
+    return find_like(index, describe(model, queries), top_k, faiss_index)
+
+
+def find_like(index, vectors, top_k=20, faiss_index=None):
+    """As `find_similar`, for queries that `describe` has described."""
+    found = rank(index, vectors, top_k, faiss_index)
     return [_results(ranking, top_k) for ranking in found]
 
 
