@@ -21,6 +21,7 @@ above it, never the other way round (`tests/test_layout.py` holds this list agai
     published         models as others have published them, as run directories
     last_layers       the last layers and the pooling, trained on stored maps of those below
     export            from a descriptor to a SavedModel
+    parts             descriptions of many images, a part at a time: manifest, files, workers
     serving           the client of a served descriptor
     databases         vectors in databases of others
     search            an index of a user's own images

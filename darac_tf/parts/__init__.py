@@ -1,0 +1,1 @@
+"""Descriptions of many images in parts: from a manifest to Parquet files, and what reads them."""
