@@ -176,7 +176,7 @@ def main():
         vectors = np.memmap(index / "vectors-1" / "rows.f32", np.float32, "r").reshape(
             -1, dimension
         )
-        large = picture(3000, 2000, quality=90)
+        large = picture(4000, 3000, quality=90)
         with page_of(index) as (client, pid):
             one, many = Load(client, vectors), Load(client, vectors)
             one.upload(large)  # What happens only once.

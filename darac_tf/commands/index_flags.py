@@ -70,7 +70,9 @@ def model_of(values, default=None):
     from darac_tf.search.index import read_settings
     from darac_tf.search.untrained import folder_of_model
 
-    name = values.model
-    if not name and (default is None or (Path(values.index) / INDEX_FILE).exists()):
-        name = read_settings(values.index)["model_folder"]
-    return ExportedModel(folder_of_model(name or default))
+    name, known = values.model, (None, None)
+    if default is None or (Path(values.index) / INDEX_FILE).exists():
+        settings = read_settings(values.index)
+        name = name or settings["model_folder"]
+        known = settings.get("model_stamp"), settings["model"]
+    return ExportedModel(folder_of_model(name or default), known)

@@ -24,10 +24,13 @@ class ExportedModel:
 
     Args:
         folder: The version's folder, `EXPORT/1`: the one that holds `saved_model.pb`.
+        known: Pair of the stamp and the fingerprint of a model that was read before: files with
+            that stamp are not read again for their fingerprint.
 
     Attributes:
         folder: Absolute path of the folder.
         fingerprint: Of what it computes (graph, variables, assets): 32 hexadecimal digits.
+        stamp: Of its files' names, sizes and times: they are other files where it is another.
         dimension: Of the descriptors.
         is_upright: Whether it turns images upright by their Exif orientation.
         max_pixels: It takes images of no more.
@@ -38,9 +41,11 @@ class ExportedModel:
             it.
     """
 
-    def __init__(self, folder):
+    def __init__(self, folder, known=(None, None)):
         self.folder = Path(folder).absolute()
-        self.fingerprint = _fingerprint(self.folder)
+        files = _files(self.folder)
+        self.stamp = _stamp(files)
+        self.fingerprint = known[1] if known[0] == self.stamp else _fingerprint(files, folder)
         try:
             # The loaded object has to stay: its variables live as long as it does.
             self._loaded = tf.saved_model.load(str(self.folder))
@@ -89,19 +94,32 @@ class ExportedModel:
         return vectors.astype(np.float32, copy=False), valid
 
 
-def _fingerprint(folder):
+def _files(folder):
+    """Dictionary of name to path and status of the files that make the descriptors."""
     if not (folder / "saved_model.pb").is_file():
         versions = sorted(path.parent.name for path in folder.glob("*/saved_model.pb"))
         hint = f"; give one of its versions, such as {folder / versions[-1]}" if versions else ""
         raise UserError(f"--model: no saved_model.pb in {folder}{hint}")
-    files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    names = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
+    return {
+        name: (path, path.stat())
+        for name, path in names.items()
+        if path.is_file() and not name.startswith(_NOT_COUNTED)
+    }
+
+
+def _stamp(files):
+    facts = [(name, of.st_size, of.st_mtime_ns, of.st_ino) for name, (_, of) in files.items()]
+    return hashlib.blake2b(repr(facts).encode(), digest_size=16).hexdigest()
+
+
+def _fingerprint(files, folder):
     parts = []
     try:
-        for name, path in sorted(files.items()):
-            if path.is_file() and not name.startswith(_NOT_COUNTED):
-                with path.open("rb") as file:
-                    digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
-                parts.append(f"{name} {digest.hexdigest()}")
+        for name, (path, _) in sorted(files.items()):
+            with path.open("rb") as file:
+                digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16))
+            parts.append(f"{name} {digest.hexdigest()}")
     except OSError as error:
         raise UserError(f"--model: can't read {folder}: {error.strerror}") from error
     return model_fingerprint(*parts)

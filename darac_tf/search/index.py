@@ -180,7 +180,7 @@ def read_settings(folder):
     """Reads `index.json`; `UserError` if it is missing, damaged or of another format.
 
     A dictionary: "format", "model" (fingerprint of the model), "model_folder" (where it was),
-    "dimension" and "vectors" (the subfolder they are in).
+    "model_stamp" (of its files; absent in indexes of before), "dimension" and "vectors" (the subfolder they are in).
     """
     path = Path(folder) / INDEX_FILE
     if not path.is_file():
@@ -210,7 +210,7 @@ def _set_model(folder, model):
     if (folder / INDEX_FILE).exists():
         settings = read_settings(folder)
         check_model(folder, settings, model)
-    moved = {**settings, "model_folder": str(model.folder)}
+    moved = {**settings, "model_folder": str(model.folder), "model_stamp": model.stamp}
     if moved != settings:
         _write_settings(folder, moved)
 

@@ -58,7 +58,7 @@ class StandIn:
         described: The contents that were described, in order.
     """
 
-    fingerprint = "0" * 32
+    fingerprint, stamp = "0" * 32, "0" * 32
     folder = Path("/nowhere/1")
     dimension = DIMENSION
     is_upright, max_pixels, no_image = True, 10**8, "cannot be decoded"

@@ -1,5 +1,7 @@
 """Exported models as the search uses them."""
 
+import os
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -18,7 +20,12 @@ def test_the_model_is_what_its_files_are(model, other_model, tmp_path):
         if path.is_file():
             write_file(copy / path.relative_to(model.folder), path.read_bytes())
     write_file(copy / "assets.extra" / "model_card.json", b"{}")
-    assert ExportedModel(copy).fingerprint == model.fingerprint
+    copied = ExportedModel(copy)
+    assert copied.fingerprint == model.fingerprint
+    # Files that were read before are not read again; others are, though only their times differ.
+    assert ExportedModel(copy, (copied.stamp, "known")).fingerprint == "known"
+    os.utime(copy / "saved_model.pb", ns=(0, 0))
+    assert ExportedModel(copy, (copied.stamp, "known")).fingerprint == model.fingerprint
     with pytest.raises(UserError, match=r"--model: no saved_model.pb in .*; give one of its ver"):
         ExportedModel(model.folder.parent)
     with pytest.raises(UserError, match=r"no saved_model.pb in .*/nothing$"):
