@@ -37,6 +37,7 @@ def main(arguments):
 
 
 def _index(values, folders):
+    from darac_tf.data.exif import lying_portraits
     from darac_tf.search import faiss_index
     from darac_tf.search.index import writing
     from darac_tf.search.untrained import DEFAULT_MODEL
@@ -59,6 +60,9 @@ def _index(values, folders):
     if changes.described:
         rate = changes.described / changes.seconds
         print(f"{changes.described} described in {changes.seconds:.1f} s, {rate:.1f} images/s")
+    if changes.lying:
+        text = lying_portraits(len(changes.lying), changes.described, changes.lying[0])
+        print(f"{text}index with a model of export --orientation=stored", file=sys.stderr)
     if changes.compacted:
         print(f"{changes.compacted} vectors that no file needs were removed")
     _warn(changes.faults)

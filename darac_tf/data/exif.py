@@ -86,6 +86,17 @@ def is_lying(orientation):
     return orientation > 4
 
 
+def lying_portraits(count, total, example):
+    """Says that portraits among some images are laid on their sides by their Exif orientation.
+
+    Cameras store what they took in portrait as a landscape with the tag.
+    """
+    return (
+        f"{count} of {total} images are stored as portraits and made landscapes by their Exif "
+        f"orientation, such as {example}: if a tool has turned them and left the tag, "
+    )
+
+
 def turn_upright(image, orientation):
     """Turns and mirrors `(height, width, 3)` of an Exif orientation, int or int32 scalar."""
     orientation = tf.convert_to_tensor(orientation, tf.int32)

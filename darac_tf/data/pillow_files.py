@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image
 
 from darac_tf.choices import DEFAULT_MAX_PIXELS
-from darac_tf.data.exif import MAX_PARTS, orientation_in
+from darac_tf.data.exif import MAX_PARTS, is_lying, orientation_in
 from darac_tf.errors import UserError
 
 # `max_pixels` is checked here: Pillow's own check warns, and can't be raised.
@@ -83,6 +83,13 @@ def orientation(data):
     with contextlib.suppress(*_ERRORS), Image.open(io.BytesIO(data)) as image:
         return np.int32(_orientation(image))
     return np.int32(1)
+
+
+def is_lying_portrait(data):
+    """Whether the bytes of an image file are of a portrait that its Exif orientation lays down."""
+    with contextlib.suppress(*_ERRORS), Image.open(io.BytesIO(data)) as image:
+        return image.height > image.width and is_lying(_orientation(image))
+    return False
 
 
 def _rgb(image):

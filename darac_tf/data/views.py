@@ -14,7 +14,7 @@ import numpy as np
 from tqdm import tqdm
 
 from darac_tf.choices import DEFAULT_MAX_PIXELS
-from darac_tf.data.exif import is_lying
+from darac_tf.data.exif import is_lying, lying_portraits
 from darac_tf.data.images import RATIOS, scaled_side
 from darac_tf.data.pillow_files import content_size, read_header
 from darac_tf.errors import UserError
@@ -145,21 +145,12 @@ def read_views(images, progress=True, skip_bad=False):
 
 
 def _say_lying(images, sizes, orientations):
-    """Logs which images may have been turned already, by a tool that left their tag, in one line.
-
-    Cameras store what they took in portrait as a landscape with the tag, so that a portrait with
-    such a tag lies on its side once it is turned.
-    """
+    """Logs, in one line, which images a tool may have turned already, and left their tag."""
     lying = images.are_upright() & is_lying(orientations) & (sizes[:, 0] > sizes[:, 1])
     if np.any(lying):
-        _LOG.warning(
-            "%d of %d images are stored as portraits and made landscapes by their Exif "
-            "orientation, such as %s: if a tool has turned them and left the tag, give "
-            "--orientation=stored",
-            np.count_nonzero(lying),
-            len(images),
-            images.paths[np.argmax(lying)],
-        )
+        example = images.paths[np.argmax(lying)]
+        text = lying_portraits(np.count_nonzero(lying), len(images), example)
+        _LOG.warning("%sgive --orientation=stored", text)
 
 
 def plan_views(images, sizes, orientations=1):

@@ -180,7 +180,8 @@ def read_settings(folder):
     """Reads `index.json`; `UserError` if it is missing, damaged or of another format.
 
     A dictionary: "format", "model" (fingerprint of the model), "model_folder" (where it was),
-    "model_stamp" (of its files; absent in indexes of before), "dimension" and "vectors" (the subfolder they are in).
+    "model_stamp" (of its files; absent in indexes of before), "dimension" and "vectors" (the
+    subfolder they are in).
     """
     path = Path(folder) / INDEX_FILE
     if not path.is_file():

@@ -7,6 +7,7 @@ import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from darac_tf.data.content_keys import VIEW_KEY_BYTES, content_key
 from darac_tf.data.images import IMAGE_SUFFIXES, say_left_out, visible, visible_images
+from darac_tf.data.pillow_files import is_lying_portrait
 from darac_tf.errors import UserError
 from darac_tf.search.file_table import UNKNOWN
 from darac_tf.threads import look_ahead
@@ -42,6 +44,7 @@ class Changes:
     described: int  # Images that went through the model; copies and moved files don't.
     seconds: float  # What describing took, with reading.
     compacted: int  # Vectors removed because no file needed them any more.
+    lying: list  # Paths of portraits that were laid down, see `data.exif.lying_portraits`.
     # List of `(path, what is wrong)` of files below the folders that are not searched.
     faults: list
 
@@ -80,13 +83,14 @@ def update(index, model, folders, batch_images=32, progress=True):
         removed = sum(index.files.remove_unlisted(folder) for folder in folders)
     new, known = index.files.count_outdated()
     begin = time.monotonic()
-    described, changed = _describe(index, model, new + known, batch_images, progress)
+    lying = []
+    described, changed = _describe(index, model, new + known, batch_images, progress, lying)
     seconds = time.monotonic() - begin
     compacted = index.compact()
     for folder in folders:
         faults = {**dict(index.files.faults(folder)), **faults}
     faults = [(os.fsdecode(path), faults[path]) for path in sorted(faults)]
-    return Changes(total, new, changed, removed, described, seconds, compacted, faults)
+    return Changes(total, new, changed, removed, described, seconds, compacted, lying, faults)
 
 
 def check_folders(folders):
@@ -171,9 +175,10 @@ class _File(NamedTuple):
     key: bytes | None = None
     fault: str | None = None
     data: bytes | None = None
+    is_lying: bool = False  # A portrait that its Exif orientation would lay down.
 
 
-def _read(path):
+def _read(path, is_upright):
     try:
         # Whoever put a pipe there meanwhile must not make this wait for ever.
         with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
@@ -194,20 +199,25 @@ def _read(path):
     if len(data) != size:  # it is being written
         size = UNKNOWN
     key = content_key(data).ljust(VIEW_KEY_BYTES, b"\0")
-    return _File(path, size, mtime_ns, key, data=data)
+    return _File(path, size, mtime_ns, key, None, data, is_upright and is_lying_portrait(data))
 
 
-def _describe(index, model, n_files, batch_images, progress):
-    """Describes outdated files; returns how many images were described, and files changed."""
+def _describe(index, model, n_files, batch_images, progress, lying):
+    """Describes outdated files; returns how many images were described, and files changed.
+
+    Paths of portraits that are laid down go to `lying`.
+    """
+    read = partial(_read, is_upright=model.is_upright)
     counts, hide = np.zeros(2, int), not progress or not n_files
     with (
         index.table.writing(),
         tqdm(total=n_files, desc="index", unit=" images", disable=hide) as bar,
         ThreadPoolExecutor(_THREADS) as pool,
-        contextlib.closing(look_ahead(pool, _read, index.files.outdated(), _AHEAD)) as files,
+        contextlib.closing(look_ahead(pool, read, index.files.outdated(), _AHEAD)) as files,
     ):
         for entered, contents in _batches(index, files, batch_images):
             counts += _enter(index, model, entered, contents)
+            lying += [os.fsdecode(file.path) for file in entered if file.is_lying]
             bar.update(len(entered))
     return tuple(counts.tolist())
 
@@ -243,7 +253,7 @@ def _enter(index, model, files, contents):
             index.table.append(keys[valid], vectors[valid])
         bad = {key.tobytes() for key in keys[~valid]}
     with index.files.transaction():
-        for path, size, mtime_ns, key, fault, _ in files:
+        for path, size, mtime_ns, key, fault, *_ in files:
             if key in bad:
                 key, fault = None, model.no_image
             changed += index.files.put(path, size, mtime_ns, key, fault)

@@ -9,6 +9,7 @@ import pytest
 from darac_tf.describing import feature_table
 from darac_tf.search import Index, updates, writing
 from darac_tf.search.file_table import UNKNOWN
+from tests.photographs import file_of
 from tests.search.collection import assert_same, entries, expected, run, write_file
 from tests.search.small_model import StandIn
 
@@ -232,6 +233,21 @@ def test_a_file_that_grows_while_it_is_read_is_read_again(photos, monkeypatch):
 
     path = os.fsencode(photos / "d.PNG")
     monkeypatch.setattr(updates.os, "fstat", lambda _: Earlier)
-    assert updates._read(path).size == UNKNOWN
+    assert updates._read(path, False).size == UNKNOWN
     monkeypatch.setattr(updates.os, "fstat", real)
-    assert updates._read(path).size == 1
+    assert updates._read(path, False).size == 1
+
+
+def test_portraits_that_their_tag_lays_down_are_named(photos, index):
+    for name, height, orientation in (("p", 40, 6), ("q", 40, None), ("r", 40, 3), ("s", 10, 6)):
+        write_file(photos / f"{name}.jpg", file_of("JPEG", "RGB", height, 20, orientation))
+    assert run(index, photos)[0].lying == [str(photos / "p.jpg")]
+    assert run(index, photos)[0].lying == []
+
+
+def test_portraits_are_not_named_where_the_model_turns_nothing(photos, index):
+    write_file(photos / "p.jpg", file_of("JPEG", "RGB", 40, 20, 6))
+    model = StandIn()
+    model.is_upright = False
+    with writing(index, model) as opened:
+        assert updates.update(opened, model, [photos], progress=False).lying == []
