@@ -44,8 +44,9 @@ def find_candidates(queries, database, k, block_rows, exclude=None, longest=None
 
     Returns:
         List with, for each query, its candidate rows (int64, at least k of them), or None where
-        more rows were near the k-th than are kept. None instead of the list where lengths leave the
-        range of float32, or D that of the proof. UserError if a row holds NaN or infinity.
+        more rows were near the k-th than are kept; and an upper bound of the norms of the database.
+        None instead of both where lengths leave the range of float32, or D that of the proof.
+        UserError if a row holds NaN or infinity.
     """
     dim = queries.shape[1]
     if (dim + 8) * _UNIT_ROUNDOFF >= 0.5:
@@ -77,7 +78,7 @@ def find_candidates(queries, database, k, block_rows, exclude=None, longest=None
                 # NaN is below every floor, minus infinity included.
                 scores[inside, exclude[inside] - start] = np.nan
             kept.add(scores, start, _error_bound(dim, query_norms, most))
-    return kept.finish()
+    return kept.finish(), most
 
 
 def _as_float32(rows):
@@ -117,6 +118,10 @@ class _Kept:
     def add(self, scores, first_row, margin):
         """Takes scores `(Q, n)` of n rows, and the bounds B `(Q,)` of all rows up to these."""
         self._margin = margin
+        if np.isneginf(self._kth).all() and scores.shape[1] >= 2 * self._k:
+            # The k best of the first block: without them all of the next ones would be kept, too.
+            known = np.where(np.isnan(scores), np.float32(-np.inf), scores)
+            self._kth = np.partition(known, -self._k, axis=1)[:, -self._k].astype(np.float64)
         # Flat, because `nonzero` of a matrix takes several times as long.
         flat = np.flatnonzero(scores >= self._floor()[:, None])
         query, column = np.divmod(flat, max(1, scores.shape[1]))
@@ -136,7 +141,7 @@ class _Kept:
         self._filled += counts
 
     def finish(self):
-        """As `find_candidates`."""
+        """The list of `find_candidates`."""
         for query in np.flatnonzero(~self._outgrown):
             self._cut(query)
         return [

@@ -17,8 +17,12 @@ _UNIT_ROUNDOFF = 2.0**-53
 _SMALLEST = 2.0**-1022
 # Scoring a chosen row in float64 costs about as much as this many rows of a float32 product.
 _COST_OF_CANDIDATE = 16
-# Pairs of query and candidate that a thread scores at once.
-_PAIRS = 128
+# Pairs of query and candidate that a thread scores at once, from buffers in the processor's cache,
+# and bytes of the database that it goes through with all queries, one after another.
+_PAIRS = 64
+_PART_BYTES = 32 << 20
+# Parts for each thread at least, so that all end at about the same time.
+_PARTS = 8
 
 
 def search(queries, database, top_k=None, block_rows=4096, exclude=None, longest=None):
@@ -63,52 +67,66 @@ def search(queries, database, top_k=None, block_rows=4096, exclude=None, longest
     found = None
     if k * _COST_OF_CANDIDATE <= n_rows:
         found = find_candidates(queries, database, k, block_rows, exclude, longest)
-    found = found or [None] * len(queries)
+    found, longest = found or ([None] * len(queries), None)
     if few := [query for query, candidates in enumerate(found) if candidates is not None]:
-        rows[few], scores[few] = _rank(queries[few], database, [found[q] for q in few], k)
+        chosen = [found[query] for query in few]
+        rows[few], scores[few] = _rank(queries[few], database, chosen, k, longest)
     if others := [query for query, candidates in enumerate(found) if candidates is None]:
         own = None if exclude is None else exclude[others]
         rows[others], scores[others] = _search_all(queries[others], database, k, block_rows, own)
     return rows, scores
 
 
-def _rank(queries, database, candidates, k):
-    """The k best of each query's candidate rows, as `(Q, k)` rows and scores."""
+def _rank(queries, database, candidates, k, longest):
+    """The k best of each query's candidate rows, as `(Q, k)` rows and scores.
+
+    `longest` is an upper bound of the norms of the candidates.
+    """
     counts = [len(rows) for rows in candidates]
     query, row = np.repeat(np.arange(len(queries)), counts), np.concatenate(candidates)
-    # In the order of the database, so that a large file is read once, from front to back.
-    order = np.argsort(row, kind="stable")
+    # Part by part of the database, so that a large file is read once, from front to back; within a
+    # part query by query, as they are.
+    part_rows = min(_PART_BYTES // (4 * queries.shape[1]), database.shape[0] // (_PARTS * THREADS))
+    part = row // max(1, part_rows)
+    order = np.argsort(part, kind="stable")
     keys = np.empty(len(row), np.uint64)
+    norms = _norm_bounds(queries)
 
-    def score(span):
-        pairs = order[span]
-        scores = _pair_scores(queries, query[pairs], database, row[pairs])
+    def score(pairs):
+        scores = _pair_scores(queries, norms, query[pairs], database, row[pairs], longest)
         return pairs, _sort_keys(scores, row[pairs].astype(np.uint64))
 
-    bounds = np.linspace(0, len(row), THREADS + 1).astype(np.int64)
-    for pairs, own in in_order(score, map(slice, bounds[:-1], bounds[1:])):
+    for pairs, own in in_order(score, np.split(order, np.flatnonzero(np.diff(part[order])) + 1)):
         keys[pairs] = own
     best = [np.sort(own)[:k] for own in np.split(keys, np.cumsum(counts)[:-1])]
     return _split_keys(np.stack(best))
 
 
-def _pair_scores(queries, query_index, database, row_index):
-    """Dot products of chosen pairs, float32 `(pairs,)` without negative zeros.
-
-    NumPy sums each row of a C-contiguous matrix by itself, in an order set by D alone. The buffers
-    stay in the processor's cache.
-    """
-    scores = np.empty(len(row_index), np.float32)
+def _pair_scores(queries, norms, query, database, row, longest):
+    """Scores of chosen pairs, float32 `(pairs,)` without negative zeros; see `_rounded`."""
+    scores = np.empty(len(row), np.float32)
     left, right = np.empty((2, _PAIRS, queries.shape[1]))
-    for start in range(0, len(scores), _PAIRS):
-        query, row = (index[start : start + _PAIRS] for index in (query_index, row_index))
-        n = len(row)
+    for start in range(0, len(row), _PAIRS):
+        own, rows = query[start : start + _PAIRS], row[start : start + _PAIRS]
+        n = len(rows)
         # "clip" writes to `out` directly; every index is in range.
-        np.take(queries, query, axis=0, out=left[:n], mode="clip")
-        right[:n] = database[row]
-        release(database, row[0], row[-1] + 1)
-        scores[start : start + n] = np.multiply(left[:n], right[:n], out=right[:n]).sum(axis=1)
+        np.take(queries, own, axis=0, out=left[:n], mode="clip")
+        right[:n] = database[rows]
+        products = np.vecdot(left[:n], right[:n])
+        found, unsure = _rounded(products, norms[own] * longest, queries.shape[1])
+        if unsure.any():
+            found[unsure] = _in_fixed_order(left[:n][unsure], right[:n][unsure])
+        scores[start : start + n] = found
+    release(database, row.min(), row.max() + 1)
     return scores + np.float32(0)  # -0.0 has other bits than the equal 0.0
+
+
+def _in_fixed_order(left, right):
+    """Dot products of float64 rows `(pairs, D)`, rounded to float32.
+
+    NumPy sums each row of a C-contiguous matrix by itself, in an order set by D alone.
+    """
+    return np.multiply(left, right).sum(axis=1).astype(np.float32)
 
 
 def _search_all(queries, database, k, block_rows, exclude):
@@ -139,21 +157,10 @@ def _search_all(queries, database, k, block_rows, exclude):
 
 
 def _exact_scores(queries, rows, query_norms, row_norm):
-    """Dot products of all pairs: summed in float64 in a fixed order, rounded to float32.
+    """Dot products of all pairs of finite float64 rows; see `_rounded`.
 
-    A matrix product sums in an order that changes with the shape of the matrices and with the place
-    of a row in them, so that copies of one descriptor may differ in the last bit. It decides here
-    only where every order gives the same float32:
-
-    Both sums have a relative error below `γ_D Σ|x_i y_i| <= γ_D |x||y|` (Higham, as in
-    `find_candidates`; γ_D = D u / (1 - D u), u = 2^-53; any order, with fused operations or
-    without), plus D times the smallest normal number for products that underflow. They so differ by
-    e = 2 (γ_D |x||y| + D 2^-1022) at most, and rounding is monotone: where the product - e and the
-    product + e round to one float32, so does the fixed sum. The few other pairs are summed again in
-    the fixed order.
-
-    Rows are finite float64 and norms upper bounds of theirs: `(Q,)`, and one number. UserError if
-    descriptors are so long that a score may exceed float32.
+    Norms are upper bounds of theirs: `(Q,)`, and one number. UserError if descriptors are so long
+    that a score may exceed float32.
     """
     limit = query_norms * row_norm
     if np.any(limit > np.finfo(np.float32).max / 2):
@@ -161,15 +168,37 @@ def _exact_scores(queries, rows, query_norms, row_norm):
             f"descriptors are too long to compare in float32 (norms {query_norms.max():.2g} and "
             f"{row_norm:.2g}): normalise them to length 1"
         )
-    dim = queries.shape[1]
+    scores, unsure = _rounded(queries @ rows.T, limit[:, None], queries.shape[1])
+    unsure = np.nonzero(unsure)
+    for start in range(0, len(unsure[0]), _PAIRS):
+        query, row = (index[start : start + _PAIRS] for index in unsure)
+        scores[query, row] = _in_fixed_order(queries[query], rows[row])
+    return scores + np.float32(0)
+
+
+def _rounded(products, limit, dim):
+    """Scores of float64 dot products of D numbers: summed in a fixed order, rounded to float32.
+
+    A product of matrices or vectors sums in an order that changes with their shapes, their places
+    and the machine, so that copies of one descriptor may differ in the last bit. It decides here
+    only where every order gives the same float32:
+
+    Both sums have a relative error below `γ_D Σ|x_i y_i| <= γ_D |x||y|` (Higham, as in
+    `find_candidates`; γ_D = D u / (1 - D u), u = 2^-53; any order, with fused operations or
+    without), plus D times the smallest normal number for products that underflow. They so differ by
+    e = 2 (γ_D |x||y| + D 2^-1022) at most, and rounding is monotone: where the product - e and the
+    product + e round to one float32, so does the fixed sum. The few other pairs are to be summed
+    again, by `_in_fixed_order`.
+
+    Returns:
+        Scores, and bool of the same shape, where they have to be summed again. `limit` are upper
+        bounds of |x||y|.
+    """
     gamma = dim * _UNIT_ROUNDOFF / (1 - dim * _UNIT_ROUNDOFF)
     # 1 % more covers the rounding of this line and of the two sums below it.
-    error = 2.02 * (gamma * limit + dim * _SMALLEST)[:, None]
-    product = queries @ rows.T
-    scores = (product - error).astype(np.float32)
-    unsure = np.nonzero(scores != (product + error).astype(np.float32))
-    scores[unsure] = _pair_scores(queries, unsure[0], rows, unsure[1])
-    return scores + np.float32(0)
+    error = 2.02 * (gamma * limit + dim * _SMALLEST)
+    scores = (products - error).astype(np.float32)
+    return scores, scores != (products + error).astype(np.float32)
 
 
 def _norm_bounds(rows):

@@ -118,7 +118,7 @@ def test_long_rows_behind_short_ones_or_before_them(step):
 def test_few_rows_are_candidates():
     rng = np.random.default_rng(1)
     database = rng.standard_normal((20_000, 128)).astype(np.float32)
-    found = find_candidates(rng.standard_normal((6, 128)), database, 100, 1000)
+    found, _ = find_candidates(rng.standard_normal((6, 128)), database, 100, 1000)
     assert all(100 <= len(rows) <= 110 for rows in found)
     assert all(len(set(rows)) == len(rows) for rows in found)
 
@@ -128,7 +128,7 @@ def test_queries_with_too_many_near_ties_are_left_to_float64():
     database = np.repeat(rng.standard_normal((1, 32)), 5000, axis=0).astype(np.float32)
     database[4000, 0] += 1
     queries = np.concatenate([np.zeros((1, 32)), rng.standard_normal((1, 32)), np.eye(1, 32)])
-    assert find_candidates(queries, database, 5, 400) == [None] * 3
+    assert find_candidates(queries, database, 5, 400)[0] == [None] * 3
     rows, _ = search(queries, database, 5, 400)
     np.testing.assert_array_equal(rows[0], np.arange(5))
     np.testing.assert_array_equal(rows[2], [4000, 0, 1, 2, 3])
@@ -139,7 +139,7 @@ def test_one_query_with_near_ties_beside_others():
     database = rng.standard_normal((6000, 16)).astype(np.float32)
     queries = rng.standard_normal((4, 16))
     queries[2] = 0
-    found = find_candidates(queries, database, 3, 500)
+    found, _ = find_candidates(queries, database, 3, 500)
     assert [rows is None for rows in found] == [False, False, True, False]
     exact = (queries @ database.T.astype(np.float64)).astype(np.float32)
     expected = np.argsort(-exact, axis=1, kind="stable")[:, :3]
