@@ -52,7 +52,10 @@ RERANKINGS = ("none", "k_reciprocal")
 TABLES = ("ablation", "comparison")
 
 # Export and search: `export.publishing`, `search.faiss_index`; what makes a folder an index.
-INDEX_FILE = "index.json"
+INDEX_FILE, PARTS_INDEX_FILE = "index.json", "parts_index.json"
 EXPORT_PRECISIONS = ("float32", "bfloat16", "float16")
-AUTOMATIC_FAISS_KIND = "HNSW32"
+# `ranking.index_plan` chooses the kind.
+AUTOMATIC_FAISS = "auto"
 AUTOMATIC_FAISS_IMAGES = 500_000
+# Lists that are looked through, and images that are scored exactly, where an index has lists.
+PROBES, PARTS_CANDIDATES = 64, 1000

@@ -3,8 +3,59 @@
 import ctypes
 import functools
 import mmap
+import os
+import re
+from pathlib import Path
 
 import numpy as np
+
+from darac_tf.errors import UserError
+
+_UNITS = {unit: 1024**power for power, unit in enumerate(("", "KiB", "MiB", "GiB", "TiB"))}
+
+
+def parse_bytes(text, flag="--memory"):
+    """Reads a size such as "8GiB", "500 MB" or "4096", in bytes; `UserError` for anything else.
+
+    >>> parse_bytes("1.5KiB")
+    1536
+    """
+    units = _UNITS | {unit.replace("iB", "B"): 1000**p for p, unit in enumerate(_UNITS) if unit}
+    found = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([KMGT]i?B)?", text.strip())
+    if not found or not float(found[1]):
+        raise UserError(f"{flag}={text}: give a size such as 8GiB or 500MB")
+    return int(float(found[1]) * units[found[2] or ""])
+
+
+def readable_bytes(count):
+    """Bytes as text with three digits.
+
+    >>> readable_bytes(8 << 30)
+    '8 GiB'
+    """
+    power = min(4, max(0, (max(1, int(count)).bit_length() - 1) // 10))
+    unit = list(_UNITS)[power] or "bytes"
+    return f"{count / 1024**power:.3g} {unit}" if power else f"{int(count)} bytes"
+
+
+def free_bytes(limit=None):
+    """Bytes that the process may take: up to a limit of all that it holds, None for the machine's.
+
+    What a process holds includes files it has mapped. Without `/proc`, half of the machine's
+    memory.
+    """
+    try:
+        if limit is not None:
+            return limit - _kilobytes("/proc/self/status", "VmRSS") * 1024
+        return _kilobytes("/proc/meminfo", "MemAvailable") * 1024
+    except (OSError, KeyError):
+        everything = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return limit or everything // 2
+
+
+def _kilobytes(path, name):
+    lines = Path(path).read_text(encoding="ascii").splitlines()
+    return int(dict(line.split(":", 1) for line in lines)[name].split()[0])
 
 
 def release(array, start=0, stop=None):

@@ -1,10 +1,13 @@
 """Letting go of mapped pages changes no values, and keeps a pass over a file out of memory."""
 
+import doctest
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from darac_tf import memory
+from darac_tf.errors import UserError
 from darac_tf.memory import release
 from darac_tf.ranking.exact_search import search
 
@@ -67,3 +70,19 @@ def test_leaves_other_arrays_alone(tmp_path):
     release(mapped[::-1])
     release(mapped[:, ::3])
     assert np.isfinite(mapped).all()
+
+
+def test_sizes_as_text():
+    assert doctest.testmod(memory).attempted == 2 and not doctest.testmod(memory).failed
+    sizes = [memory.parse_bytes(text) for text in ("4096", "500 MB", "0.5GiB", "2TiB")]
+    assert sizes == [4096, 500_000_000, 1 << 29, 2 << 40]
+    assert memory.readable_bytes(1000) == "1000 bytes"
+    for text in ("", "8 gigs", "-1GiB", "0", "GiB"):
+        with pytest.raises(UserError, match=f"--memory={text}: give a size such as 8GiB"):
+            memory.parse_bytes(text)
+
+
+def test_free_bytes_are_what_a_limit_leaves():
+    held = memory.free_bytes(1 << 40)
+    assert 0 < (1 << 40) - held < 1 << 37
+    assert memory.free_bytes(0) < 0 < memory.free_bytes()

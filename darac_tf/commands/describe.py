@@ -40,8 +40,9 @@ def _describe(values, folders):
     from darac_tf.data.labelled import image_files
     from darac_tf.describing.contents import describe_contents
     from darac_tf.describing.feature_file import SUFFIX, FeatureFile
-    from darac_tf.describing.vector_files import load_parquet, write_folder
+    from darac_tf.describing.vector_files import write_folder
     from darac_tf.files import check_target, remove
+    from darac_tf.parquet import load_parquet
     from darac_tf.search.exported_model import ExportedModel
     from darac_tf.search.untrained import DEFAULT_MODEL, folder_of_model
     from darac_tf.serving.client import split_images

@@ -2,9 +2,12 @@
 
     darac index PHOTOS [FOLDER ...]
     darac index PHOTOS [FOLDER ...] --model=EXPORT/1 --index=FOLDER
+    darac index --parts=PARTS --index=FOLDER --memory=8GiB
 
 Only what is new or changed is described; a run may be ended at any moment. Without --model a new
 index is made with a descriptor that needs no training; it is exported once, to ~/.cache/darac_tf.
+With --parts, what `darac describe --manifest` has described is indexed, and stays where it is;
+docs/scale.md says more.
 """
 
 import sys
@@ -13,7 +16,7 @@ from pathlib import Path
 from absl import flags
 
 from darac_tf import cli
-from darac_tf.choices import INDEX_FILE
+from darac_tf.choices import INDEX_FILE, PARTS_CANDIDATES, PROBES
 from darac_tf.commands.index_flags import (
     define_faiss_index,
     index_values,
@@ -21,7 +24,7 @@ from darac_tf.commands.index_flags import (
     make_faiss_index,
     model_of,
 )
-from darac_tf.errors import listing
+from darac_tf.errors import UserError, listing
 
 
 def main(arguments):
@@ -31,18 +34,74 @@ def main(arguments):
     flags.DEFINE_integer("batch_images", 32, "Most images described at once.", 1, None, values)
     flags.DEFINE_bool("verify", False, "Compare checksums; describe damaged images again.", values)
     define_faiss_index(values)
-    folders = cli.parse_command(arguments, values, __doc__, "folder of images")
+    text = "Most memory to take for a faiss index, such as 8GiB; default: what is free."
+    flags.DEFINE_string("memory", None, text, values)
+    flags.DEFINE_string("parts", None, "Folder of parts to index.", values)
+    text = "--parts: indexes that are searched side by side."
+    flags.DEFINE_integer("shards", 1, text, 1, None, values)
+    flags.DEFINE_integer("probes", PROBES, "--parts: lists to look through.", 1, None, values)
+    text = "--parts: vectors to score exactly."
+    flags.DEFINE_integer("candidates", PARTS_CANDIDATES, text, 1, None, values)
+    text = "--parts: queries to measure the recall with; 0: none."
+    flags.DEFINE_integer("recall_queries", 100, text, 0, 1000, values)
+    of_parts = any(word.lstrip("-").split("=")[0] == "parts" for word in arguments)
+    wanted = None if of_parts else "folder of images"
+    folders = cli.parse_command(arguments, values, __doc__, wanted)
+    if values.parts:
+        _index_parts(values)
+        return
+    for name in ("shards", "probes", "candidates", "recall_queries"):
+        if not values[name].using_default_value:
+            raise UserError(f"--{name} is for --parts")
     cli.start_tensorflow()
     _index(values, folders)
 
 
+def _index_parts(values):
+    from darac_tf.memory import parse_bytes, readable_bytes
+    from darac_tf.parts.index import recall_text
+    from darac_tf.parts.indexing import Request, build_parts_index, measure_recall
+    from darac_tf.parts.part_files import Parts
+
+    parts = Parts.open(values.parts)
+    model_folder = parts.layout.facts.get("model_folder")
+    if values.model:
+        model_folder = _folder_of(values.model, parts)
+    kind = None if values.faiss_index == "none" else values.faiss_index
+    memory = values.memory and parse_bytes(values.memory)
+    request = Request(memory, kind, values.shards, values.probes, values.candidates)
+    plan = build_parts_index(parts, values.index, request, model_folder)
+    how = "exact search, without an index" if plan is None else plan.kind
+    print(f"{values.index}: {parts.rows} x {parts.dim}, {how}")
+    if plan is not None:
+        size = readable_bytes(plan.index_bytes * values.shards)
+        print(f"{size} of index; building takes {readable_bytes(plan.peak_bytes)} at most")
+    if plan is not None and values.recall_queries:
+        print(recall_text(measure_recall(values.index, values.recall_queries)))
+
+
+def _folder_of(name, parts):
+    """Where the model of parts is; `UserError` if it is another one."""
+    from darac_tf.parts.whitened import check_model
+
+    cli.start_tensorflow()
+    from darac_tf.search.exported_model import ExportedModel
+    from darac_tf.search.untrained import folder_of_model
+
+    model = ExportedModel(folder_of_model(name))
+    check_model(parts, model)
+    return str(model.folder)
+
+
 def _index(values, folders):
     from darac_tf.data.exif import lying_portraits
+    from darac_tf.memory import free_bytes, parse_bytes
     from darac_tf.search import faiss_index
     from darac_tf.search.index import writing
     from darac_tf.search.untrained import DEFAULT_MODEL
     from darac_tf.search.updates import check_folders, update
 
+    memory = values.memory and parse_bytes(values.memory)
     if not (Path(values.index) / INDEX_FILE).exists():
         check_folders(folders)
     model = model_of(values, DEFAULT_MODEL)
@@ -52,7 +111,7 @@ def _index(values, folders):
         faiss_index.remove_stale(index)
         kind = kind_of_faiss_index(values, index)
         if kind is not None and faiss_index.load_faiss_index(index, kind) is None:
-            make_faiss_index(index, kind)
+            make_faiss_index(index, kind, free_bytes(memory))
     print(
         f"{changes.total} images: {changes.new} new, {changes.changed} changed, "
         f"{changes.removed} removed, {len(changes.faults)} unreadable"

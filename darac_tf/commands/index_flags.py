@@ -5,7 +5,7 @@ from pathlib import Path
 
 from absl import flags
 
-from darac_tf.choices import AUTOMATIC_FAISS_IMAGES, AUTOMATIC_FAISS_KIND, INDEX_FILE
+from darac_tf.choices import AUTOMATIC_FAISS_IMAGES, INDEX_FILE
 from darac_tf.errors import UserError
 from darac_tf.files import user_folder
 
@@ -39,8 +39,8 @@ def index_values():
 
 def define_faiss_index(values):
     """Defines `--faiss_index`."""
-    automatic = f"{AUTOMATIC_FAISS_KIND} for more than {AUTOMATIC_FAISS_IMAGES} images"
-    text = f"a kind such as HNSW32; none; auto: {automatic} where faiss is installed."
+    automatic = f"for more than {AUTOMATIC_FAISS_IMAGES} images what fits into the memory"
+    text = f"a kind such as HNSW32; none; auto: {automatic}, where faiss is installed."
     flags.DEFINE_string("faiss_index", "auto", f"Approximate search: {text}", values)
 
 
@@ -53,12 +53,16 @@ def kind_of_faiss_index(values, index):
     return None if values.faiss_index == "none" else values.faiss_index
 
 
-def make_faiss_index(index, kind):
-    """Makes a faiss index of an `Index` that is open for writing, and says so."""
+def make_faiss_index(index, kind, memory=None):
+    """Makes a faiss index of an `Index` that is open for writing, and says so.
+
+    `memory` is the most that it may take, in bytes; None for what the machine has free.
+    """
     from darac_tf.search import faiss_index
 
-    print(f"makes a faiss index {kind}", file=sys.stderr)
-    faiss_index.make_faiss_index(index, kind)
+    print(f"makes a faiss index ({kind})", file=sys.stderr)
+    made = faiss_index.make_faiss_index(index, kind, memory)
+    print(f"made {made}", file=sys.stderr)
 
 
 def model_of(values, default=None):

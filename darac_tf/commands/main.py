@@ -18,6 +18,7 @@ COMMANDS = {
     "export": "write a descriptor as a SavedModel",
     "prepare": "prepare a training set for fast reading",
     "describe": "write vectors of images for other tools",
+    "whiten": "whiten described parts of a large collection",
     "index": "describe your own images with an exported model",
     "query": "find the images of an index that are most like others",
     "web": "search an index with pictures, on a page in the browser",

@@ -16,6 +16,7 @@ from pathlib import Path
 from absl import flags
 
 from darac_tf import cli
+from darac_tf.choices import PARTS_INDEX_FILE
 from darac_tf.commands.index_flags import (
     define_faiss_index,
     index_values,
@@ -60,13 +61,26 @@ def _ask_page(values, images, box):
 def _query(values, images, box):
     import tensorflow as tf
 
-    from darac_tf.search.index import Index, check_model
     from darac_tf.search.page import write_results_page
-    from darac_tf.search.query import Query, describe, find_like
+    from darac_tf.search.query import Query
 
     queries = [Query(image, box) for image in images]
     # To optimise the graph takes longer than a few images do, and an export's is fused already.
     tf.config.optimizer.set_experimental_options({"disable_meta_optimizer": True})
+    of_parts = (Path(values.index) / PARTS_INDEX_FILE).exists()
+    model, results, how = (_find_in_parts if of_parts else _find)(values, queries)
+    print(how, file=sys.stderr)
+    _show(values, images, box, results)
+    if values.out:
+        turns = None if model.is_upright else 0
+        write_results_page(values.out, queries, results, [f"{how}."], turns)
+
+
+def _find(values, queries):
+    """`(model, results, how)` of a search in an index of own images."""
+    from darac_tf.search.index import Index, check_model
+    from darac_tf.search.query import describe, find_like
+
     model = model_of(values)
     with Index(values.index) as index:
         check_model(values.index, index.settings, model)
@@ -77,14 +91,32 @@ def _query(values, images, box):
         how = f"Approximate search ({approximate.kind})" if approximate else "Exact search"
         if values["from"].value:
             results, how = _from_database(values, index, vectors, results)
-    print(f"{how} among {count} images", file=sys.stderr)
     if index.table.damaged:
         damaged = f"{index.table.damaged} damaged vectors were found"
         print(f"{damaged}: `index --verify` describes them again", file=sys.stderr)
-    _show(values, images, box, results)
-    if values.out:
-        turns = None if model.is_upright else 0
-        write_results_page(values.out, queries, results, [f"{how} among {count} images."], turns)
+    return model, results, f"{how} among {count} images"
+
+
+def _find_in_parts(values, queries):
+    """`(model, results, how)` of a search in an index of parts, whose images have ids."""
+    from darac_tf.parts.index import PartsIndex
+    from darac_tf.parts.whitened import as_parts, check_model
+    from darac_tf.search.exported_model import ExportedModel
+    from darac_tf.search.query import describe, results_of
+    from darac_tf.search.untrained import folder_of_model
+
+    if values["from"].value or values.faiss_index not in ("auto", "none"):
+        raise UserError(f"{values.index} is of parts: --from, and another --faiss_index, are not")
+    index = PartsIndex(values.index, exact=values.faiss_index == "none")
+    name = values.model or index.settings["model_folder"]
+    if name is None:
+        raise UserError(f"{values.index} does not know where its model is: name it, --model=...")
+    model = ExportedModel(folder_of_model(name))
+    check_model(index.parts, model)
+    vectors = as_parts(index.parts, describe(model, queries))
+    found = index.find(vectors, values.top_k)
+    results = [results_of(scores, index.ids(rows)) for rows, scores in found]
+    return model, results, f"{index.how} among {index.parts.rows} images"
 
 
 def _from_database(values, index, vectors, exact):

@@ -21,6 +21,7 @@ from darac_tf.data.labelled import as_text, write_table
 from darac_tf.describing.feature_file import FeatureFile
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
+from darac_tf.parquet import load_parquet
 from darac_tf.rows import finite_rows, unit_rows
 
 _PATHS, _ID, _BOX = ("path", "image_path"), "id", ("xmin", "ymin", "xmax", "ymax")
@@ -97,16 +98,6 @@ def write_folder(folder, vectors, paths, dtype=np.float32):
         array.flush()
         table = arrow.table({"image_path": [as_text(path) for path in paths]})
         parquet.write_table(table, names[1].with_suffix(".parquet"))
-
-
-def load_parquet(path):
-    """The modules `pyarrow` and `pyarrow.parquet`; `UserError` that names a path without them."""
-    try:
-        import pyarrow
-        import pyarrow.parquet
-    except ImportError as error:
-        raise UserError(f"{path}: Parquet needs PyArrow: pip install pyarrow") from error
-    return pyarrow, pyarrow.parquet
 
 
 def _read_npy(path):

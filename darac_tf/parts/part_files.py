@@ -22,9 +22,9 @@ from pathlib import Path
 
 import numpy as np
 
-from darac_tf.describing.vector_files import load_parquet
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path, remove
+from darac_tf.parquet import load_parquet
 
 # PyArrow begins a new page of a column after so many rows.
 MOST_PART_ROWS = 20_000
@@ -260,6 +260,12 @@ class Parts:
     def ids(self, part):
         """Ids of the vectors of a part, list of strings."""
         return self._column(part, "id").to_pylist()
+
+    def columns(self, part):
+        """All columns of a part, as `write_part` takes them."""
+        names = ("id", "sha256", *_NUMBERS)
+        columns = {name: self._column(part, name).to_pylist() for name in names}
+        return {**columns, _VECTOR: self.vectors(part)}
 
     def read(self, rows):
         """Vectors by their numbers over all parts: int `(n,)` to float32 `(n, dim)`."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from darac_tf.choices import AUTOMATIC_FAISS_IMAGES, AUTOMATIC_FAISS_KIND
+from darac_tf.choices import AUTOMATIC_FAISS, AUTOMATIC_FAISS_IMAGES, PROBES
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 from darac_tf.ranking import approximate_search as approximate
@@ -21,7 +21,7 @@ from darac_tf.ranking.exact_search import search
 _UNCOVERED_SHARE = 0.1
 # A graph looks around further for more of them, and misses less; all are scored exactly.
 _LEAST_CANDIDATES = 256
-_GRAPH, _ROWS = "graph.faiss", "rows.npy"
+_GRAPH, _ROWS, _KIND = "graph.faiss", "rows.npy", "kind.txt"
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class FaissIndex:
 
 
 def automatic_kind(n_images):
-    """The kind for a number of images, or None for an exact search: few images, or no faiss."""
+    """ "auto" for a number of images, or None for an exact search: few images, or no faiss."""
     wanted = n_images > AUTOMATIC_FAISS_IMAGES and importlib.util.find_spec("faiss")
-    return AUTOMATIC_FAISS_KIND if wanted else None
+    return AUTOMATIC_FAISS if wanted else None
 
 
 def load_faiss_index(index, kind):
-    """Opens the `FaissIndex` of a kind, memory-mapped where faiss can do so.
+    """Opens the `FaissIndex` of a kind, or of "auto", memory-mapped where faiss can do so.
 
     None where an `Index` has none for these vectors, or too many are uncovered.
 
@@ -53,7 +53,10 @@ def load_faiss_index(index, kind):
         return None
     try:
         rows = np.load(folder / _ROWS, mmap_mode="r", allow_pickle=False)
-        graph = faiss.read_index(str(folder / _GRAPH), getattr(faiss, "IO_FLAG_MMAP_IFC", 0))
+        graph = approximate.open_index(faiss, folder / _GRAPH)
+        if kind == AUTOMATIC_FAISS:
+            kind = (folder / _KIND).read_text(encoding="utf-8")
+            approximate.set_probes(faiss, graph, PROBES)
         sound = graph.ntotal == len(rows) and graph.d == index.settings["dimension"]
     except (OSError, ValueError, RuntimeError):
         sound = False
@@ -65,26 +68,28 @@ def load_faiss_index(index, kind):
     return FaissIndex(kind, graph, rows)
 
 
-def make_faiss_index(index, kind):
-    """Makes, keeps and returns a `FaissIndex`, in place of an earlier one of its kind.
+def make_faiss_index(index, kind, memory=None):
+    """Makes and keeps a `FaissIndex`, in place of an earlier one of its kind; returns the kind.
 
-    Works within `writing`.
+    Works within `writing`; `kind` and `memory` are those of `approximate_search.build_index`.
 
     Raises:
-        UserError: If faiss is not installed, does not know the kind, or there are too few images.
+        UserError: If faiss is not installed, does not know the kind, there are too few images, or
+            it would not fit into the memory.
     """
     faiss = approximate.load_faiss()
     _, live = index.live()
     if not len(live):
         raise UserError(f"{index.folder} holds no image yet: index again")
-    graph = approximate.build_index(faiss, index.vectors(live), kind)
+    graph, built = approximate.build_index(faiss, index.vectors(live), kind, memory)
     folder = _folder(index, kind)
     _remove(folder)
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         faiss.write_index(graph, str(temporary / _GRAPH))
+        (temporary / _KIND).write_text(built, encoding="utf-8")
         np.save(temporary / _ROWS, live)
-    return FaissIndex(kind, graph, live)
+    return built
 
 
 def remove_stale(index):

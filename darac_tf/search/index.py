@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from darac_tf.choices import INDEX_FILE
+from darac_tf.choices import INDEX_FILE, PARTS_INDEX_FILE
 from darac_tf.describing.feature_cache import CachedRows
 from darac_tf.describing.feature_table import FeatureTable
 from darac_tf.errors import UserError
@@ -186,6 +186,8 @@ def read_settings(folder):
     path = Path(folder) / INDEX_FILE
     if not path.is_file():
         advice = "make one with darac index"
+        if path.with_name(PARTS_INDEX_FILE).exists():
+            advice = "it is one of parts, for darac query only"
         raise UserError(f"--index: no index in {folder}: {advice}")
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))

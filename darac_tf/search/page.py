@@ -43,5 +43,6 @@ def _figure(result, thumbnails, turns):
     name, score = thumbnails.name(result.path), f"{result.similarity:.4f}"
     alt = f"Rank {result.rank}, similarity {score}: {name}"
     image = thumbnails.element(result.path, alt, web_page.RANK_SIDE, turns=turns)
-    link = f'<a href="{web_page.escaped(Path(result.path).as_uri())}">{image}</a>'
-    return web_page.figure(link, alt, result.rank, score, name)
+    if Path(result.path).is_absolute():  # An id of a manifest need not be a path.
+        image = f'<a href="{web_page.escaped(Path(result.path).as_uri())}">{image}</a>'
+    return web_page.figure(image, alt, result.rank, score, name)

@@ -48,7 +48,7 @@ class Result:
 
     rank: int  # From 1.
     similarity: float  # Cosine of the angle between its descriptor and the query's, in [-1, 1].
-    path: str  # Its file.
+    path: str  # Its file; in an index of parts its id in the manifest.
 
 
 def find_similar(index, model, queries, top_k=20, faiss_index=None):
@@ -136,6 +136,12 @@ def _found(index, keys, live, rows, scores):
 def _results(ranking, top_k):
     files = ((found.similarity, os.fsdecode(path)) for found in ranking for path in found.paths)
     return [Result(rank, *file) for rank, file in enumerate(itertools.islice(files, top_k), 1)]
+
+
+def results_of(scores, names):
+    """A list of `Result` of scores, falling, and the paths or ids that they are of."""
+    clipped = np.clip(scores, -1, 1).tolist()
+    return [Result(rank, *each) for rank, each in enumerate(zip(clipped, names, strict=True), 1)]
 
 
 def describe(model, queries):

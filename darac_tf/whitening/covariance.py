@@ -23,13 +23,31 @@ def blocks(descriptors):
         yield finite_rows(descriptors[start : start + _BLOCK_ROWS], "whitening descriptors", start)
 
 
-def moments(descriptors):
-    """Mean and mean square of each dimension, `(D,)` float64 both; refuses what `blocks` does."""
-    total, squares = np.zeros((2, descriptors.shape[1]))
+def moments(descriptors, with_scatter=True):
+    """What a covariance needs of `(n, D)` descriptors, in one pass; refuses what `blocks` does.
+
+    Blocks are centred by their own means and then put together, so that nothing is subtracted that
+    is larger than the result.
+
+    Returns:
+        Tuple of the mean and the mean square of each dimension, `(D,)` float64 both, and the sum
+        of `(x - mean)(x - mean)^T`, `(D, D)` float64; None instead without `with_scatter`.
+
+    Source: Chan, Golub, LeVeque, "Algorithms for computing the sample variance", 1983.
+    """
+    n_samples, dim = descriptors.shape
+    mean, squares = np.zeros((2, dim))
+    total, count = np.zeros((dim, dim)) if with_scatter else None, 0
     for block in blocks(descriptors):
-        total += block.sum(axis=0)
+        own, n = block.mean(axis=0), len(block)
         squares += np.square(block).sum(axis=0)
-    return total / descriptors.shape[0], squares / descriptors.shape[0]
+        if with_scatter:
+            centred = block - own
+            total += centred.T @ centred
+            total += np.outer(own - mean, (own - mean) * (count * n / (count + n)))
+        count += n
+        mean += (own - mean) * (n / count)
+    return mean, squares / n_samples, total
 
 
 def scatter(rows, dim):

@@ -58,7 +58,8 @@ def fit_learned_whitening(
     covariance.check_fit(descriptors, dim, shrinkage, image_keys)
     n_samples, full_dim = descriptors.shape
     _check_pairs(first, second, n_samples)
-    _, mean_square = covariance.moments(descriptors)  # refuses NaN with its row
+    # Refuses NaN with its row.
+    _, mean_square, _ = covariance.moments(descriptors, with_scatter=False)
     root, facts = _inverse_root(descriptors, first, second, mean_square, shrinkage)
     mean = _mean_of_rows(descriptors, first)
     total = scatter((block - mean for block in blocks(descriptors)), full_dim) / n_samples

@@ -4,7 +4,7 @@ import numpy as np
 
 from darac_tf.errors import UserError
 from darac_tf.whitening import covariance
-from darac_tf.whitening.covariance import blocks, scatter, symmetric_eigen
+from darac_tf.whitening.covariance import blocks, symmetric_eigen
 from darac_tf.whitening.files import fitted
 
 
@@ -19,8 +19,8 @@ def fit_pca_whitening(
     Power 0 is PCA alone, a rotation that leaves the variances as they are; between them the
     variances of y are `eigenvalues^(1 - 2 power)`.
 
-    All is computed in float64, from the n x n Gram matrix where n < D. Each direction's sign is
-    fixed by making its largest entry positive.
+    All is computed in float64, in one pass, or from the n x n Gram matrix where n < D. Each
+    direction's sign is fixed by making its largest entry positive.
 
     Args:
         descriptors: `(n, D)` finite floats, array or memmap; those of images that are not in the
@@ -52,8 +52,10 @@ def fit_pca_whitening(
     if n_samples < 2:
         raise UserError(f"whitening needs at least two images, but got {n_samples}: add images")
     dim = dim or full_dim
-    mean, mean_square = covariance.moments(descriptors)
-    values, vectors = _principal_axes(descriptors, mean, by_gram=n_samples < full_dim)
+    few = n_samples < full_dim
+    mean, mean_square, scatter = covariance.moments(descriptors, with_scatter=not few)
+    axes = _axes_by_gram(descriptors, mean) if few else symmetric_eigen(scatter / (n_samples - 1))
+    values, vectors = axes
     floor = covariance.noise_floor(values, mean_square, descriptors.dtype)
     rank = int(np.sum(values > floor))
     amount = shrinkage
@@ -73,8 +75,9 @@ def fit_pca_whitening(
             f"rank {rank}; pass --whiten_dim={rank} or less, use more images, or pass a "
             "larger --whiten_shrinkage"
         )
-    if dim > rank and n_samples < full_dim:
-        values, vectors = _principal_axes(descriptors, mean, by_gram=False)
+    if dim > rank and few:
+        _, _, scatter = covariance.moments(descriptors)
+        values, vectors = symmetric_eigen(scatter / (n_samples - 1))
     eigenvalues = covariance.shrink(values, amount, full_dim)[:dim]
     facts = {
         "kind": "pca",
@@ -88,15 +91,12 @@ def fit_pca_whitening(
     return fitted(mean, projection, eigenvalues, image_keys, {**(provenance or {}), **facts})
 
 
-def _principal_axes(descriptors, mean, by_gram):
+def _axes_by_gram(descriptors, mean):
     """Eigenvalues and eigenvectors, one a column, of the covariance (divisor n - 1).
 
-    With X the n centred descriptors, `X X^T u = s u` makes `X^T u` an eigenvector of `X^T X`: by
-    the Gram matrix there are n, and those beyond the rank mean nothing.
+    With X the n centred descriptors, `X X^T u = s u` makes `X^T u` an eigenvector of `X^T X`: there
+    are n, and those beyond the rank mean nothing.
     """
-    if not by_gram:
-        total = scatter((block - mean for block in blocks(descriptors)), mean.size)
-        return symmetric_eigen(total / (len(descriptors) - 1))
     centred = np.concatenate(list(blocks(descriptors))) - mean
     values, vectors = symmetric_eigen(centred @ centred.T / (len(centred) - 1))
     vectors = centred.T @ vectors

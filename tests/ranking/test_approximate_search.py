@@ -2,7 +2,6 @@
 
 import doctest
 import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -56,12 +55,9 @@ def test_places_without_a_row():
     assert (scores[rows == -1] == -np.inf).all() and np.isfinite(scores[rows >= 0]).all()
 
 
-def test_an_index_is_trained_on_all_parts_of_a_sorted_database(monkeypatch):
-    monkeypatch.setattr(approximate, "_TRAINING_ROWS", 100)
-    samples = []
-    approximate._train(SimpleNamespace(train=samples.append), np.arange(1000.0)[:, None], "IVF")
-    (sample,) = samples
-    assert (len(sample), *sample[[0, -1], 0]) == (100, 0, 999) and np.diff(sample[:, 0]).max() < 12
+def test_an_index_is_trained_on_all_parts_of_a_sorted_database():
+    rows = approximate._spread(1000, 100, held_out=[0, 999])
+    assert (len(rows), rows[0], rows[-1]) == (98, 10, 988) and np.diff(rows).max() < 12
 
 
 @pytest.mark.usefixtures("faiss")

@@ -8,12 +8,15 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from darac_tf.commands.main import COMMANDS, main
 from darac_tf.describing import feature_table
+from darac_tf.parts.part_files import write_part
 from tests.conftest import REPOSITORY
 from tests.helpers import write_image
+from tests.parts.part_helpers import columns_of, layout_of
 from tests.search.collection import assert_same, damage, entries, write_file
 
 
@@ -106,6 +109,46 @@ def test_box_and_faiss(place, model, command):
     assert status == 1 and "can't make an index 'NoSuchKind'" in errors.splitlines()[-1]
 
 
+def test_parts_are_indexed_whitened_and_searched(place, model, other_model, command):
+    photos = sorted((place / "my photos").glob("bild*"))
+    vectors, _ = model([path.read_bytes() for path in photos])
+    parts, index = place / "parts", f"--index={place / 'index'}"
+    layout = layout_of(len(photos), 4, model.dimension, model=model.fingerprint)
+    layout.begin(parts)
+    for part, own in enumerate((photos[:4], photos[4:])):
+        columns = columns_of(range(len(own)), model.dimension)
+        columns |= {"id": [str(path) for path in own], "vector": vectors[4 * part :][:4]}
+        write_part(parts, layout, part, columns)
+    wrong = command("index", f"--parts={parts}", f"--model={other_model.folder}", index)
+    assert wrong[0] == 1 and f"was described by another model ({model.fingerprint})" in wrong[2]
+    status, output, errors = command("index", f"--parts={parts}", index)
+    assert status == 0 and output == f"{place / 'index'}: 6 x 48, exact search, without an index\n"
+    status, _, errors = command("query", photos[2], index)
+    assert status == 1 and "does not know where its model is: name it" in errors
+    named = f"--model={model.folder}"
+    status, output, errors = command("query", photos[2], index, named, "--json")
+    assert status == 0 and errors.splitlines()[-1] == "Exact search among 6 images"
+    (answer,) = json.loads(output)
+    scores = vectors.astype(np.float64) @ vectors[2]
+    order = np.argsort(-scores)
+    assert [each["path"] for each in answer["results"]] == [str(photos[i]) for i in order]
+    np.testing.assert_allclose(
+        [e["similarity"] for e in answer["results"]], scores[order], atol=1e-6
+    )
+    status, _, errors = command("duplicates", index)
+    assert status == 1 and "it is one of parts, for darac query only" in errors
+
+    whitened, index = place / "whitened", f"--index={place / 'of whitened'}"
+    status, output, _ = command("whiten", f"--parts={parts}", "--dim=5", f"--out={whitened}")
+    assert (status, output) == (0, f"{whitened}: 6 x 5\n")
+    command("index", f"--parts={whitened}", index, named, "--faiss_index=Flat", "--shards=2")
+    page = place / "page.html"
+    status, output, errors = command("query", photos[2], index, "--top_k=1", f"--out={page}")
+    assert status == 0 and "Approximate search (Flat) among 6 images" in errors
+    assert output.splitlines()[2].split(None, 2) == ["1", "1.0000", str(photos[2])]
+    assert page.read_text().count("<figure") == 1
+
+
 MISTAKES = [
     (["find"], "unknown command 'find': choose from demo, train"),
     (["index", "--index=I"], "name at least one folder of images"),
@@ -113,6 +156,9 @@ MISTAKES = [
     (["index", "absent", "--index=I", "--model=MODEL"], "no such folder: "),
     (["index", "PHOTOS", "--index=I", "--model=MODEL", "--tok_k=3"], "Unknown command line flag"),
     (["index", "PHOTOS", "--index=I", "--model=MODEL", "--batch_images=0"], "batch_images=0"),
+    (["index", "PHOTOS", "--index=I", "--memory=much"], "--memory=much: give a size such as 8GiB"),
+    (["index", "PHOTOS", "--index=I", "--shards=2"], "--shards is for --parts"),
+    (["index", "--parts=absent", "--index=I"], "absent holds no parts: "),
     (["index", "PHOTOS", "--index=PHOTOS", "--model=MODEL"], "holds other files, such as "),
     (["index", "PHOTOS", "--index=PHOTOS/broken \x1b[2J.png", "--model=MODEL"], "can't write"),
     (["query", "a.png", "--index=I"], "--index: no index in "),

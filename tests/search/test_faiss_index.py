@@ -105,9 +105,16 @@ def test_a_damaged_faiss_index(stand_in_index):
         faiss_index.load_faiss_index(opened, "Flat")
 
 
+def test_the_automatic_index_says_its_kind_and_keeps_to_a_memory(stand_in_index):
+    pytest.importorskip("faiss")
+    assert approximate(stand_in_index, "auto").kind == "HNSW32"
+    with writing(stand_in_index) as opened, pytest.raises(UserError, match="give more --memory"):
+        faiss_index.make_faiss_index(opened, "HNSW32", memory=1000)
+
+
 def test_automatic_kind(monkeypatch):
     pytest.importorskip("faiss")
     assert faiss_index.automatic_kind(AUTOMATIC_FAISS_IMAGES) is None
-    assert faiss_index.automatic_kind(AUTOMATIC_FAISS_IMAGES + 1) == "HNSW32"
+    assert faiss_index.automatic_kind(AUTOMATIC_FAISS_IMAGES + 1) == "auto"
     monkeypatch.setitem(sys.modules, "faiss", None)
     assert faiss_index.automatic_kind(AUTOMATIC_FAISS_IMAGES + 1) is None
