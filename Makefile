@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
-.PHONY: demo demo-scratch test test-slow lint format lock wheel docs clean
+.PHONY: demo demo-scratch test test-slow test-ray lint format lock wheel docs clean
 
 $(VENV)/.installed: requirements.lock
 	@test "$(PYTHON)" && $(PYTHON) -c "$(FITS)" 2>/dev/null || { echo "Python 3.11, 3.12 or 3.13 with venv is needed: make PYTHON=PATH"; exit 1; }
@@ -49,6 +49,12 @@ test: $(VENV)/.installed lint
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow
 
+# Ray on this machine, with parts of it killed; in .ray, so that $(VENV) stays as the lock file says.
+test-ray: $(VENV)/.installed
+	test -d .ray || $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps \
+		--target=.ray --requirement requirements-ray.txt
+	PYTHONPATH=.ray $(BIN)/python -m pytest tests/parts/test_ray.py
+
 lint: $(VENV)/.installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff check --preview --select=PLW1514 .  # Text files say their encoding.
@@ -74,4 +80,4 @@ docs: $(VENV)/.installed
 	$(BIN)/mkdocs build --quiet
 
 clean:
-	rm -rf $(VENV) runs build dist site *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .ray runs build dist site *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -60,7 +60,7 @@ def status_of(run, *arguments):
     return 1
 
 
-def parse_command(arguments, values, about, wanted=None):
+def parse_command(arguments, values, about, wanted=None, instead=None):
     """Parses what follows the name of a command, and lets logs say what `--verbosity` asks for.
 
     Flags may stand before, between and after other words. `--help` prints `about` and the flags,
@@ -72,6 +72,7 @@ def parse_command(arguments, values, about, wanted=None):
         about: Docstring of the command.
         wanted: What words that are no flags name, as in "image", of which at least one must be
             there; None for a command that takes none.
+        instead: Name of a flag that may be given instead of these words, if any.
 
     Returns:
         List of the words that are no flags.
@@ -86,7 +87,7 @@ def parse_command(arguments, values, about, wanted=None):
         print(f"{about.strip()}\n{values.get_help(include_special_flags=False)}", flush=True)
         sys.exit(0)
     _, *rest = parse(["darac", *arguments], values)
-    if wanted and not rest:
+    if wanted and not rest and not (instead and values[instead].value):
         raise UserError(f"name at least one {wanted} (see --help)")
     if rest and not wanted:
         raise UserError(f"unexpected argument {rest[0]!r}; flags start with --")

@@ -18,6 +18,7 @@ COMMANDS = {
     "export": "write a descriptor as a SavedModel",
     "prepare": "prepare a training set for fast reading",
     "describe": "write vectors of images for other tools",
+    "manifest": "list images for describe, by their ids and where they are",
     "whiten": "whiten described parts of a large collection",
     "index": "describe your own images with an exported model",
     "query": "find the images of an index that are most like others",

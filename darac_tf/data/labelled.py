@@ -203,7 +203,7 @@ def read_csv(file):
         path, label, split = (row.get(name) or "" for name in ("path", "label", "split"))
         if not path or not label.strip():
             raise UserError(f"--data_dir: {file}, line {line}: no path or no label")
-        row = _as_named(str(file.parent / path)), label.strip(), split.strip()
+        row = as_named(str(file.parent / path)), label.strip(), split.strip()
         if (first := rows.setdefault(row, line)) != line:
             raise UserError(f"--data_dir: {file}, line {line}: repeats line {first}; remove it")
     folder = file.parent.resolve().name
@@ -228,8 +228,8 @@ def image_files(flag, where):
     return found
 
 
-def _as_named(path):
-    """A path of a CSV file with the bytes that `write_rows` has escaped."""
+def as_named(path):
+    """A path with the bytes that `as_text` has escaped."""
     byte = r"\\udc(5c|[89a-f][0-9a-f])"
     name = re.sub(byte, lambda found: os.fsdecode(bytes.fromhex(found[1])), path)
     return path if exists(path) else name

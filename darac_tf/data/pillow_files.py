@@ -92,6 +92,13 @@ def is_lying_portrait(data):
     return False
 
 
+def sides(data):
+    """`(height, width)` of the bytes of an image file as stored; zeros where no header says so."""
+    with contextlib.suppress(*_ERRORS), Image.open(io.BytesIO(data)) as image:
+        return image.height, image.width
+    return 0, 0
+
+
 def _rgb(image):
     if image.mode.startswith("I;16"):  # Pillow makes all above 255 white.
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))

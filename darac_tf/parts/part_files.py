@@ -26,11 +26,8 @@ from darac_tf.errors import UserError
 from darac_tf.files import atomic_path, remove
 from darac_tf.parquet import load_parquet
 
-# PyArrow begins a new page of a column after so many rows.
-MOST_PART_ROWS = 20_000
-DTYPES = ("float32", "float16")
 _FORMAT = 1
-_LAYOUT, _PART, _DEAD = "parts.json", "part-{:06d}.parquet", "dead-{:06d}.parquet"
+LAYOUT, _PART, _DEAD = "parts.json", "part-{:06d}.parquet", "dead-{:06d}.parquet"
 _KEY = b"darac_tf"
 _VECTOR, _NUMBERS = "vector", ("bytes", "width", "height")
 # Sizes in the header of a page have 32 bits.
@@ -49,7 +46,7 @@ class Layout:
 
     model: str  # Fingerprint of the model.
     dim: int  # Of the vectors.
-    dtype: str  # Of the vectors as they are kept, one of `DTYPES`.
+    dtype: str  # Of the vectors as they are kept, float32 or float16.
     part_rows: int  # Rows of the manifest in each part but the last.
     rows: int  # Rows of the manifest.
     manifest: str  # Its fingerprint.
@@ -77,9 +74,9 @@ class Layout:
         `UserError` if that is of another model, manifest or form, or can't be written.
         """
         folder = Path(folder)
-        if not (folder / _LAYOUT).exists():
+        if not (folder / LAYOUT).exists():
             folder.mkdir(parents=True, exist_ok=True)
-            with atomic_path(folder / _LAYOUT) as temporary:
+            with atomic_path(folder / LAYOUT) as temporary:
                 text = json.dumps({"format": _FORMAT, **dataclasses.asdict(self)}, indent=1)
                 temporary.write_text(text, encoding="utf-8")
         there = Layout.read(folder)
@@ -93,7 +90,7 @@ class Layout:
     @classmethod
     def read(cls, folder):
         """What `parts.json` of a folder says; `UserError` if there is none that can be read."""
-        path = Path(folder, _LAYOUT)
+        path = Path(folder, LAYOUT)
         try:
             values = json.loads(path.read_text(encoding="utf-8"))
             if (found := values.pop("format")) != _FORMAT:

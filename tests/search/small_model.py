@@ -67,6 +67,10 @@ class StandIn:
         self.described = []
         self._seconds = seconds
 
+    @staticmethod
+    def prepared(data):
+        return data
+
     def __call__(self, data):
         time.sleep(self._seconds)
         self.described += data
