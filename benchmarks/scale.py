@@ -82,9 +82,10 @@ class MadeUpModel:
 
 def write_manifest_of(folder, rows):
     """A manifest of so many images, which are ranges of one file of small pictures."""
+    from PIL import Image
+
     from darac_tf.parts.fetching import byte_range
     from darac_tf.parts.manifest import write_manifest
-    from PIL import Image
 
     generator, places, at = np.random.default_rng(0), [], 0
     folder.mkdir(parents=True, exist_ok=True)
