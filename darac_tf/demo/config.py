@@ -23,8 +23,8 @@ class DemoConfig:
     images_per_class: int = setting(3, "K of P x K batches.", low=2)
     learning_rate: float = setting(1e-3, "Peak, of the last layers.", above=0)
     rank: str = setting("gaussian", "NRA: approximated rank.", choices=["soft", "gaussian"])
-    whiten_dim: int = setting(128, "Dimensions after whitening by pairs.", low=1)
-    whiten_shrinkage: float = setting(0.5, "Of what differs within a landmark.", low=0, high=1)
+    whiten_dim: int = setting(512, "Dimensions after whitening by pairs.", low=1)
+    whiten_shrinkage: float = setting(0.9, "Of what differs within a landmark.", low=0, high=1)
 
     def __post_init__(self):
         """Raises `UserError` naming the first flag that can't be."""
