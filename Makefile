@@ -44,7 +44,7 @@ demo-scratch: $(VENV)/.installed
 	@echo "Tables and pictures: $(DEMO)/report"
 
 test: $(VENV)/.installed lint
-	$(BIN)/python -m pytest -m "not slow" --numprocesses=auto --dist=loadgroup
+	$(BIN)/python -m pytest -m "not slow" --numprocesses=auto --dist=loadfile
 
 test-slow: $(VENV)/.installed
 	$(BIN)/python -m pytest -m slow

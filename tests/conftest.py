@@ -24,14 +24,6 @@ def shared_data():
     return folder
 
 
-def pytest_collection_modifyitems(items):
-    """Tests of a file share a process; of exports and servers, whose first runs are slow, all."""
-    for item in items:
-        folder = item.path.parent
-        group = folder.name if folder.name in ("export", "serving") else item.path.stem
-        item.add_marker(pytest.mark.xdist_group(group))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def _kept_kernels():
     """TensorFlow's own seed is set once: setting it drops all kernels.
