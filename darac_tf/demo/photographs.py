@@ -42,7 +42,8 @@ def show_photographs(folder, out, seed, say):
     export = publish(model, files / "export", ExportSettings(sizes)).folder
     task, random = rows[best].task, np.random.default_rng(seed)
     asked = random.choice(task.images.paths[: task.n_database], _QUERIES, replace=False)
-    changes = index_and_search(export, [folder], asked, files / "index", out / "search.html")
+    search = out / "search.html"
+    changes, found = index_and_search(export, [folder], asked, files / "index", search)
     lines = [f"{changes.total} images below {folder}, {len(changes.faults)} of them unreadable."]
     sections = [
         page.section(
@@ -54,11 +55,12 @@ def show_photographs(folder, out, seed, say):
             ),
             page.table(["", *METRICS], [[n, *s] for n, s in zip(names, scores, strict=True)], best),
         ),
+        page.section("What was found", *found),
         page.section(
-            "Look",
+            "More",
             page.links(
                 [
-                    (out / "search.html", f"{_QUERIES} photographs, and what is most like them"),
+                    (search, f"{_QUERIES} photographs, and what is most like them"),
                     *(
                         (path, f"{n}: not found at first")
                         for n, path in zip(names, pages, strict=True)

@@ -12,8 +12,8 @@ def write_results_page(path, queries, results, summary_lines=(), turns=None):
 
     The first `PAGE_RANKS` are shown, below a title and the sentences of the summary. Images that
     can't be read any more are named, with a text instead of a thumbnail; `turns` are those of
-    `thumbnails.thumbnail`. `UserError` if the file
-    can't be written, `ValueError` if there are no queries.
+    `thumbnails.thumbnail`. `UserError` if the file can't be written, `ValueError` if there are no
+    queries.
     """
     if not queries:
         raise ValueError("A page of results needs at least one query. Received: none")
@@ -27,10 +27,13 @@ def write_results_page(path, queries, results, summary_lines=(), turns=None):
     names = ", ".join(Path(query.path).name for query in queries[:3])
     title = f"Most like {names}{' and others' if len(queries) > 3 else ''}"
     pairs = zip(queries, shown, strict=True)
-    web_page.write_page(path, title, lines, (_article(*pair, thumbnails, turns) for pair in pairs))
+    web_page.write_page(
+        path, title, lines, (query_article(*pair, thumbnails, turns) for pair in pairs)
+    )
 
 
-def _article(query, ranked, thumbnails, turns):
+def query_article(query, ranked, thumbnails, turns=None):
+    """HTML of a `query.Query` and the `query.Result`s of it, with `web_page.Thumbnails`."""
     name = Path(query.path).name
     box = "" if query.box is None else f"box {', '.join(map(str, query.box))}"
     alt = f"Query {name}{box and ', '}{box}"

@@ -106,7 +106,8 @@ def test_own_photographs(backbone, tmp_path, monkeypatch, capsys):
     page = ParsedPage((out / "index.html").read_text(encoding="utf-8"))
     assert [each["text"] for each in page.all("th", scope="row")] == names
     for link in page.all("a"):
-        assert (out / link["href"]).is_file()
+        assert (out / link["href"].removeprefix("file://")).is_file()
+    assert len(page.all("article")) == 3
     found = ParsedPage((out / "search.html").read_text(encoding="utf-8"))
     assert len(found.all("article")) == 6
 
