@@ -10,6 +10,8 @@ import contextlib
 import logging
 import math
 import os
+import re
+import socket
 from collections import Counter, deque
 
 from darac_tf.errors import UserError
@@ -21,6 +23,7 @@ _LOG = logging.getLogger(__name__)
 # A machine that goes takes one worker from a part; a part that takes as many is the reason itself.
 _MOST_DEATHS = 5
 _WAIT_SECONDS = 60.0
+_CONNECT_SECONDS = 10.0
 
 
 class Worker:
@@ -146,9 +149,12 @@ def _connected(address):
     if address is None:
         how |= {"include_dashboard": False, "_node_ip_address": "127.0.0.1"}
     try:
+        if found := re.fullmatch(r"([^/]+):(\d+)", address or ""):
+            # Ray would try for minutes.
+            socket.create_connection((found[1], int(found[2])), _CONNECT_SECONDS).close()
         ray.init(address=address or "local", **how)
     except (OSError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
+        reason = getattr(error, "strerror", None) or str(error).strip().splitlines()[0]
         raise UserError(f"--address={address}: no Ray there: {reason}") from error
     try:
         yield ray

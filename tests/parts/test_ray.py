@@ -23,7 +23,10 @@ from tests.helpers import write_image
 from tests.parts.image_server import image_server
 from tests.search.small_model import write_model
 
-pytestmark = pytest.mark.slow
+# Else Ray takes 127.0.0.1 for this machine's address in its network, where no cluster here listens.
+os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+# Warnings of Ray are not for here to see to.
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 pytest.importorskip("ray", reason="Ray is not installed: make test-ray")
 
 IMAGES, PART_ROWS, SECONDS = 96, 4, 0.4
@@ -75,7 +78,7 @@ def finished(out):
     return {path.name: path.stat().st_mtime_ns for path in out.glob("part-*.parquet")}
 
 
-def wait_for(out, parts, driver, seconds=90):
+def wait_for(out, parts, driver, seconds=120):
     end = time.monotonic() + seconds
     while len(finished(out)) < parts:
         assert driver.poll() is None and time.monotonic() < end, driver.stderr.read()
