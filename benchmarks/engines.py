@@ -21,7 +21,7 @@ from absl import flags
 
 from darac_tf import cli
 from darac_tf.choices import ENGINE_PRECISIONS, ENGINES
-from darac_tf.engines import EngineSettings, FunctionEngine, make_engine
+from darac_tf.engines import Calibration, EngineSettings, FunctionEngine, make_engine
 from darac_tf.models import Preprocessing, build_backbone
 from darac_tf.models.descriptor import make_pooling, share_backbone
 from darac_tf.reports.environment import cpu_name
@@ -71,8 +71,11 @@ def contenders(parts):
         if engine != "tensorflow" and importlib.util.find_spec(engine) is None:
             print(f"{engine} is not installed and left out: pip install {engine}")
             continue
-        for precision in ENGINE_PRECISIONS:
-            settings = EngineSettings(engine, precision)
+        for precision in ENGINE_PRECISIONS[: 2 + (engine == "openvino")]:
+            random = np.random.default_rng(0).uniform(0, 255, (8, 1, 224, 224, 3))
+            calibration = Calibration([*random.astype(np.float32)], "random")
+            how = (calibration,) if precision == "int8" else ()
+            settings = EngineSettings(engine, precision, *how)
             found[f"{engine} {precision}"] = make_engine(settings, *parts)
     return found
 

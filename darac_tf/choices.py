@@ -18,6 +18,9 @@ BENCHMARKS = ("oxford5k", "paris6k", "roxford5k", "rparis6k", "holidays", "gpr12
 ORIENTATIONS = ("upright", "stored")
 ANTIALIAS = "antialias"
 KERNELS = (ANTIALIAS, "bilinear", "nearest")
+# Whether resized images keep their aspect, or take the nearest of some: `describing.sizes`.
+EXACT = "exact"
+SHAPES = (EXACT, "snapped")
 # Most pixels: those of a file of a few kilobytes may need gigabytes. It is Pillow's own limit.
 DEFAULT_MAX_PIXELS = 178_956_970
 
@@ -40,8 +43,9 @@ STRATEGIES = ("one", "mirrored", "multiworker")
 TRAINING_PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 
 # Description: `engines`, `describing.combination`.
+# The last of the precisions is openvino's.
 ENGINES = ("tensorflow", "openvino")
-ENGINE_PRECISIONS = ("float32", "bfloat16")
+ENGINE_PRECISIONS = ("float32", "bfloat16", "int8")
 COMBINATIONS = ("sum", "mean", "gmean")
 DEFAULT_BATCH_PIXELS = 1_000_000
 
@@ -51,9 +55,13 @@ EXPANSIONS = ("none", "average", "alpha")
 RERANKINGS = ("none", "k_reciprocal")
 TABLES = ("ablation", "comparison")
 
-# Export and search: `export.publishing`, `search.faiss_index`; what makes a folder an index.
+# Export and search: `export.publishing`, `search.faiss_index`; what makes a folder an exported
+# model, TensorFlow's or OpenVINO's, or an index.
+MODEL_FILES = ("saved_model.pb", "model.xml")
 INDEX_FILE, PARTS_INDEX_FILE = "index.json", "parts_index.json"
-EXPORT_PRECISIONS = ("float32", "bfloat16", "float16")
+EXPORT_FORMATS = ("savedmodel", "openvino")
+EXPORT_PRECISIONS = ("float32", "bfloat16", "float16", "int8")
+KEPT_IN = ("float32", "float16")
 # `ranking.index_plan` chooses the kind.
 AUTOMATIC_FAISS = "auto"
 AUTOMATIC_FAISS_IMAGES = 500_000

@@ -21,7 +21,7 @@ from darac_tf.training import state
         (choices.TRANSFERS, nra.TRANSFERS),
         (choices.OPTIMIZERS, state.OPTIMIZERS),
         (choices.ENGINES, engines._ENGINES),
-        (choices.ENGINE_PRECISIONS, inference_copy.POLICIES),
+        (choices.ENGINE_PRECISIONS[:2], inference_copy.POLICIES),
         (choices.ENGINE_PRECISIONS, openvino_engine.HINTS),
         (choices.WHITENINGS, whitening_source.KINDS),
     ],

@@ -10,6 +10,7 @@ from benchmarks.peers.describers import Bare
 from darac_tf.data.images import decode_image, scaled_size, stored_size
 from darac_tf.data.pipeline import untuned
 from darac_tf.engines.openvino_engine import HINTS, convert_backbone
+from darac_tf.export.openvino_model import resize_rule
 from darac_tf.threads import CORES
 
 
@@ -42,7 +43,7 @@ class ExportedOpenVINO:
     def __init__(self, graph, paths, batch_pixels, precision):
         openvino = needed("openvino")
         core = openvino.Core()
-        core.add_extension(_resize_rule(openvino))
+        core.add_extension(resize_rule())
         try:
             # Never `openvino.convert_model`, which reports its use to the makers.
             model = core.read_model(graph)
@@ -63,22 +64,6 @@ class ExportedOpenVINO:
         batches = untuned(batches).as_numpy_iterator()
         # Copied, since the next call writes to the same place.
         return np.concatenate([self._model(batch)[0].copy() for batch in batches])
-
-
-def _resize_rule(openvino):
-    """How to convert what an antialiased `tf.image.resize` becomes, which OpenVINO doesn't know."""
-    from openvino import opset13
-    from openvino.frontend.tensorflow import ConversionExtension
-
-    def convert(node):
-        images = opset13.convert(node.get_input(0), "f32")
-        axes = opset13.constant(np.array([1, 2], np.int64))
-        # The scales follow from the size, and nothing is shifted. Of its modes only Pillow's
-        # widens the kernel as TensorFlow does.
-        mode = {"mode": "bilinear_pillow", "shape_calculation_mode": "sizes"}
-        return opset13.interpolate(images, node.get_input(1), axes=axes, **mode).outputs()
-
-    return ConversionExtension("ScaleAndTranslate", convert)
 
 
 def _compiled(openvino, model, precision):

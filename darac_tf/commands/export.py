@@ -1,10 +1,11 @@
-"""Exports a descriptor as a version for TensorFlow Serving, from image bytes to vectors.
+"""Exports a descriptor as a version for TensorFlow Serving or OpenVINO.
 
     darac export --model=runs/photos --resolutions=299,540,1020 \
         --whitening=runs/photos/eval/04-photos-299-540-1020-whitened.npz --out=export/photos
 
 writes export/photos/1/, and the next time export/photos/2/. Any TensorFlow loads it, without this
 project. Signatures: serving_default, robust, pixels; docs/export.md says what each does.
+--format=openvino writes a model from pixels to vectors, in int8 too, for OpenVINO and darac index.
 """
 
 import shlex
@@ -13,7 +14,16 @@ from pathlib import Path
 from absl import flags
 
 from darac_tf import cli
-from darac_tf.choices import COMBINATIONS, DEFAULT_MAX_PIXELS, EXPORT_PRECISIONS, ORIENTATIONS
+from darac_tf.choices import (
+    ANTIALIAS,
+    COMBINATIONS,
+    DEFAULT_MAX_PIXELS,
+    EXACT,
+    EXPORT_FORMATS,
+    EXPORT_PRECISIONS,
+    ORIENTATIONS,
+    SHAPES,
+)
 
 
 def main(arguments):
@@ -34,6 +44,7 @@ def _define(values):
     flags.DEFINE_string(
         "resolutions", "299", "Long sides or factors: 299,540,1020 or 0.25..1.", values
     )
+    flags.DEFINE_enum("shapes", EXACT, SHAPES, "Of resized images, as eval.py has them.", values)
     flags.DEFINE_enum("combination", "sum", COMBINATIONS, "How resolutions are combined.", values)
     flags.DEFINE_float("exponent", None, "Of the generalised mean.", 1, None, values)
     flags.DEFINE_string(
@@ -42,6 +53,11 @@ def _define(values):
     flags.DEFINE_enum(
         "precision", "float32", EXPORT_PRECISIONS, "What weights are stored in.", values
     )
+    flags.DEFINE_enum("format", "savedmodel", EXPORT_FORMATS, "What it is for.", values)
+    flags.DEFINE_string(
+        "calibration", None, "For int8: folder or CSV of photographs, as of training.", values
+    )
+    flags.DEFINE_integer("calibration_images", 300, "How many at most.", 1, None, values)
     flags.DEFINE_integer(
         "max_pixels",
         DEFAULT_MAX_PIXELS,
@@ -65,7 +81,7 @@ def _define(values):
         "verify_threshold",
         None,
         "Smallest cosine; below it nothing is written. Default: 0.99999, 0.999 with float16, 0.98 "
-        "with bfloat16.",
+        "with bfloat16, 0.9 with int8.",
         flag_values=values,
     )
     flags.DEFINE_string(
@@ -74,25 +90,29 @@ def _define(values):
 
 
 def _publish(values, command):
+    from darac_tf.data.labelled import spread_files
+    from darac_tf.describing.calibration import read_calibration
     from darac_tf.describing.sizes import parse_sizes
     from darac_tf.export.model_card import CardFacts
     from darac_tf.export.publishing import ExportSettings, publish
-    from darac_tf.export.verification import images_to_verify
     from darac_tf.models.descriptor import load_descriptor
     from darac_tf.whitening.files import load_whitening
 
+    resolutions = parse_sizes(values.resolutions, ANTIALIAS, values.shapes)
     settings = ExportSettings(
-        parse_sizes(values.resolutions),
+        resolutions,
         load_whitening(values.whitening) if values.whitening else None,
         values.combination,
         values.exponent,
         values.precision,
         values.max_pixels,
         values.orientation,
+        values.format,
+        values.calibration and read_calibration(values.calibration, values.calibration_images),
     )
     name = values.name or Path(values.out).absolute().name
     facts = CardFacts(name, values.model, values.whitening, values.report, command)
-    paths = images_to_verify(values.verify, values.verify_images) if values.verify else ()
+    paths = spread_files("--verify", values.verify, values.verify_images) if values.verify else ()
     model = load_descriptor(values.model)
     published = publish(
         model, values.out, settings, facts, values.version, paths, values.verify_threshold
@@ -100,6 +120,6 @@ def _publish(values, command):
     if published.verification:
         print(f"compared with {values.model}: {published.verification}")
     print(
-        f"{published.folder}: {published.dimension} dimensions at {values.resolutions}, "
-        f"{values.precision}"
+        f"{published.folder}: {published.dimension} dimensions at "
+        f"{','.join(map(str, resolutions))}, {values.precision}"
     )

@@ -228,6 +228,13 @@ def image_files(flag, where):
     return found
 
 
+def spread_files(flag, where, limit):
+    """At most `limit` of `image_files`, evenly spread; its errors."""
+    paths = image_files(flag, where)
+    chosen = np.linspace(0, len(paths) - 1, min(limit, len(paths))).round().astype(int)
+    return [paths[index] for index in chosen]
+
+
 def as_named(path):
     """A path with the bytes that `as_text` has escaped."""
     byte = r"\\udc(5c|[89a-f][0-9a-f])"

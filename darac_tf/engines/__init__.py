@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 from darac_tf.choices import ENGINE_PRECISIONS, ENGINES
 from darac_tf.engines.openvino_engine import OpenVINOEngine
+from darac_tf.engines.quantisation import Calibration
 from darac_tf.engines.tensorflow_engine import FunctionEngine, TensorFlowEngine, as_engine
 from darac_tf.errors import UserError
 
-__all__ = ["EngineSettings", "FunctionEngine", "as_engine", "make_engine"]
+__all__ = ["Calibration", "EngineSettings", "FunctionEngine", "as_engine", "make_engine"]
 
 _ENGINES = {"tensorflow": TensorFlowEngine, "openvino": OpenVINOEngine}
 # Raise it whenever an engine gives other vectors than before: descriptors kept on disk are then
@@ -22,22 +23,39 @@ class EngineSettings:
     Attributes:
         engine: One of `ENGINES`.
         precision: One of `ENGINE_PRECISIONS`, of the convolutions; pooling and L2 stay in float32.
+        calibration: `Calibration` of int8, None for others.
 
     Raises:
-        UserError: If one of them is unknown.
+        UserError: If one of them is unknown, or they don't fit each other.
     """
 
     engine: str = "tensorflow"
     precision: str = "float32"
+    calibration: Calibration | None = None
 
     def __post_init__(self):
         for flag, known in (("engine", ENGINES), ("precision", ENGINE_PRECISIONS)):
             if (value := getattr(self, flag)) not in known:
                 raise UserError(f"--{flag}={value} is unknown; choose from {', '.join(known)}")
+        if self.precision == "int8" and self.engine != "openvino":
+            raise UserError("--precision=int8 is for --engine=openvino")
+        check_calibration(self.precision, self.calibration)
 
     def fingerprint(self):
         """A text that differs where vectors may."""
-        return f"engine {self.engine} {self.precision} {_VERSION}"
+        calibrated = f" {self.calibration.identity}" if self.calibration else ""
+        return f"engine {self.engine} {self.precision} {_VERSION}{calibrated}"
+
+
+def check_calibration(precision, calibration):
+    """Refuses int8 without a `Calibration`, and one for anything else, with a `UserError`."""
+    if precision == "int8" and calibration is None:
+        raise UserError(
+            "--precision=int8 needs --calibration: a folder or CSV file of photographs, such as "
+            "those of the training"
+        )
+    if precision != "int8" and calibration is not None:
+        raise UserError("--calibration is for --precision=int8")
 
 
 DEFAULT_ENGINE = EngineSettings()
@@ -50,4 +68,5 @@ def make_engine(settings, network, preprocessing, poolings):
     built pooling layer. Weights of the backbone are taken as they are now; later changes have no
     effect. `UserError` if the engine is not installed, or a layer of the backbone can't be copied.
     """
-    return _ENGINES[settings.engine](network, preprocessing, poolings, settings.precision)
+    more = () if settings.calibration is None else (settings.calibration,)
+    return _ENGINES[settings.engine](network, preprocessing, poolings, settings.precision, *more)

@@ -7,12 +7,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from darac_tf.engines.quantisation import quantised
 from darac_tf.engines.tensorflow_engine import PIXELS
 from darac_tf.errors import UserError
 from darac_tf.models.descriptor import share_backbone
 from darac_tf.models.folding import fold_batch_norm
 
-HINTS = {"float32": "f32", "bfloat16": "bf16"}
+# Of what is not quantised.
+HINTS = {"float32": "f32", "bfloat16": "bf16", "int8": "f32"}
 
 
 class OpenVINOEngine:
@@ -21,14 +23,11 @@ class OpenVINOEngine:
     Arguments and errors: `make_engine`.
     """
 
-    def __init__(self, network, preprocessing, poolings, precision="float32"):
-        try:
-            import openvino
-        except ImportError as error:
-            raise UserError(
-                "--engine=openvino needs a package that is not installed: pip install openvino"
-            ) from error
+    def __init__(self, network, preprocessing, poolings, precision="float32", calibration=None):
+        openvino = needed_openvino("--engine=openvino")
         model = convert_backbone(openvino, network, preprocessing)
+        if calibration is not None:
+            model = quantised(model, calibration.images)
         settings = {"INFERENCE_PRECISION_HINT": HINTS[precision], "PERFORMANCE_HINT": "LATENCY"}
         self._backbone = openvino.Core().compile_model(model, "CPU", settings)
         # The maps are there already: what is left to share is the pooling.
@@ -43,6 +42,17 @@ class OpenVINOEngine:
 
     def __call__(self, pixels):
         return self._pool(tf.constant(self._backbone(np.asarray(pixels))[0]))
+
+
+def needed_openvino(what):
+    """The package; a `UserError` that says what needs it where it is not installed."""
+    try:
+        import openvino
+    except ImportError as error:
+        raise UserError(
+            f"{what} needs a package that is not installed: pip install openvino"
+        ) from error
+    return openvino
 
 
 def convert_backbone(openvino, network, preprocessing):

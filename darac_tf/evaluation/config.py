@@ -11,9 +11,11 @@ from darac_tf.choices import (
     DEFAULT_MAX_PIXELS,
     ENGINE_PRECISIONS,
     ENGINES,
+    EXACT,
     EXPANSIONS,
     KERNELS,
     RERANKINGS,
+    SHAPES,
     TABLES,
     WHITENINGS,
 )
@@ -80,6 +82,12 @@ class EvalConfig:
         "How images are resized; all but the first only compare with others' figures.",
         choices=KERNELS,
     )
+    shapes: str = setting(
+        EXACT,
+        "Keep aspects, or take the nearest of some (5 % off at most), so that images of many "
+        "shapes fill batches: faster, and other vectors.",
+        choices=SHAPES,
+    )
     combination: str = setting("sum", "How resolutions are combined.", choices=COMBINATIONS)
     exponent: float | None = setting(None, "Of the generalised mean.", low=1)
     batch_pixels: int = setting(DEFAULT_BATCH_PIXELS, "Pixels a batch.", low=1)
@@ -93,9 +101,14 @@ class EvalConfig:
     )
     precision: str = setting(
         "float32",
-        "Of the backbone; bfloat16 is 1.7 times as fast on CPUs with AVX512_BF16 or AMX.",
+        "Of the backbone; bfloat16 is 1.7 times as fast on CPUs with AVX512_BF16 or AMX, int8 of "
+        "--engine=openvino twice, with other vectors.",
         choices=ENGINE_PRECISIONS,
     )
+    calibration: str | None = setting(
+        None, "For --precision=int8: folder or CSV of photographs, such as those of the training."
+    )
+    calibration_images: int = setting(300, "How many of them at most.", low=1)
 
     # Whitening.
     whitening: str | None = setting(None, "A whitening (.npz) of an earlier evaluation.")

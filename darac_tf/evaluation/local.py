@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from darac_tf.choices import ANTIALIAS
+from darac_tf.choices import ANTIALIAS, EXACT
 from darac_tf.data.content_keys import keys_of_images
 from darac_tf.data.images import PIXELS_VERSION
 from darac_tf.describing.fingerprint import model_fingerprint
@@ -91,8 +91,8 @@ class DescribedLocally(Described):
 def _described_locally(source: LocalSource, images, settings):
     """Resolutions are factors of the image's size."""
     for sizes in settings.resolutions:
-        if not all(isinstance(size, Factor) and size.kernel == ANTIALIAS for size in sizes):
-            advice = "as --resolutions=0.25..2, and no other --resize"
+        if not all(isinstance(size, Factor) and _is_plain(size) for size in sizes):
+            advice = "as --resolutions=0.25..2, and no other --resize or --shapes"
             raise UserError(f"--matching=local takes factors of the size, {advice}")
     notes = source.check(images)
     for sizes in settings.resolutions:
@@ -108,6 +108,10 @@ def _described_locally(source: LocalSource, images, settings):
                 store=store,
                 dimension=len(source.reduction.projection),
             )
+
+
+def _is_plain(size):
+    return (size.kernel, size.shapes) == (ANTIALIAS, EXACT)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)

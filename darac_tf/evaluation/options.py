@@ -2,9 +2,10 @@
 
 from dataclasses import fields, replace
 
-from darac_tf.choices import ANTIALIAS, BENCHMARKS
+from darac_tf.choices import ANTIALIAS, BENCHMARKS, EXACT
 from darac_tf.data import load_benchmark, load_dataset, needs_data_dir
 from darac_tf.data.labelled import image_files
+from darac_tf.describing.calibration import read_calibration
 from darac_tf.describing.feature_file import SUFFIX, load_feature_file
 from darac_tf.describing.sizes import parse_sizes
 from darac_tf.describing.sources import load_sources
@@ -52,7 +53,8 @@ def read_settings(config):
     ranks = {field.name: getattr(config, field.name) for field in fields(RankingSettings)}
     if config.rerank == "local":
         ranks["rerank"] = "none"
-    resolutions = tuple(parse_sizes(text, config.resize) for text in config.resolutions)
+    how = config.resize, config.shapes
+    resolutions = tuple(parse_sizes(text, *how) for text in config.resolutions)
     whitening = _whitening(config)
     if whitening and whitening.loaded:
         whitening.loaded.check_orientation(_reading(config)[0])
@@ -74,7 +76,10 @@ def read_sources(config, settings):
     `settings` are what `read_settings` makes of the `config`. `UserError` if they don't fit each
     other, or anything can't be read.
     """
-    names, engine = config.descriptors, EngineSettings(config.engine, config.precision)
+    names, calibration = config.descriptors, None
+    if config.calibration:
+        calibration = read_calibration(config.calibration, config.calibration_images)
+    engine = EngineSettings(config.engine, config.precision, calibration)
     if config.matching == "local":
         _check_nothing_but_matching(config, settings, engine)
         return [load_local(name, config.allow_whiten_on_test) for name in names]
@@ -167,8 +172,9 @@ def _check_kernels(fitted_at, resolutions):
     found = {str(size).partition("-")[2] for sizes in resolutions for size in sizes}
     fitted = {str(size).partition("-")[2] for size in fitted_at}
     if fitted and not found <= fitted:
-        how = ", ".join(sorted(kernel or ANTIALIAS for kernel in fitted))
-        raise UserError(f"--whitening was fitted on images resized by {how}: give that --resize")
+        how = ", ".join(sorted(option or f"{ANTIALIAS}, {EXACT}" for option in fitted))
+        advice = "give that --resize and --shapes"
+        raise UserError(f"--whitening was fitted on images resized by {how}: {advice}")
 
 
 def _reranker(config):

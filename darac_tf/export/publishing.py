@@ -11,12 +11,20 @@ import tensorflow as tf
 from tensorflow_serving.apis.predict_pb2 import PredictRequest
 from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 
-from darac_tf.choices import DEFAULT_MAX_PIXELS, EXPORT_PRECISIONS, ORIENTATIONS
+from darac_tf.choices import (
+    DEFAULT_MAX_PIXELS,
+    EXPORT_FORMATS,
+    EXPORT_PRECISIONS,
+    MODEL_FILES,
+    ORIENTATIONS,
+)
 from darac_tf.describing.sizes import as_size
+from darac_tf.engines import Calibration, check_calibration
 from darac_tf.engines.inference_copy import fused_copy
 from darac_tf.errors import UserError
 from darac_tf.export.model_card import CardFacts, write_model_card
-from darac_tf.export.signatures import ImageDescriber
+from darac_tf.export.openvino_model import write_openvino_model
+from darac_tf.export.signatures import ImageDescriber, check_whitening
 from darac_tf.export.verification import THRESHOLDS, Verification, verify_export
 from darac_tf.files import atomic_path, numbered
 from darac_tf.models.folding import fold_batch_norm
@@ -33,7 +41,8 @@ class ExportSettings:
     """Settings of an export.
 
     Raises:
-        ValueError: If the precision or the orientation is another.
+        ValueError: If the precision, the orientation or the format is another.
+        UserError: If they don't fit each other.
     """
 
     # What is combined: `sizes.LongSide`, `sizes.Factor`, or integers for long sides in pixels.
@@ -47,12 +56,20 @@ class ExportSettings:
     max_pixels: int = DEFAULT_MAX_PIXELS
     # Whether images are turned upright by their Exif orientation, one of `choices.ORIENTATIONS`.
     orientation: str = "upright"
+    format: str = "savedmodel"  # One of `EXPORT_FORMATS`.
+    calibration: Calibration | None = None  # Of int8, None for others.
 
     def __post_init__(self):
-        for name, known in (("precision", EXPORT_PRECISIONS), ("orientation", ORIENTATIONS)):
+        choices = {"precision": EXPORT_PRECISIONS, "orientation": ORIENTATIONS}
+        for name, known in (choices | {"format": EXPORT_FORMATS}).items():
             if getattr(self, name) not in known:
                 raise ValueError(f"`{name}`: one of {known}. Received: {getattr(self, name)!r}")
+        if self.precision == {"savedmodel": "int8", "openvino": "bfloat16"}[self.format]:
+            raise UserError(f"--precision={self.precision} is not for --format={self.format}")
+        check_calibration(self.precision, self.calibration)
         object.__setattr__(self, "resolutions", tuple(map(as_size, self.resolutions)))
+        if self.whitening is not None:
+            check_whitening(self)
 
 
 class Published(NamedTuple):
@@ -64,7 +81,7 @@ class Published(NamedTuple):
 
 
 def publish(model, out, settings, facts=None, version=None, verify_paths=(), threshold=None):
-    """Writes `OUT/<version>/`: the SavedModel, its warm-up requests and its model card.
+    """Writes `OUT/<version>/`: the model, a SavedModel's warm-up requests, and its model card.
 
     The folder appears when all is written and verified, so that a server which watches `out` never
     sees a part of it.
@@ -91,10 +108,12 @@ def publish(model, out, settings, facts=None, version=None, verify_paths=(), thr
     verification = None
     threshold = THRESHOLDS[settings.precision] if threshold is None else threshold
     with atomic_path(folder) as temporary:
-        dimension, folding = _write_saved_model(model, temporary, settings)
+        write = {"savedmodel": _write_saved_model, "openvino": write_openvino_model}
+        dimension, folding = write[settings.format](model, temporary, settings)
         if len(verify_paths):
             verification = verify_export(temporary, model, settings, verify_paths, threshold)
-        _write_warmup(temporary, facts.name)
+        if settings.format == "savedmodel":
+            _write_warmup(temporary, facts.name)
         write_model_card(temporary, model, settings, facts, dimension, folding, verification)
     return Published(folder, dimension, verification)
 
@@ -135,7 +154,7 @@ def _write_saved_model(model, folder, settings):
 def version_folder(out, version=None):
     """Where `publish` writes; a UserError if the version exists, or `out` is itself a version."""
     out = Path(out)
-    if (out / "saved_model.pb").exists():
+    if any((out / name).exists() for name in MODEL_FILES):
         advice = f"name the folder that holds the versions, such as {out.parent}"
         raise UserError(f"--out: {out} is one exported model; {advice}")
     if version is None:

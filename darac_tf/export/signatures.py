@@ -15,10 +15,7 @@ _UNREADABLE = f"images that cannot be decoded as {KINDS}; {_WHERE}"
 
 
 class ImageDescriber(tf.Module):
-    """Describes images as an export does, whose functions `signatures` gives; see `Describer`.
-
-    A whitening that was fitted at other resolutions is a `UserError`.
-    """
+    """Describes images as an export does, whose functions `signatures` gives; see `Describer`."""
 
     def __init__(self, model, settings):
         super().__init__(name="image_describer")
@@ -28,9 +25,6 @@ class ImageDescriber(tf.Module):
         # For whoever loads it: how large images may be, and how they are taken.
         self.max_pixels = tf.Variable(self._max_pixels, False, dtype=tf.int64)
         self.is_upright = tf.Variable(is_upright, False)
-        if settings.whitening is not None:
-            _check_resolutions(settings.whitening, self._sizes)
-            settings.whitening.check_orientation(settings.orientation)
         self._describer = Describer(model, settings)
         self.dimension = self._describer.dimension
         # Traced and stored once, for both signatures of files.
@@ -168,10 +162,13 @@ def _all_of(conditions, message, rows=None):
     return tf.debugging.Assert(tf.reduce_all(conditions), [message, places], summarize=10)
 
 
-def _check_resolutions(whitening, sizes):
-    fitted_at, wanted = whitening.provenance.get("resolutions"), list(map(str, sizes))
+def check_whitening(settings):
+    """`UserError` if that of `ExportSettings` was fitted at other sizes, or on turned images."""
+    whitening, wanted = settings.whitening, list(map(str, settings.resolutions))
+    fitted_at = whitening.provenance.get("resolutions")
     if fitted_at is not None and list(map(str, fitted_at)) != wanted:
         raise UserError(
             f"--whitening was fitted at the resolutions {','.join(map(str, fitted_at))}, and the "
             f"export is for {','.join(wanted)}: give the same --resolutions, or fit it again"
         )
+    whitening.check_orientation(settings.orientation)

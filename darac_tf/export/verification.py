@@ -1,20 +1,21 @@
 """Comparing an exported model with the model it was made from, on real images."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 
 from darac_tf.choices import DEFAULT_MAX_PIXELS
 from darac_tf.data.images import content_size, read_image
-from darac_tf.data.labelled import image_files
 from darac_tf.data.views import ImageList
 from darac_tf.describing.extraction import extract_features
 from darac_tf.errors import UserError
+from darac_tf.export.openvino_model import MODEL_FILE, OpenVINOModel
 
 # Smallest cosines that are expected. bfloat16 keeps 8 bits of a weight, and whitening enlarges what
-# is lost.
-THRESHOLDS = {"float32": 0.99999, "float16": 0.999, "bfloat16": 0.98}
+# is lost. int8 is of maps, too.
+THRESHOLDS = {"float32": 0.99999, "float16": 0.999, "bfloat16": 0.98, "int8": 0.9}
 _BATCH = 8
 
 
@@ -35,13 +36,6 @@ class Verification:
             f"{self.images} images: cosine {self.mean_cosine:.8f} on average, at least "
             f"{self.min_cosine:.8f}; largest difference {self.max_difference:.2e}"
         )
-
-
-def images_to_verify(source, limit):
-    """At most `limit` paths, evenly spread over a CSV file or a folder; `UserError` if none."""
-    paths = image_files("--verify", source)
-    chosen = np.linspace(0, len(paths) - 1, min(limit, len(paths))).round().astype(int)
-    return [paths[index] for index in chosen]
 
 
 def verify_export(folder, model, settings, paths, threshold):
@@ -97,14 +91,22 @@ def describe_with_source(model, settings, paths):
 
 
 def describe_with_export(folder, paths):
-    """With signature `robust`: float32 `(images, dimension)`, and bool `(images,)`."""
-    # The signatures live as long as what was loaded.
-    loaded = tf.saved_model.load(str(folder))
-    robust = loaded.signatures["robust"]
+    """With signature `robust`, or OpenVINO: `(images, dimension)`, and bool `(images,)`."""
+    is_for_openvino = (Path(folder) / MODEL_FILE).exists()
+    describe = OpenVINOModel(folder) if is_for_openvino else _robust(folder)
     batches = []
     for start in range(0, len(paths), _BATCH):
         some = paths[start : start + _BATCH]
-        data = [read_image(path) if content_size(path) else b"" for path in some]
-        batches.append(robust(image_bytes=tf.constant(data)))
-    descriptors, valid = (tf.concat([b[n] for b in batches], 0) for n in ("descriptor", "valid"))
-    return descriptors.numpy(), valid.numpy()
+        batches.append(describe([read_image(p) if content_size(p) else b"" for p in some]))
+    return tuple(np.concatenate(parts) for parts in zip(*batches, strict=True))
+
+
+def _robust(folder):
+    # The signatures live as long as what was loaded.
+    loaded = tf.saved_model.load(str(folder))
+
+    def describe(data):
+        found = loaded.signatures["robust"](image_bytes=tf.constant(data))
+        return found["descriptor"].numpy(), found["valid"].numpy()
+
+    return describe

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from darac_tf.choices import DEFAULT_MAX_PIXELS
+from darac_tf.choices import DEFAULT_MAX_PIXELS, MODEL_FILES
 from darac_tf.data.images import for_export
 from darac_tf.describing.fingerprint import model_fingerprint
 from darac_tf.errors import UserError
@@ -20,10 +20,10 @@ _LENGTH_TOLERANCE = 1e-2
 
 
 class ExportedModel:
-    """The `robust` signature of a SavedModel, as `export_savedmodel.py` writes it.
+    """The `robust` signature of a SavedModel, or a model of OpenVINO, as `darac export` writes it.
 
     Args:
-        folder: The version's folder, `EXPORT/1`: the one that holds `saved_model.pb`.
+        folder: The version's folder, `EXPORT/1`: the one that holds one of `MODEL_FILES`.
         known: Pair of the stamp and the fingerprint of a model that was read before: files with
             that stamp are not read again for their fingerprint.
 
@@ -37,7 +37,7 @@ class ExportedModel:
         no_image: What is wrong with an image that it gives no vector of.
 
     Raises:
-        UserError: If it is no SavedModel, can't be read, has no such signature, or does not keep to
+        UserError: If it is no such model, can't be read, has no such signature, or does not keep to
             it.
     """
 
@@ -46,14 +46,13 @@ class ExportedModel:
         files = _files(self.folder)
         self.stamp = _stamp(files)
         self.fingerprint = known[1] if known[0] == self.stamp else _fingerprint(files, folder)
-        try:
-            # The loaded object has to stay: its variables live as long as it does.
-            self._loaded = tf.saved_model.load(str(self.folder))
-        except (OSError, ValueError, tf.errors.OpError) as error:
-            raise UserError(f"{folder} can't be loaded as a SavedModel: export it again") from error
-        if _SIGNATURE not in self._loaded.signatures:
-            raise UserError(f"{folder} has no signature {_SIGNATURE!r}: {_EXPORT}")
-        self._signature = self._loaded.signatures[_SIGNATURE]
+        if (self.folder / MODEL_FILES[0]).exists():
+            self._load(folder)
+        else:
+            # It brings Keras along, which takes seconds.
+            from darac_tf.export.openvino_model import OpenVINOModel
+
+            self._loaded = self._described = OpenVINOModel(self.folder)
         # Exports of before turn nothing.
         self.is_upright = bool(getattr(self._loaded, "is_upright", False))
         self.max_pixels = int(getattr(self._loaded, "max_pixels", DEFAULT_MAX_PIXELS))
@@ -64,6 +63,22 @@ class ExportedModel:
         self.dimension = vectors.shape[1]
         if valid[0]:
             raise UserError(f"{folder} takes an empty file for an image: export it again")
+
+    def _load(self, folder):
+        try:
+            # The loaded object has to stay: its variables live as long as it does.
+            self._loaded = tf.saved_model.load(str(self.folder))
+        except (OSError, ValueError, tf.errors.OpError) as error:
+            raise UserError(f"{folder} can't be loaded as a SavedModel: export it again") from error
+        if _SIGNATURE not in self._loaded.signatures:
+            raise UserError(f"{folder} has no signature {_SIGNATURE!r}: {_EXPORT}")
+        signature = self._loaded.signatures[_SIGNATURE]
+
+        def described(data):
+            out = signature(image_bytes=tf.constant(data, tf.string))
+            return out["descriptor"].numpy(), out["valid"].numpy()
+
+        self._described = described
 
     def __call__(self, data):
         """Describes images, a non-empty list of the contents of their files.
@@ -88,9 +103,8 @@ class ExportedModel:
 
     def _run(self, data):
         try:
-            out = self._signature(image_bytes=tf.constant(data, tf.string))
-            vectors, valid = out["descriptor"].numpy(), out["valid"].numpy()
-        except (KeyError, TypeError, tf.errors.OpError) as error:
+            vectors, valid = self._described(data)
+        except (KeyError, TypeError, RuntimeError, tf.errors.OpError) as error:
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             failed = f"{self.folder} failed on {len(data)} images ({reason[:200]})"
             raise UserError(f"{failed}: make --batch_images smaller, or {_EXPORT}") from error
@@ -102,8 +116,9 @@ class ExportedModel:
 
 def _files(folder):
     """Dictionary of name to path and status of the files that make the descriptors."""
-    if not (folder / "saved_model.pb").is_file():
-        versions = sorted(path.parent.name for path in folder.glob("*/saved_model.pb"))
+    if not any((folder / name).is_file() for name in MODEL_FILES):
+        found = [path for name in MODEL_FILES for path in folder.glob(f"*/{name}")]
+        versions = sorted(path.parent.name for path in found)
         hint = f"; give one of its versions, such as {folder / versions[-1]}" if versions else ""
         raise UserError(f"--model: no saved_model.pb in {folder}{hint}")
     names = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}

@@ -26,7 +26,9 @@ def check_engine(name, tolerance):
         short = described(rounded, batch)
         assert smallest_cosine(short, wanted) > 0.999
         # Were it float32, it would be far nearer.
-        assert max(np.abs(short[key] - wanted[key]).max() for key in wanted) > 1e-5
+        # OpenVINO rounds only where the processor has products of bfloat16.
+        farthest = max(np.abs(short[key] - wanted[key]).max() for key in wanted)
+        assert farthest > 1e-5 or name == "openvino"
         for vectors in short.values():
             np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)
     assert engine.traces == rounded.traces == 1

@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from darac_tf.choices import ENGINE_PRECISIONS, ENGINES
+from darac_tf.choices import ENGINES
 from darac_tf.describing.extraction import extract_features
 from darac_tf.describing.feature_cache import FeatureCache
 from darac_tf.describing.sources import Source, load_sources
-from darac_tf.engines import EngineSettings, make_engine
+from darac_tf.engines import Calibration, EngineSettings, make_engine
+from darac_tf.engines.inference_copy import POLICIES
 from darac_tf.errors import UserError
 from darac_tf.evaluation.options import measure
 from tests.engines.networks import parts
@@ -23,6 +24,9 @@ from tests.helpers import write_backbone, write_collection
     ("options", "message"),
     [
         ({"engine": "torch"}, "--engine=torch is unknown; choose from tensorflow, openvino"),
+        ({"precision": "int8"}, "--precision=int8 is for --engine=openvino"),
+        ({"engine": "openvino", "precision": "int8"}, "--precision=int8 needs --calibration"),
+        ({"calibration": Calibration([], "")}, "--calibration is for --precision=int8"),
         ({"precision": "int4"}, "--precision=int4 is unknown; choose from float32, bfloat16"),
     ],
 )
@@ -42,10 +46,13 @@ def test_keys_differ_by_engine_and_precision():
     network, preprocessing, poolings = parts()
     layers = {"gem": (network, preprocessing, poolings["gem"])}
     sources = [Source(("gem",), None, layers)]
-    for engine, precision in itertools.product(ENGINES, ENGINE_PRECISIONS):
+    for engine, precision in itertools.product(ENGINES, POLICIES):
         sources.append(Source(("gem",), None, layers, EngineSettings(engine, precision)))
+    for images in "ab":
+        int8 = EngineSettings("openvino", "int8", Calibration([], images))
+        sources.append(Source(("gem",), None, layers, int8))
     keys = [source.fingerprints()["gem"] for source in sources]
-    assert len(set(keys)) == len(keys) == 5
+    assert len(set(keys)) == len(keys) == 7
     assert keys == [source.fingerprints()["gem"] for source in sources]
 
 
@@ -53,7 +60,7 @@ def test_descriptors_of_another_precision_are_not_taken_from_disk(tmp_path):
     backbone = write_backbone(tmp_path / "small.keras")
     paths = sorted(map(str, write_collection(tmp_path / "set", 2, 2).rglob("*.jpg")))
     found = []
-    for precision in (*ENGINE_PRECISIONS, "float32"):
+    for precision in (*POLICIES, "float32"):
         (source,) = load_sources([f"{backbone}+gem"], engine=EngineSettings(precision=precision))
         cache = FeatureCache(tmp_path / "cache", source.fingerprints())
         features = extract_features(source.describe, paths, [48], cache, progress=False)
@@ -84,6 +91,6 @@ def test_options_reach_the_engine(tmp_path):
         resolutions=["48"],
         cache_dir=str(tmp_path / "cache"),
     )
-    for precision in ENGINE_PRECISIONS:
+    for precision in POLICIES:
         list(measure(replace(options, precision=precision)))
     assert len(list((tmp_path / "cache").iterdir())) == 2

@@ -10,11 +10,11 @@ import tensorflow as tf
 from darac_tf.data.exif import orientation_of, turn_upright
 from darac_tf.data.headers import image_header
 from darac_tf.data.images import decode_in_graph
+from darac_tf.data.labelled import spread_files
 from darac_tf.describing.combination import combine_resolutions
 from darac_tf.describing.sizes import Factor, LongSide
 from darac_tf.export import ExportSettings, export_saved_model, publish, publishing
 from darac_tf.export.model_card import CardFacts
-from darac_tf.export.verification import images_to_verify
 from darac_tf.models import build_descriptor
 from darac_tf.models.folding import Folding
 from darac_tf.whitening import fit_pca_whitening
@@ -58,7 +58,7 @@ def photos(tmp_path_factory):
 @pytest.fixture(scope="session")
 def published(model, photos, tmp_path_factory):
     """A version that was verified on ten photos."""
-    out, paths = tmp_path_factory.mktemp("export") / "small", images_to_verify(photos, 10)
+    out, paths = tmp_path_factory.mktemp("export") / "small", spread_files("--verify", photos, 10)
     return publish(model, out, ExportSettings(RESOLUTIONS), verify_paths=paths)
 
 

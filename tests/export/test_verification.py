@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from darac_tf.data.labelled import spread_files
 from darac_tf.describing.sizes import Factor
 from darac_tf.errors import UserError
 from darac_tf.export import ExportSettings, publish, verification
-from darac_tf.export.verification import images_to_verify, verify_export
+from darac_tf.export.verification import verify_export
 from tests.export.conftest import RESOLUTIONS, card_of
 from tests.helpers import write_image
 
@@ -19,7 +20,7 @@ from tests.helpers import write_image
 @pytest.mark.slow
 @pytest.mark.parametrize("precision", ["float32", "bfloat16", "float16"])
 def test_precisions(simple, published, exported, photos, precision, tmp_path):
-    paths = images_to_verify(photos, 10)
+    paths = spread_files("--verify", photos, 10)
     assert len(paths) == len(set(paths)) == 10
     settings = ExportSettings(RESOLUTIONS, precision=precision)
     if precision != "float32":
@@ -52,7 +53,7 @@ def test_verification_where_images_cannot_be_read(model, simple, exported, limit
     good = write_image(tmp_path / "a.png", 40, 57)
     shutil.copy(good, tmp_path / "b.png")
     (tmp_path / "c.png").write_bytes(b"no image")
-    paths = images_to_verify(tmp_path, 9)
+    paths = spread_files("--verify", tmp_path, 9)
     found = verify_export(exported, model, ExportSettings(RESOLUTIONS), paths, 0.9999)
     assert (found.images, found.unreadable) == (2, 1)
     with pytest.raises(UserError, match="only one of the exported model and eval"):
@@ -60,7 +61,7 @@ def test_verification_where_images_cannot_be_read(model, simple, exported, limit
     for source, message in [("nowhere", "neither"), ("empty", "no image")]:
         (tmp_path / "empty").mkdir(exist_ok=True)
         with pytest.raises(UserError, match=message):
-            images_to_verify(tmp_path / source, 3)
+            spread_files("--verify", tmp_path / source, 3)
 
 
 def test_a_vector_that_is_not_a_number_is_the_farthest(monkeypatch):
