@@ -12,8 +12,10 @@ from benchmarks.peers.describers import Extraction
 from benchmarks.peers.extraction import extraction_tasks
 from benchmarks.peers.frozen_export import export_frozen, freeze
 from benchmarks.peers.openvino_describers import ExportedOpenVINO
+from benchmarks.peers.peak import multiply_adds_of, peak_rates, peak_tasks
+from benchmarks.peers.report import worse_rows
 from benchmarks.peers.search import BareProduct, ExactSearch, FaissFlat, search_tasks
-from benchmarks.peers.table import left_out, ratio_to_base, table
+from benchmarks.peers.table import left_out, ratio_to_base, share_of_peak, table
 from benchmarks.peers.training import BareStep, Step
 from darac_tf.data.images import decode_image
 from darac_tf.errors import UserError
@@ -39,12 +41,50 @@ def test_ratios_are_of_rounds():
     # 3, 2 and 4 times as long; the ratio of the medians would be 4.
     assert ratio_to_base(result, "other") == 3
     assert table([result]).splitlines() == [
-        "| task | contestant | median | ratio to the base | peak MiB |",
-        "| --- | --- | ---: | ---: | ---: |",
-        "| a task, s | base | 2.0000 | 1.00 | 10 |",
-        "| a task, s | other | 8.0000 | 3.00 | 21 |",
+        "| task | contestant | median | ratio to the base | share of peak | peak MiB |",
+        "| --- | --- | ---: | ---: | ---: | ---: |",
+        "| a task, s | base | 2.0000 | 1.00 | - | 10 |",
+        "| a task, s | other | 8.0000 | 3.00 | - | 21 |",
     ]
     assert left_out([result, result]) == ["left out: third (pip install x)"]
+
+
+def test_shares_of_the_peak():
+    (peak,) = peak_tasks()
+    measured = Result(peak.title, {"float32": [2.0, 1.0], "int8": [0.5, 0.5]}, {}, {})
+    names = ("darac_tf, float32", "darac_tf, int8", "darac_tf, exact search", "torchvision, int8")
+    result = Result("a task", {name: [4.0, 2.0, 8.0] for name in names}, {}, {}, 2048**3)
+    rates = peak_rates([result, measured])
+    assert [share_of_peak(result, name, rates) for name in names] == [0.25, 0.125, 0.25, None]
+    assert share_of_peak(result, names[0], {}) is None
+
+
+def test_multiply_adds_by_hand(tmp_path):
+    # 4 x 4 x 3 x 16 at each of 16 x 12 places, 3 x 3 x 16 x 16 at 8 x 6.
+    by_hand = 16 * 12 * 4 * 4 * 3 * 16 + 8 * 6 * 3 * 3 * 16 * 16
+    assert multiply_adds_of(write_backbone(tmp_path / "a.keras"), [(64, 48)]) == by_hand
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["EfficientNetLite0", "MobileNetV2"])
+def test_multiply_adds(name):
+    # Google's README of EfficientNet-Lite has 407 M for Lite0 at 224; Sandler et al. 300 M for
+    # MobileNetV2, both with the last 1.3 M of the classifier.
+    published = {"EfficientNetLite0": 407e6, "MobileNetV2": 300e6}[name]
+    assert multiply_adds_of(name, [(224, 224)]) == pytest.approx(published, rel=0.06)
+
+
+def test_what_got_worse_by_more_than_its_spread(tmp_path):
+    before = {"a": {"base": [1, 1, 1], "slow": [2, 2, 2], "wide": [1, 2, 3], "gone": [1, 1, 1]}}
+    file = tmp_path / "report.json"
+    tasks = [{"title": title, "seconds": seconds} for title, seconds in before.items()]
+    file.write_text(json.dumps({"tasks": tasks}))
+    now = Result(
+        "a", {"base": [2, 2, 2], "slow": [5, 5, 5], "wide": [5, 5, 5], "new": [9, 9, 9]}, {}, {}
+    )
+    assert worse_rows([now, now._replace(title="b")], file) == ["a: slow: 2.50, was 2.00"]
+    with pytest.raises(UserError, match="is no report"):
+        worse_rows([], tmp_path / "none.json")
 
 
 def test_contestants_take_turns(search_task):
@@ -152,8 +192,9 @@ def test_openvino_says_what_it_cannot_convert(tmp_path, photographs):
         ExportedOpenVINO(str(tmp_path / "x"), photographs, 10_000, "float32")
 
 
-def test_tasks_of_extraction(photographs):
-    tasks = extraction_tasks({}, photographs, [30, 60], 1, 100, wanted=lambda name: False)
+def test_tasks_of_extraction(photographs, tmp_path):
+    network = {"backbone": write_backbone(tmp_path / "small.keras"), "weights": None}
+    tasks = extraction_tasks(network, photographs, [30, 60], 1, 100, wanted=lambda name: False)
     # 1 image at both sizes has 4500 squares: as many as 5 images at 30, of which there are 3.
     assert [(task.request, task.count) for task in tasks] == [
         (([30], 3), 3),

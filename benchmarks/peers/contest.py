@@ -28,12 +28,14 @@ class Task(NamedTuple):
             the base, which the others are compared with.
         request: Arguments of their `run`.
         count: What the seconds are divided by, such as the number of images.
+        work: Multiply-adds of one of these, see `peak`; 0 where contestants differ too much.
     """
 
     title: str
     contestants: dict
     request: tuple = ()
     count: int = 1
+    work: int = 0
 
 
 def taking_part(contestants, wanted):
@@ -55,12 +57,14 @@ class Result(NamedTuple):
         seconds: Dictionary of contestant to seconds, one a round, the base first.
         peaks: Dictionary of contestant to its peak memory, MiB.
         absent: Dictionary of contestant that was left out to what it lacks.
+        work: That of the task.
     """
 
     title: str
     seconds: dict
     peaks: dict
     absent: dict
+    work: int = 0
 
 
 class Contestant:
@@ -181,4 +185,4 @@ def compete(task, repeats):
         names = [each.name for each in running]
         peaks = {each.name: each.peak() for each in running}
     counted = dict(zip(names, seconds[:, 1:].tolist(), strict=True))
-    return Result(task.title, counted, peaks, absent)
+    return Result(task.title, counted, peaks, absent, task.work)

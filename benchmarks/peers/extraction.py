@@ -6,9 +6,13 @@ import multiprocessing
 import tempfile
 from pathlib import Path
 
+import numpy as np
+from PIL import Image
+
 from benchmarks.peers.contest import Task, taking_part
+from benchmarks.peers.peak import multiply_adds_of
 from darac_tf.data import load_dataset
-from darac_tf.data.images import stored_size
+from darac_tf.data.images import scaled_size, stored_size
 from darac_tf.errors import UserError
 
 _EXPORTED = "OpenVINO on the exported SavedModel"
@@ -38,6 +42,15 @@ def photographs(dataset, data_dir, least):
     return chosen
 
 
+def draw_photographs(folder, count):
+    """Writes JPEGs of 576 x 1024 pixels, coarse noise, where no others are at hand: their paths."""
+    paths = [str(Path(folder) / f"{number}.jpg") for number in range(count)]
+    for number, path in enumerate(paths):
+        cells = np.random.default_rng(number).integers(0, 256, (36, 64, 3)).astype(np.uint8)
+        Image.fromarray(cells).resize((1024, 576), Image.BICUBIC).save(path, quality=90)
+    return paths
+
+
 def extraction_tasks(network, paths, sizes, images, batch_pixels, wanted):
     """Tasks at each of the sizes, and at all of them.
 
@@ -63,7 +76,9 @@ def extraction_tasks(network, paths, sizes, images, batch_pixels, wanted):
             is_exported = any(name.startswith(_EXPORTED) for name in chosen)
             if is_exported and importlib.util.find_spec("openvino") is not None:
                 _export(graph, network, setting)
-            yield Task(title, chosen, (setting, count), count)
+            planned = [scaled_size(*stored_size(paths[0]), size) for size in setting]
+            work = multiply_adds_of(network["backbone"], planned)
+            yield Task(title, chosen, (setting, count), count, work)
 
 
 def _contestants(network, files, graph):

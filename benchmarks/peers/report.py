@@ -4,12 +4,15 @@ import datetime
 import json
 import os
 import shlex
+import statistics
 import sys
 from importlib import metadata
+from pathlib import Path
 
 import tensorflow as tf
 
-from benchmarks.peers.table import left_out, ratio_to_base, table
+from benchmarks.peers.table import left_out, ratio_to_base, ratios_to_base, table
+from darac_tf.errors import UserError
 from darac_tf.reports.environment import environment
 
 _PEERS = ("torch", "torchvision")
@@ -60,6 +63,32 @@ def write_report(folder, results, about, settings):
         "tasks": [_as_json(result) for result in results],
     }
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+
+
+def worse_rows(results, file):
+    """Lines on rows whose ratio to the base rose by more than its spread, since a report.json.
+
+    The spread is between the largest and the smallest ratio of a round, here or there. Rows that
+    are not in both are left alone.
+
+    Raises:
+        UserError: If the file is no report.
+    """
+    try:
+        report = json.loads(Path(file).read_text(encoding="utf-8"))
+        before = {task["title"]: task["seconds"] for task in report["tasks"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"--against={file} is no report.json of this benchmark") from error
+    lines = []
+    for result in results:
+        for name in result.seconds:
+            if name not in before.get(result.title, {}):
+                continue
+            own, its = (ratios_to_base(x, name) for x in (result.seconds, before[result.title]))
+            now, then = map(statistics.median, (own, its))
+            if now - then > max(max(own) - min(own), max(its) - min(its)):
+                lines.append(f"{result.title}: {name}: {now:.2f}, was {then:.2f}")
+    return lines
 
 
 def _as_json(result):

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from benchmarks.measuring import random_batch
 from benchmarks.peers.contest import Task, taking_part
+from benchmarks.peers.peak import multiply_adds_of
 from darac_tf.models.descriptor import backbone_of
 from darac_tf.training.config import TrainConfig
 from darac_tf.training.precision import computing_in
@@ -40,6 +41,8 @@ def training_tasks(network, count, side, wanted):
     yield Task(
         f"training: {count} at {side} px, s/step",
         taking_part(found, wanted),
+        # Forward, and the gradients of maps and of weights.
+        work=3 * count * multiply_adds_of(network["backbone"], [(side, side)]),
     )
 
 
