@@ -16,7 +16,7 @@ from pathlib import Path
 from absl import flags
 
 from darac_tf import cli
-from darac_tf.choices import INDEX_FILE, PARTS_CANDIDATES, PROBES
+from darac_tf.choices import INDEX_FILE, KEPT_IN, PARTS_CANDIDATES, PROBES
 from darac_tf.commands.index_flags import (
     define_faiss_index,
     index_values,
@@ -33,6 +33,8 @@ def main(arguments):
     flags.DEFINE_string("model", None, text, values)
     flags.DEFINE_integer("batch_images", 32, "Most images described at once.", 1, None, values)
     flags.DEFINE_bool("verify", False, "Compare checksums; describe damaged images again.", values)
+    text = "What a new index keeps vectors in; default: float32."
+    flags.DEFINE_enum("vectors", None, KEPT_IN, text, values)
     define_faiss_index(values)
     text = "Most memory to take for a faiss index, such as 8GiB; default: what is free."
     flags.DEFINE_string("memory", None, text, values)
@@ -48,6 +50,8 @@ def main(arguments):
     wanted = None if of_parts else "folder of images"
     folders = cli.parse_command(arguments, values, __doc__, wanted)
     if values.parts:
+        if values.vectors:
+            raise UserError("--vectors is for photographs: --parts keeps vectors where they are")
         _index_parts(values)
         return
     for name in ("shards", "probes", "candidates", "recall_queries"):
@@ -105,7 +109,7 @@ def _index(values, folders):
     if not (Path(values.index) / INDEX_FILE).exists():
         check_folders(folders)
     model = model_of(values, DEFAULT_MODEL)
-    with writing(values.index, model, values.verify) as index:
+    with writing(values.index, model, values.verify, values.vectors) as index:
         _warn([(path, "its vector was lost") for path in index.lost])
         changes = update(index, model, folders, values.batch_images)
         faiss_index.remove_stale(index)

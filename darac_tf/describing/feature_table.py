@@ -1,11 +1,11 @@
-"""Rows of float32 on disk that are found by a key and only ever added to.
+"""Rows of floats on disk that are found by a key and only ever added to.
 
-A table is a folder of three files: `rows.f32` with the rows one after another, `keys.bin` with a
-record of 32 bytes for each (the key, and a checksum of key and row), and `meta.json`, which says
-what the rows are. A record is written after its row, so that a program that is killed leaves at
-most rows without a record at the end, which the next writer cuts off. The files are given to the
-disk once a second; what a machine that stops loses of that second fails its checksum, as any later
-damage does, and counts as not written.
+A table is a folder of three files: `rows.f32` (`rows.f16`) with the rows one after another,
+`keys.bin` with a record of 32 bytes for each (the key, and a checksum of key and row), and
+`meta.json`, which says what the rows are. A record is written after its row, so that a program that
+is killed leaves at most rows without a record at the end, which the next writer cuts off. The files
+are given to the disk once a second; what a machine that stops loses of that second fails its
+checksum, as any later damage does, and counts as not written.
 
 Opening reads the keys, and compares the checksums of the last rows only, so that it takes no longer
 for many rows. Whoever wants rows has them checked first (`check`, `verify`). Any number of
@@ -42,14 +42,19 @@ class FeatureTable:
         folder: The table's folder, which need not exist yet. What an older version of this project
             wrote there counts as nothing, and goes when something is written.
         meta: Dictionary of strings and integers that the table must have been written with.
+        dtype: What rows are kept in: float32, or float16 at half the disk.
 
     Raises:
         UserError: If `meta.json` is missing, damaged or of another table.
     """
 
-    def __init__(self, folder, meta):
+    def __init__(self, folder, meta, dtype="float32"):
         self.folder = Path(folder)
+        self._dtype = np.dtype(dtype)
+        self._file = f"rows.f{8 * self._dtype.itemsize}"
         self._expected = {"format": _FORMAT, **meta}
+        if self._dtype != np.float32:
+            self._expected["dtype"] = str(self._dtype)
         self.dim = None
         self._records = np.empty((0, _RECORD_WORDS), np.uint64)
         self._is_sound = np.empty(0, bool)
@@ -118,16 +123,16 @@ class FeatureTable:
         return self.damaged
 
     def rows(self):
-        """The rows as a read-only memory map, float32 `(rows on disk, dim)`.
+        """The rows as a read-only memory map `(rows on disk, dim)`.
 
         It stays readable when the file is removed.
         """
         count = len(self._records)
         if not count:
-            return np.empty((0, self.dim or 0), np.float32)
+            return np.empty((0, self.dim or 0), self._dtype)
         if self._map is None or len(self._map) != count:
-            path = self._path("rows.f32")
-            self._map = np.memmap(path, np.float32, "r", shape=(count, self.dim))
+            shape = count, self.dim
+            self._map = np.memmap(self._path(self._file), self._dtype, "r", shape=shape)
         return self._map
 
     def keys(self):
@@ -155,7 +160,7 @@ class FeatureTable:
                 self._cut()
                 self._files = [
                     stack.enter_context(self._path(name).open("ab", buffering=0))
-                    for name in ("rows.f32", "keys.bin")
+                    for name in (self._file, "keys.bin")
                 ]
                 self._synced = time.monotonic()
             try:
@@ -171,13 +176,13 @@ class FeatureTable:
 
         Args:
             keys: uint8 `(n, 24)`, none of which the table had when `writing` began.
-            rows: Finite float32 `(n, dim)`; the first call decides on `dim`.
+            rows: Finite floats `(n, dim)`; the first call decides on `dim`.
         """
         if not self._files:
             raise ValueError(
                 "`append` works in `writing()`. Received: a call outside of it, or after a failure"
             )
-        keys, rows = _words(keys), np.ascontiguousarray(rows, np.float32)
+        keys, rows = _words(keys), np.ascontiguousarray(rows, self._dtype)
         if self.dim is None:
             self.dim = rows.shape[1]
             text = json.dumps({**self._expected, "dim": self.dim}, indent=1) + "\n"
@@ -210,11 +215,12 @@ class FeatureTable:
         """Reads the records that are not known yet."""
         if self.dim is None:
             self.dim = self._read_dim()
-        keys, rows = self._path("keys.bin"), self._path("rows.f32")
+        keys, rows = self._path("keys.bin"), self._path(self._file)
         if self.dim is None or not keys.exists() or not rows.exists():
             return
         known = len(self._records)
-        complete = min(keys.stat().st_size // _RECORD_BYTES, rows.stat().st_size // (4 * self.dim))
+        width = self._dtype.itemsize * self.dim
+        complete = min(keys.stat().st_size // _RECORD_BYTES, rows.stat().st_size // width)
         words = max(complete - known, 0) * _RECORD_WORDS
         records = np.fromfile(keys, np.uint64, words, offset=known * _RECORD_BYTES)
         self._know([records.reshape(-1, _RECORD_WORDS)])
@@ -258,7 +264,8 @@ class FeatureTable:
         return dim
 
     def _cut(self):
-        for name, width in (("rows.f32", (self.dim or 0) * 4), ("keys.bin", _RECORD_BYTES)):
+        row_bytes = (self.dim or 0) * self._dtype.itemsize
+        for name, width in ((self._file, row_bytes), ("keys.bin", _RECORD_BYTES)):
             path, size = self._path(name), len(self._records) * width
             if path.exists() and path.stat().st_size > size:
                 os.truncate(path, size)
@@ -282,9 +289,9 @@ def _mixed(words):
 
 
 def _checksums(keys, rows):
-    """Of keys, uint64 `(n, 3)`, and their float32 rows `(n, dim)`: uint64 `(n,)`."""
-    if rows.shape[1] % 2:
-        rows = np.pad(rows, [(0, 0), (0, 1)])
+    """Of keys, uint64 `(n, 3)`, and their rows `(n, dim)`: uint64 `(n,)`."""
+    if spare := -rows.shape[1] % (8 // rows.itemsize):
+        rows = np.pad(rows, [(0, 0), (0, spare)])
     words = np.ascontiguousarray(rows).view(np.uint64)
     # Zeros, as where a disk has lost what was written, must not have a checksum of 0.
     ones = np.ones((len(keys), 1), np.uint64)

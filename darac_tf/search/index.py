@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from darac_tf.choices import INDEX_FILE, PARTS_INDEX_FILE
+from darac_tf.choices import INDEX_FILE, KEPT_IN, PARTS_INDEX_FILE
 from darac_tf.describing.feature_cache import CachedRows
 from darac_tf.describing.feature_table import FeatureTable
 from darac_tf.errors import UserError
@@ -105,7 +105,7 @@ class Index(contextlib.AbstractContextManager):
         on_disk = self.table.rows()
         if not on_disk.shape[1]:
             on_disk = np.empty((0, self.settings["dimension"]), np.float32)
-        if np.array_equal(rows, np.arange(len(on_disk))):
+        if on_disk.dtype == np.float32 and np.array_equal(rows, np.arange(len(on_disk))):
             return on_disk
         return CachedRows(on_disk, np.asarray(rows, np.int64))
 
@@ -144,17 +144,18 @@ class Index(contextlib.AbstractContextManager):
 
     def _open_table(self):
         folder = self.folder / self.settings["vectors"]
-        return FeatureTable(folder, {"model": self.settings["model"]})
+        return FeatureTable(folder, {"model": self.settings["model"]}, kept_in(self.settings))
 
 
 @contextlib.contextmanager
-def writing(folder, model=None, verify=False):
+def writing(folder, model=None, verify=False, dtype=None):
     """Opens an `Index` for changes, and makes it if it is not there.
 
     `model` is the `ExportedModel` that makes its vectors, or None where nothing is described; the
     index must exist then. With `verify`, the checksums of all vectors are compared; damaged ones
-    are lost. `UserError` if another process writes to it, another model made it, or the folder
-    holds something else.
+    are lost. `dtype`, one of `choices.KEPT_IN`, is what a new index keeps vectors in; None for
+    float32, or as they are. `UserError` if another process writes to it, another model made it, it
+    keeps vectors in another dtype, or the folder holds something else.
     """
     folder = Path(folder)
     if model is None:
@@ -167,7 +168,7 @@ def writing(folder, model=None, verify=False):
         except OSError as error:
             raise UserError(f"--index: can't write {folder}: {error.strerror}") from error
         if model is not None:
-            _set_model(folder, model)
+            _set_model(folder, model, dtype)
         _remove_leftovers(folder)
         index = stack.enter_context(Index(folder, writable=True))
         if verify:
@@ -192,6 +193,7 @@ def read_settings(folder):
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
         good = all(type(settings[name]) is kind for name, kind in _KINDS.items())
+        good &= kept_in(settings) in KEPT_IN
         good &= re.fullmatch(r"vectors-[0-9]{1,9}", settings["vectors"]) is not None
     except (OSError, ValueError, KeyError, TypeError):
         good = False
@@ -206,13 +208,25 @@ def _write_settings(folder, settings):
         path.write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
 
 
-def _set_model(folder, model):
+def kept_in(settings):
+    """What vectors are kept in, of the settings of an index: one of `choices.KEPT_IN`."""
+    return settings.get("dtype", "float32")
+
+
+def _set_model(folder, model, dtype):
     """Makes the settings of a new index; notes where the model of an old one is now."""
     settings = {"format": _FORMAT, "model": model.fingerprint, "dimension": model.dimension}
     settings["vectors"] = "vectors-1"
+    if dtype not in (None, "float32"):
+        settings["dtype"] = dtype
     if (folder / INDEX_FILE).exists():
         settings = read_settings(folder)
         check_model(folder, settings, model)
+        if dtype not in (None, kept_in(settings)):
+            raise UserError(
+                f"--vectors={dtype}: {folder} keeps them in {kept_in(settings)}; name another "
+                "folder for a new index"
+            )
     moved = {**settings, "model_folder": str(model.folder), "model_stamp": model.stamp}
     if moved != settings:
         _write_settings(folder, moved)

@@ -73,6 +73,30 @@ def test_an_image_finds_itself_and_its_copy_first(photos, index, model):
     assert [item.path for item in found] == [str(photos / "03.png")]
 
 
+def test_vectors_in_float16_take_half_the_disk(photos, index, model, tmp_path):
+    folder = tmp_path / "half"
+    with writing(folder, model, dtype="float16") as opened:
+        update(opened, model, [photos], progress=False)
+        rows, vectors = opened.table.rows(), opened.vectors(opened.live()[1])
+        assert rows.dtype == np.float16 and vectors[:].dtype == np.float32
+        np.testing.assert_array_equal(vectors[:], rows[:].astype(np.float32))
+    sizes = [next(each.glob("vectors-1/rows.f*")).stat().st_size for each in (folder, index)]
+    assert 2 * sizes[0] == sizes[1]
+    query = Query(str(photos / "05.png"))
+    (half,), (whole,) = search(folder, model, query), search(index, model, query)
+    assert [item.path for item in half] == [item.path for item in whole]
+    for one, other in zip(half, whole, strict=True):
+        assert one.similarity == pytest.approx(other.similarity, abs=1e-3)
+    with (
+        pytest.raises(UserError, match=r"--vectors=float32: .* keeps them in float16"),
+        writing(folder, model, dtype="float32"),
+    ):
+        pass
+    with writing(folder, model) as opened:  # As it is.
+        opened.compact(dead_share=-1)
+        assert opened.table.rows().dtype == np.float16
+
+
 def test_more_ranks_than_images(index, model, photos):
     found = search(index, model, *(Query(str(photos / f"0{n}.png")) for n in (1, 2)), top_k=1000)
     assert [len(ranked) for ranked in found] == [31, 31]
