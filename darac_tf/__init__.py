@@ -4,7 +4,7 @@ The layout follows the pipeline. Imports point one way: what stands below import
 above it, never the other way round (`tests/test_layout.py` holds this list against the code).
 
     errors, files, archives, parquet, unpickling, memory, threads, rows
-    settings, choices, cli, systems
+    settings, choices, phases, cli, systems
                       what everything else stands on, without TensorFlow
     layers            regions, and the poolings over them, as Keras layers
     models            backbones, preprocessing, descriptors

@@ -13,6 +13,7 @@ from absl import app, flags, logging
 
 from darac_tf.errors import UserError, printable
 from darac_tf.files import exists
+from darac_tf.phases import phase
 from darac_tf.settings import beginnings, kind_of
 
 flags.disclaim_key_flags()  # Flags that are defined here are those of the script that asks.
@@ -103,7 +104,11 @@ def start_tensorflow():
     All of it is printed after `--verbosity=0`, and where the import fails; errors where there is a
     driver of NVIDIA. Call it before the first import that needs TensorFlow.
     """
-    if logging.get_verbosity() >= logging.INFO or "tensorflow" in sys.modules:
+    if "tensorflow" in sys.modules:
+        return
+    if logging.get_verbosity() >= logging.INFO:
+        with phase("import TensorFlow"):
+            import tensorflow  # noqa: F401
         return
     # Some of the libraries print before they read this.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

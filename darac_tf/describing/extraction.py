@@ -19,6 +19,7 @@ from darac_tf.describing.sizes import as_size
 from darac_tf.engines import as_engine
 from darac_tf.errors import UserError
 from darac_tf.memory import trim_heap
+from darac_tf.phases import phase
 
 # About eleven images at 299, three at 540, one at 1020.
 # Pixels that are held for one batch over all sizes, in batches of one size.
@@ -101,7 +102,8 @@ def extract_features(
     if not len(images):
         raise UserError("there are no images to describe: the list is empty")
     sizes = list(dict.fromkeys(map(as_size, sizes)))
-    views, failures = read_views(images, progress, skip_bad)
+    with phase(f"headers of {len(images)} images"):
+        views, failures = read_views(images, progress, skip_bad)
     pixels_version = PIXELS_VERSION
     if scaled_decoding:
         views = views.scaled(sizes)
@@ -114,7 +116,7 @@ def extract_features(
         extraction.keys[:] = store.content_keys
     # More than one round only where an image was bad and another file has the same content.
     while store.missing(extraction.usable).any():
-        with store.writing():
+        with store.writing(), phase(f"describe {len(images)} images"):
             extraction.describe_missing(store)
     return extraction.features(store)
 

@@ -12,6 +12,7 @@ from darac_tf.files import exists
 from darac_tf.models import POOLINGS, Preprocessing, build_backbone, load_descriptor
 from darac_tf.models.backbones import NAMES
 from darac_tf.models.descriptor import POOLING_LAYER, backbone_of, make_pooling
+from darac_tf.phases import phase
 
 
 @dataclass(frozen=True)
@@ -89,13 +90,15 @@ def _parse(spec):
 
 def _load(backbone, poolings, backbone_weights, seed, engine):
     keras.utils.set_random_seed(seed)
-    network, preprocessing, trained = _parts(backbone, poolings, backbone_weights)
+    with phase(f"build {backbone}"):
+        network, preprocessing, trained = _parts(backbone, poolings, backbone_weights)
     layers = {spec: trained if p is None else make_pooling(p) for spec, p in poolings.items()}
     for layer in layers.values():
         if not layer.built:
             layer.build((None, None, None, network.output_shape[-1]))
     parts = {spec: (network, preprocessing, layer) for spec, layer in layers.items()}
-    describe = make_engine(engine, network, preprocessing, layers)
+    with phase(f"copy {backbone} for {engine.engine}"):
+        describe = make_engine(engine, network, preprocessing, layers)
     return Source(tuple(layers), describe, parts, engine)
 
 
