@@ -21,6 +21,7 @@ _COST_OF_CANDIDATE = 16
 # and bytes of the database that it goes through with all queries, one after another.
 _PAIRS = 64
 _PART_BYTES = 32 << 20
+_FEW_PAIRS = 2048
 # Parts for each thread at least, so that all end at about the same time.
 _PARTS = 8
 
@@ -96,7 +97,10 @@ def _rank(queries, database, candidates, k, longest):
         scores = _pair_scores(queries, norms, query[pairs], database, row[pairs], longest)
         return pairs, _sort_keys(scores, row[pairs].astype(np.uint64))
 
-    for pairs, own in in_order(score, np.split(order, np.flatnonzero(np.diff(part[order])) + 1)):
+    parts = np.split(order, np.flatnonzero(np.diff(part[order])) + 1)
+    # Few are scored in less time than threads take to start.
+    scored = in_order(score, parts) if len(row) > _FEW_PAIRS else map(score, [order])
+    for pairs, own in scored:
         keys[pairs] = own
     best = [np.sort(own)[:k] for own in np.split(keys, np.cumsum(counts)[:-1])]
     return _split_keys(np.stack(best))
