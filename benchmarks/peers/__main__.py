@@ -3,7 +3,7 @@
     pip install -r requirements-bench.txt
     python -m benchmarks.peers --data_dir=photos.csv --backbone_weights=none --out=runs/peers
 
-    python -m benchmarks.peers --quick --against=benchmarks/peers/release.json
+    python -m benchmarks.peers --quick --out=runs/now --against=runs/before/report.json
 
 Each contestant is a process; those of one task take turns, so that what else the machine does falls
 on all. Prints one Markdown table: the median, the median ratio to the base of the task within a
@@ -13,7 +13,7 @@ where there is one, OpenVINO and faiss the processor. The share of the peak is t
 rate of multiply-adds which matrix products reach in the same run (`peak`). --out keeps the table,
 and timings and ratios as JSON. --quick takes some minutes: this project beside its bases, on drawn
 pictures unless --data_dir names photographs. --against names a report.json of before, and fails
-where a ratio rose by more than its spread; that of the last release is beside this file.
+where a ratio rose by more than its spread.
 """
 
 import contextlib
