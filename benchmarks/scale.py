@@ -12,8 +12,9 @@ number of rows is measured in processes of its own; memory is the most that one 
 are removed afterwards. Slopes are of a straight line through the logarithms; the ideal is 1 for
 seconds, 0 for memory.
 
-`plan` divides by rates: images a second of a node that describes, vectors a second of one that
-whitens and of one that indexes, a file of JSON that --save_rates of the others write. Needs Linux.
+`plan` divides by rates, JSON: rows a second of a node that describes, and of one that whitens,
+indexes and searches exactly, and the seconds of training; the others write it by --save_rates, but
+for what `describe` is with a network. Needs Linux.
 """
 
 import io
@@ -48,6 +49,8 @@ flags.DEFINE_float("image_kb", 200.0, "Of an image file, for --what=plan.")
 flags.DEFINE_string("step", None, "One measurement, as JSON; used by the others.")
 
 _PART_ROWS = 10_000
+# Of a row of a part beside its vector, and of a row of an index with the longest codes.
+_ROW_BYTES, _CODE_BYTES = 52, 72
 _INSIDE = 16
 # Different pictures of made-up images, and their side in pixels.
 _CONTENTS, _SIDE = 1000, 64
@@ -169,8 +172,12 @@ def index(folder, rows):
     from darac_tf.parts.part_files import Parts
 
     request = Request(parse_bytes(FLAGS.memory), FLAGS.faiss_index, 1, 64, 1000)
+    started = time.time()
     plan = build_parts_index(Parts.open(folder), f"{folder}-index", request)
-    return {"kind": plan.kind if plan else "exact"}
+    if plan is None:
+        return {"kind": "exact", "training s": 0.0}
+    trained = Path(f"{folder}-index", "trained.faiss").stat().st_mtime - started
+    return {"kind": plan.kind, "training s": trained}
 
 
 def recall(folder, rows):
@@ -252,28 +259,35 @@ def table(counts, step, found):
 
 
 def plan():
-    """Prints hours, disk and cost by the number of machines."""
+    """Prints disk, and hours and cost by the number of machines."""
     rates = json.loads(Path(FLAGS.rates).read_text(encoding="utf-8"))
     for rows in map(int, FLAGS.rows):
-        size = rows * FLAGS.dim * np.dtype(FLAGS.dtype).itemsize
-        per_row = 64 + 8
+        size = rows * (FLAGS.dim * np.dtype(FLAGS.dtype).itemsize + _ROW_BYTES)
         print(
-            f"{rows:,} images: {rows * FLAGS.image_kb / 1e9:.1f} TB of files to read once, "
-            f"{size / 1e9:.0f} GB of parts, {rows * per_row / 1e9:.1f} GB of index and as much "
-            "again while it is merged\n"
+            f"{rows:,} images: {rows * FLAGS.image_kb / 1e9:.1f} TB of files, read once; "
+            f"{size / 1e9:.0f} GB of parts, {rows * _CODE_BYTES / 1e9:.1f} GB of index and as much "
+            "again while pieces are merged\n"
         )
+        hours = {
+            name: rows / rates[name] / 3600 for name in ("describe", "whiten", "index", "recall")
+        }
+        hours["training"] = rates["training"] / 3600
+        one = sum(hours[name] for name in ("whiten", "training", "index", "recall"))
         lines = []
         for nodes in map(int, FLAGS.nodes):
-            hours = {name: rows / rate / 3600 for name, rate in rates.items()}
-            # What is described is divided among the nodes, and so is a whitening's application;
-            # one node indexes.
-            wall = [hours["describe"] / nodes, hours["whiten"], hours["index"]]
-            total = hours["describe"] + hours["whiten"] + hours["index"]
-            cells = [f"{value:,.1f}" for value in (*wall, sum(wall), total * FLAGS.node_price)]
-            mbit = rows * FLAGS.image_kb * 8 / 1e3 / (hours["describe"] / nodes * 3600)
-            lines.append([str(nodes), *cells, f"{mbit:,.0f}"])
-        head = ["nodes", "describe h", "whiten h", "index h", "all h", "cost", "Mbit/s read"]
+            described = hours["describe"] / nodes
+            cost = (hours["describe"] + one) * FLAGS.node_price
+            mbit = rows * FLAGS.image_kb * 8e-3 / (described * 3600)
+            lines.append(
+                [str(nodes), *(f"{x:,.1f}" for x in (described, one, described + one, cost))]
+            )
+            lines[-1].append(f"{mbit:,.0f}")
+        head = ["nodes", "describing, h", "the rest on one, h", "all, h", "cost", "Mbit/s read"]
         print(markdown.table(head, lines, [True] * len(head)))
+        print(
+            "\nthe rest: "
+            + ", ".join(f"{name} {hours[name]:.1f} h" for name in hours if name != "describe")
+        )
 
 
 def main():
@@ -292,8 +306,12 @@ def main():
     if FLAGS.save_rates:
         path = Path(FLAGS.save_rates)
         rates = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-        last = {step: counts[-1] / figures[-1]["seconds"] for step, figures in found.items()}
-        path.write_text(json.dumps(rates | last, indent=1), encoding="utf-8")
+        for step, figures in found.items():
+            training = figures[-1].get("training s", 0)
+            rates[step] = counts[-1] / (figures[-1]["seconds"] - training)
+            if training:
+                rates["training"] = training
+        path.write_text(json.dumps(rates, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":
