@@ -66,7 +66,7 @@ def made_up(generator, basis, rows):
 class MadeUpModel:
     """In place of an exported model: vectors near a subspace, by the last bytes of an image."""
 
-    fingerprint, is_upright, no_image = "0" * 32, True, "can't be decoded"
+    folder, fingerprint, is_upright, no_image = "made up", "0" * 32, True, "can't be decoded"
 
     def __init__(self, dim):
         self.dimension = dim

@@ -68,7 +68,10 @@ class PartDescriber:
             rows=len(self.manifest),
             manifest=self.manifest.fingerprint,
             manifest_path=str(self.manifest.path),
-            facts={"orientation": "upright" if model.is_upright else "stored"},
+            facts={
+                "orientation": "upright" if model.is_upright else "stored",
+                "model_folder": str(model.folder),
+            },
         )
 
     def __call__(self, part, progress=lambda images, dead: None):
