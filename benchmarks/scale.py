@@ -118,7 +118,7 @@ def describe(folder, rows):
     settings = PartSettings(dtype=FLAGS.dtype)
     describer = PartDescriber(MadeUpModel(FLAGS.dim), manifest, folder, settings)
     describer.layout.begin(folder)
-    run_here(describer, range(len(describer.layout)), show=False)
+    run_here(describer, folder, range(len(describer.layout)), show=False)
     return {"manifest s": listed - started, "seconds": time.perf_counter() - listed}
 
 
