@@ -25,6 +25,8 @@ from tests.search.small_model import write_model
 
 # Else Ray takes 127.0.0.1 for this machine's address in its network, where no cluster here listens.
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
+# Ray's workers give way to all else on a machine: on a busy one they would not start in time.
+os.environ["RAY_worker_niceness"] = "0"
 # Warnings of Ray are not for here to see to.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 pytest.importorskip("ray", reason="Ray is not installed: make test-ray")
@@ -81,7 +83,9 @@ def finished(out):
 def wait_for(out, parts, driver, seconds=120):
     end = time.monotonic() + seconds
     while len(finished(out)) < parts:
-        assert driver.poll() is None and time.monotonic() < end, driver.stderr.read()
+        if driver.poll() is not None or time.monotonic() > end:
+            driver.kill()
+            pytest.fail(f"{len(finished(out))} parts of {parts}: {driver.communicate()[1]}")
         time.sleep(0.05)
     return finished(out)
 
