@@ -26,7 +26,7 @@ from tests.search.small_model import write_model
 # Else Ray takes 127.0.0.1 for this machine's address in its network, where no cluster here listens.
 os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
 # Ray's workers give way to all else on a machine: on a busy one they would not start in time.
-os.environ["RAY_worker_niceness"] = "0"
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - as Ray spells it
 # Warnings of Ray are not for here to see to.
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 pytest.importorskip("ray", reason="Ray is not installed: make test-ray")
