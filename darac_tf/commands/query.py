@@ -52,7 +52,10 @@ def _ask_page(values, images, box):
     client, state = running(values.index)
     if client is None:
         return False
-    results = [client.query(image, box, values.top_k) for image in images]
+    try:
+        results = [client.query(image, box, values.top_k) for image in images]
+    except OSError:  # It has ended meanwhile, is busy, or takes no file as large.
+        return False
     print(f"Asked the page that runs, among {state['images']} images", file=sys.stderr)
     _show(values, images, box, results)
     return True

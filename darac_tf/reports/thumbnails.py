@@ -18,7 +18,7 @@ _BOX_COLORS = ((0, 0, 0), (255, 214, 0))
 _OUTSIDE_BRIGHTNESS = 0.45
 
 
-def thumbnail(path, long_side, box=None, turns=None):
+def thumbnail(path, long_side, box=None, turns=None, max_pixels=None):
     """A small picture of an image: upright, with the box that is looked at drawn on it.
 
     Large JPEGs are decoded at a part of their size, which takes a fraction of the time.
@@ -30,6 +30,7 @@ def thumbnail(path, long_side, box=None, turns=None):
             for a whole image.
         turns: Quarter turns counter-clockwise that make the stored image upright; None for what its
             Exif orientation says.
+        max_pixels: Images of more are refused; None for none.
 
     Returns:
         uint8 RGB `(height, width, 3)`.
@@ -37,7 +38,7 @@ def thumbnail(path, long_side, box=None, turns=None):
     Raises:
         UserError: If the image can't be read.
     """
-    *shape, orientation = read_header(path, max_pixels=None)
+    *shape, orientation = read_header(path, max_pixels)
     ratio = decoding_ratios(np.array([shape]), [LongSide(long_side)])[0]
     orientation = orientation if turns is None else 1
     try:

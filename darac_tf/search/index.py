@@ -80,7 +80,7 @@ class Index(contextlib.AbstractContextManager):
         """
         if not check and self._live is not None and self._live[0] == self.table.damaged:
             return self._live[1:]
-        keys = self.files.keys()
+        keys = self.files.keys() if self._live is None else self._live[1]
         rows = self.table.find(keys)
         if check and self.table.check(rows):
             rows = self.table.find(keys)

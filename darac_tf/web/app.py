@@ -21,7 +21,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.templating import Jinja2Templates
 
-from darac_tf.errors import UserError
+from darac_tf.errors import UserError, printable
 from darac_tf.web.client import MOST_RESULTS, UPLOAD
 from darac_tf.web.collection import GoneError
 from darac_tf.web.duplicate_groups import DuplicateGroups
@@ -95,7 +95,7 @@ class _Page:
     async def page(self, request):
         collection = self._collection
         facts = {
-            "name": collection.folder.absolute().name,
+            "name": printable(collection.folder.absolute().name),
             "upload_mb": self._settings.max_upload_mb,
             "is_upright": collection.model.is_upright,
         }
@@ -121,7 +121,7 @@ class _Page:
     async def picture_of_upload(self, request):
         """A JPEG of what the browser itself can't show."""
         async with self._upload(request) as path:
-            data = await self._in(self._making, self._collection.picture, path)
+            data = await self._in(self._making, self._collection.picture_of_upload, path)
             return Response(data, media_type="image/jpeg")
 
     async def search(self, request):
@@ -190,8 +190,8 @@ class _Page:
         offset = _number(query, "offset", 0, len(snapshot.live), 0)
         count = _number(query, "count", 1, MOST_RESULTS, 60)
         folder = query.get("folder")
-        if folder is not None:
-            folder = _number(query, "folder", 0, len(snapshot.folders))
+        if not isinstance(folder, str | None):
+            raise UserError("folder: a path, or null for all")
         found, total = self._collection.search(snapshot, plus, minus, folder, offset, count)
         results = [_item(each.row, each.paths, each.similarity) for each in found if each.paths]
         return {"results": results, "total": total, "next": offset + len(found)}
@@ -220,8 +220,9 @@ class _Page:
                     "similarity": similarity,
                     "images": len(rows),
                     "results": [
-                        _item(row, self._collection.paths(snapshot, row))
+                        _item(row, paths)
                         for row in rows[:_SHOWN_OF_GROUP]
+                        if (paths := self._collection.paths(snapshot, row))
                     ],
                 }
                 for similarity, rows in shown

@@ -32,7 +32,7 @@ class Client:
     def query(self, image, box=None, top_k=20):
         """What `search.find_similar` gives for one `Query(image, box)`, in objects like `Result`.
 
-        `UserError` if the image can't be read, or the page refuses it.
+        `UserError` if the image can't be read, or the page can't; `OSError` as of `ask`.
         """
         try:
             data = Path(image).read_bytes()
@@ -67,23 +67,28 @@ class Client:
             is_json: Whether the answer is JSON.
 
         Raises:
-            UserError: If the page refuses it.
-            OSError: If it doesn't answer.
+            UserError: If what is asked for is wrong.
+            OSError: If it doesn't answer, or only because of its limits or of what happens there.
         """
         connection = HTTPConnection(self._address.hostname, self._address.port, timeout=seconds)
-        with contextlib.closing(connection):
-            headers = {} if name.startswith("describe") else {"Content-Type": "application/json"}
-            connection.request(method, self._address.path + name, data, headers)
-            response = connection.getresponse()
-            answer = response.read()
-        if response.status != 200:
+        headers = {} if name.startswith("describe") else {"Content-Type": "application/json"}
+        try:
+            with contextlib.closing(connection):
+                connection.request(method, self._address.path + name, data, headers)
+                response = connection.getresponse()
+                answer = response.read()
+        except HTTPException as error:
+            raise ConnectionError(f"no answer: {error!r}") from error
+        if response.status == 400:
             raise UserError(json.loads(answer)["error"].replace(UPLOAD, str(image)))
+        if response.status != 200:
+            raise ConnectionError(f"status {response.status}")
         return json.loads(answer) if is_json else answer
 
 
 def running(folder):
     """The `Client` of the page of an index, with its state, or `(None, None)` if none answers."""
-    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, HTTPException, UserError):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         text = (Path(folder) / ADDRESS_FILE).read_text(encoding="utf-8")
         client = Client(json.loads(text)["address"])
         state = client.state()

@@ -110,7 +110,7 @@ class Collection:
             plus: Vectors, float32 `(n, dimension)`: the mean of them is searched with.
             minus: Vectors, of whose mean a half is taken off. With no vectors at all, images come
                 as they lie in the index, with a similarity of None.
-            folder: Number of one of the folders, or None for all.
+            folder: Path of one of the folders, text, or None for all.
             offset: Images to leave out at the front, 0 or more.
             count: Images to find, 1 or more.
 
@@ -119,10 +119,13 @@ class Collection:
 
         Raises:
             UserError: If nothing is left of the vectors.
+            GoneError: If there is no such folder.
         """
-        below = None if folder is None else _item(snapshot.folders, folder)[0]
-        rows = snapshot.live
-        if below is not None:
+        rows, below = snapshot.live, None
+        if folder is not None:
+            below = {os.fsdecode(path): path for path, _ in snapshot.folders}.get(folder)
+            if below is None:
+                raise GoneError("no such folder: load this page again")
             rows = rows[np.isin(rows, snapshot.index.table.find(snapshot.index.files.keys(below)))]
         if len(plus) + len(minus) == 0:
             files, shown = snapshot.index.files, rows[offset : offset + count]
@@ -136,7 +139,8 @@ class Collection:
         if below is not None:
             for each in found:
                 each.paths.sort(key=lambda path: not path.startswith(below + b"/"))
-        return found, len(rows)
+        # A search leaves out what it finds damaged.
+        return found, len(rows) if len(found) == count else min(len(rows), offset + len(found))
 
     def vector(self, snapshot, row):
         """The vector of an image, float32 `(dimension,)`; `GoneError` if there is none."""
@@ -167,9 +171,16 @@ class Collection:
             self.thumbnails.put(key, data)
         return data
 
-    def picture(self, path, long_side=PREVIEW_SIDE):
-        """The bytes of a JPEG of a file, as the model looks at it; `UserError` if it is none."""
-        return jpeg(thumbnail(path, long_side, turns=self._turns))
+    def picture(self, path, long_side=PREVIEW_SIDE, max_pixels=None):
+        """The bytes of a JPEG of a file, as the model looks at it.
+
+        `UserError` if it is none, or has more pixels.
+        """
+        return jpeg(thumbnail(path, long_side, turns=self._turns, max_pixels=max_pixels))
+
+    def picture_of_upload(self, path):
+        """As `picture`, of what may be of any size."""
+        return self.picture(path, max_pixels=self._max_pixels)
 
     def _key(self, snapshot, row):
         place = np.searchsorted(snapshot.live, row)
@@ -203,7 +214,7 @@ def _continues(index, before):
 def _folders(counts):
     """The folder of all, and every folder below it with the number of images in it, by name."""
     root = common_folder([os.path.join(os.fsdecode(path), "x") for path in counts])  # noqa: PTH118
-    totals, base = Counter(), os.fsencode(root or "/").rstrip(b"/")
+    totals, base = Counter(), os.fsencode(root or "/")
     for path, count in counts.items():
         while len(path) > len(base):
             totals[path] += count
@@ -228,9 +239,3 @@ def _pixels(part, height, width):
     xmin, ymin = min(int(left * width), width - 1), min(int(top * height), height - 1)
     xmax, ymax = max(round(right * width), xmin + 1), max(round(bottom * height), ymin + 1)
     return int(xmin), int(ymin), int(xmax), int(ymax)
-
-
-def _item(items, number):
-    if not 0 <= number < len(items):
-        raise GoneError("no such folder: load this page again")
-    return items[number]

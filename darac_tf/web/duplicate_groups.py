@@ -61,9 +61,9 @@ class DuplicateGroups:
         found = list(zip(nearest.tolist(), parts, strict=True))
         index = self.snapshot.index
         keys = [np.frombuffer(key, np.uint8) for key in index.files.shared_keys()]
-        copies = index.table.find(np.stack(keys)).tolist() if keys else []
-        taken = set(rows.tolist()) | {-1}
-        found += [(1.0, [row]) for row in copies if row not in taken]
+        if keys:  # A writer may have added some since the index was opened.
+            copies = np.intersect1d(index.table.find(np.stack(keys)), index.live()[1])
+            found += [(1.0, [row]) for row in np.setdiff1d(copies, rows).tolist()]
         return sorted(found, key=lambda group: (-len(group[1]), -group[0], group[1]))
 
     def _run(self):

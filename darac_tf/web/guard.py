@@ -7,6 +7,8 @@
 - Only so many requests are answered at a time.
 """
 
+import asyncio
+import contextlib
 import ipaddress
 import secrets
 import socket
@@ -59,6 +61,10 @@ class Guard:
         self._left -= 1
         try:
             await self._app(scope, receive, _with_headers(send))
+        except asyncio.CancelledError:  # What takes long when the page is ended.
+            with contextlib.suppress(RuntimeError):  # Its answer has begun.
+                answer = JSONResponse({"error": "the page has ended"}, 503)
+                await answer(scope, receive, _with_headers(send))
         finally:
             self._left += 1
 
@@ -69,7 +75,7 @@ class Guard:
             return 421, "this is another machine"
         if origin is not None and origin != f"{scope['scheme']}://{host}":
             return 403, "only this page's own requests are answered"
-        token = scope["path"].split("/")[1].encode()
+        token = scope["path"].removeprefix("/").split("/")[0].encode()
         if not secrets.compare_digest(token, self._token.encode()):
             return 404, "no such page: the whole address that `darac web` printed is needed"
         if self._left < 1:

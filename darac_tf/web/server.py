@@ -20,6 +20,7 @@ from darac_tf.web.client import ADDRESS_FILE
 _LOG = logging.getLogger(__name__)
 _TOKEN_BYTES = 16
 _BACKLOG = 128
+_GRACE_SECONDS = 3  # For requests that are being answered at the end.
 
 
 def serve(collection, settings, host="127.0.0.1", port=0, is_opened=True, ready=print):
@@ -46,7 +47,7 @@ def serve(collection, settings, host="127.0.0.1", port=0, is_opened=True, ready=
             server_header=False,
             # Beyond what the guard refuses in words: connections that ask for nothing.
             limit_concurrency=8 * settings.max_requests,
-            timeout_graceful_shutdown=3,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
         )
         with _word(collection.folder, address):
             ready(address)

@@ -54,6 +54,17 @@ def test_on_all_interfaces_addresses_are_answered_and_foreign_names_are_not():
     assert answered.keys() == {"192.168.0.7:80", "[fe80::1]", own, "localhost"}
 
 
+def test_a_request_for_no_path_is_refused():
+    statuses = []
+
+    async def send(message):
+        statuses.append(message.get("status"))
+
+    scope = {"type": "http", "path": "*", "scheme": "http", "headers": [(b"host", b"localhost")]}
+    asyncio.run(Guard(None, "t", "localhost", 1)(scope, None, send))
+    assert statuses[0] == 404
+
+
 def test_every_answer_forbids_what_is_not_of_the_page(place):
     for path in ("", "state", "absent", "static/page.js", "../wrong"):
         headers = place.client.get(f"/{TOKEN}/{path}").headers

@@ -158,7 +158,7 @@ def test_odd_names_are_text_and_their_pictures_are_shown(page, photos):
 
 
 def test_folder_duplicates_and_an_index_that_grows(page, photos, tmp_path):
-    page.run("(f => { f.value = '0'; f.onchange() })(document.querySelector('#folder'))")
+    page.run("(f => { f.selectedIndex = 1; f.onchange() })(document.querySelector('#folder'))")
     page.wait("document.querySelectorAll('#results .tile').length === 5")
     page.key("d", "d")
     page.run("(t => { t.value = t.min; t.oninput() })(document.querySelector('#threshold'))")
@@ -174,12 +174,44 @@ def test_folder_duplicates_and_an_index_that_grows(page, photos, tmp_path):
     page.wait("document.querySelector('#count').textContent === '13 images'")
 
 
+def test_rows_of_an_index_that_was_rewritten_are_forgotten(page, photos, tmp_path):
+    page.run("document.querySelectorAll('#results .tile .search')[3].click()")
+    page.wait(SEARCHED)
+    page.drop(photos / "b" / "1.png")
+    page.wait(f"{SEARCHED} && document.querySelectorAll('.part').length === 1")
+    page.run("history.back()")
+    page.wait("document.querySelector('.part img')?.src.includes('/thumbnail/')")
+    shutil.rmtree(photos / "a")
+    run(tmp_path / "index", photos, model=Model())
+    # Another window, or `darac query`, has the page take it in.
+    page.run("fetch('take_in', {method: 'POST', body: '{}'}).then(() => 0)")
+    page.wait("document.querySelector('#count').textContent === '8 images'")
+    page.wait("document.querySelectorAll('#results .tile').length === 8")
+    assert page.run("document.querySelectorAll('.part').length") == 0
+    page.run("history.forward()")
+    page.wait(f"{SEARCHED} && document.querySelectorAll('.part').length === 1")
+    assert page.run(NAMES)[0] == "1.png"
+
+
+def test_a_part_that_is_being_described_keeps_its_sign(page, photos):
+    sign = "document.querySelector('.part .sign')"
+    page.drop(photos / "a" / "2.png")
+    page.wait(f"{sign}?.disabled === true || {SEARCHED}")
+    page.wait(f"{SEARCHED} && !{sign}.disabled")
+    page.run(f"{sign}.click()")
+    page.wait(f"{SEARCHED} && document.querySelectorAll('.part.not').length === 1")
+
+
 def test_what_is_no_picture_is_said_and_the_query_goes(page, tmp_path):
     (tmp_path / "none.png").write_bytes(b"no picture")
     page.drop(tmp_path / "none.png")
     page.wait("!document.querySelector('#alert').hidden")
     assert "cannot be decoded" in page.run("document.querySelector('#alert').textContent")
     page.wait("document.querySelectorAll('.part').length === 0")
+    page.run("history.back()")
+    page.run("history.forward()")
+    page.wait("document.querySelectorAll('#results .tile').length === 12")
+    assert page.run("document.querySelectorAll('.part').length") == 0
     # The page asked in vain, which the browser notes.
     assert all("status of 400" in fault for fault in page.faults)
     page.faults.clear()

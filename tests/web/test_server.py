@@ -4,6 +4,9 @@ import json
 import os
 import stat
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,10 +14,11 @@ import tensorflow as tf
 import uvicorn
 from PIL import Image
 
+from darac_tf.commands import query
 from darac_tf.commands.main import main
 from darac_tf.errors import UserError
 from darac_tf.web import server
-from darac_tf.web.client import running
+from darac_tf.web.client import Client, running
 from darac_tf.web.settings import WebSettings
 from tests.search.small_model import vector_of
 
@@ -31,6 +35,8 @@ def serving(own_place, monkeypatch):
             super().run(sockets)
 
     monkeypatch.setattr(uvicorn, "Server", Kept)
+    monkeypatch.setattr(uvicorn.Config, "configure_logging", lambda self: None)
+    monkeypatch.setattr(server, "_GRACE_SECONDS", 0.1)
     settings = WebSettings()
     thread = threading.Thread(
         target=server.serve,
@@ -85,6 +91,31 @@ def test_a_box_of_a_query_is_that_of_the_page(own_place, serving, capsys):
         with open(each["path"], "rb") as file:  # noqa: PTH123 - any bytes
             expected = float(vector_of(file.read()) @ vector_of(cut))
         assert each["similarity"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_a_query_does_without_a_page_that_fails(own_place, serving, monkeypatch):
+    monkeypatch.setattr(own_place.collection, "describe", None)
+    values = SimpleNamespace(index=own_place.index, top_k=3)
+    assert not query._ask_page(values, [own_place.photos / "a" / "2.png"], None)
+
+
+def test_it_ends_in_one_line_while_it_describes(own_place, serving, monkeypatch, caplog):
+    address, end = serving
+    has_begun = threading.Event()
+
+    def describe(*_):
+        has_begun.set()
+        time.sleep(1)
+
+    monkeypatch.setattr(own_place.collection, "describe", describe)
+    with ThreadPoolExecutor(1) as pool:
+        answer = pool.submit(Client(address).query, own_place.photos / "a" / "2.png")
+        assert has_begun.wait(20)
+        end()
+        with pytest.raises(ConnectionError, match="status 503"):
+            answer.result(20)
+    (line,) = [each for each in caplog.records if each.name == "uvicorn.error"]
+    assert line.exc_info is None
 
 
 def test_a_port_in_use_is_said(own_place, serving):

@@ -8,11 +8,11 @@ const POLL_MS = 4000, JOB_POLL_MS = 700, PAGE = 60, MOST = 1000, AHEAD = 1200;
 
 let state = null;          // What the server says of its index.
 let query = [];            // Parts: {sign, row | file, part, picture, vector}.
-let list = null;           // What is being listed: {controller, next, total, shown, isDone}.
+let list = null;           // What is being listed: {controller, next, isBusy, isDone, timer}.
 let areDuplicates = false;
 let items = [];            // Results, of which those near the window are drawn: {place: element}.
 const drawn = new Map();
-let viewed = null;         // What the viewer shows: {row | file, paths, picture, part, place}.
+let viewed = null;         // What the viewer shows: {row | file, paths, picture, part, old: part of the query}.
 
 // Control characters, and what turns the direction of text, as escapes.
 const shown = (text) => text.replace(/\p{C}/gu, (c) => `\\u${c.codePointAt(0).toString(16).padStart(4, "0")}`);
@@ -52,12 +52,19 @@ function takeState(answer) {
   find("#news").hidden = !state.is_changed;
   find("#news span").textContent = state.more
     ? `${number(state.more)} more images are in the index.` : "The index has changed.";
-  if (before && JSON.stringify(before.folders) === JSON.stringify(state.folders)) return;
-  const chosen = before && folder.value !== "" && before.folders[folder.value]?.path;
-  folder.replaceChildren(new Option("all", ""));
-  state.folders.forEach(({ path, images }, place) => {
-    folder.add(new Option(`${short(path)} (${number(images)})`, place, false, path === chosen));
-  });
+  if (JSON.stringify(before?.folders) !== JSON.stringify(state.folders)) {
+    const chosen = folder.value;
+    folder.replaceChildren(new Option("all", ""));
+    for (const { path, images } of state.folders) {
+      folder.add(new Option(`${short(path)} (${number(images)})`, path, false, path === chosen));
+    }
+  }
+  if (before && before.generation !== state.generation) {  // A row is another image now.
+    forget((part) => part.row !== undefined);
+    viewer.close();
+    showResults([]);
+    showQuery();
+  }
 }
 
 async function poll() {
@@ -68,10 +75,8 @@ async function poll() {
 }
 
 async function takeIn() {
-  const generation = state.generation;
   try {
     takeState(await (await ask("take_in", {})).json());
-    if (state.generation !== generation) query = query.filter((part) => part.row === undefined);
     showQuery();
   } catch (error) { say(error); }
 }
@@ -85,6 +90,10 @@ function keepInHistory() {
   history.pushState({ place: kept.push({ query: [...query], areDuplicates }) - 1 }, "");
 }
 const kept = [];
+function forget(isGone) {
+  for (const past of kept) past.query = past.query.filter((part) => !isGone(part));
+  query = query.filter((part) => !isGone(part));
+}
 addEventListener("popstate", (event) => {
   const past = kept[event.state?.place] ?? { query: [], areDuplicates: false };
   query = [...past.query];
@@ -109,7 +118,8 @@ function showQuery() {
     find("img", element).alt = part.name;
     find(".sign", element).textContent = part.sign < 0 ? "−" : "+";
     find(".sign", element).setAttribute("aria-label", part.sign < 0 ? "not like this one" : "like this one");
-    find(".look", element).onclick = () => view({ ...part, place });
+    find(".look", element).onclick = () => view({ ...part, old: part });
+    find(".sign", element).disabled = isPending(part);  // The other sign is another part.
     find(".sign", element).onclick = () => setQuery(query.with(place, { ...part, sign: -part.sign }));
     find(".close", element).onclick = () => setQuery(query.toSpliced(place, 1));
     if (part.part) drawCut(element, part);
@@ -149,7 +159,7 @@ async function describe(part) {
     part.vector = answer.vector;
   } catch (error) {
     say(error);
-    query = query.filter((each) => each !== part);
+    forget((each) => each === part);
   }
   showQuery();
 }
@@ -186,7 +196,7 @@ async function sizeOf(part) {
 function begin() {
   list?.controller.abort();
   clearTimeout(list?.timer);
-  list = { controller: new AbortController(), next: 0, shown: 0, isBusy: false, isDone: false };
+  list = { controller: new AbortController(), next: 0, isBusy: false, isDone: false };
   groups.replaceChildren();
   if (areDuplicates) showResults([]);
   find("#line").textContent = "";
@@ -215,9 +225,7 @@ async function more() {
 async function restart(error) {
   const generation = state.generation;
   takeState(await (await ask("state")).json());
-  if (state.generation === generation) return say(error);
-  query = query.filter((part) => part.row === undefined);
-  return showQuery();
+  if (state.generation === generation) say(error);
 }
 
 async function moreResults(own) {
@@ -225,7 +233,7 @@ async function moreResults(own) {
   const count = Math.min(MOST, Math.max(PAGE, own.next));
   const body = {
     generation: state.generation, offset: own.next, count,
-    folder: folder.value === "" ? null : Number(folder.value),
+    folder: folder.value || null,
     plus: query.filter((part) => part.sign > 0).map(asSent),
     minus: query.filter((part) => part.sign < 0).map(asSent),
   };
@@ -306,7 +314,7 @@ async function moreGroups(own) {
   groups.append(...answer.groups.map(group));
   own.next += answer.groups.length;
   own.isDone = own.next >= answer.total;
-  if (answer.share < 1) own.timer = setTimeout(() => { if (own === list) watch(own); }, JOB_POLL_MS);
+  if (answer.share < 1) own.timer ??= setTimeout(() => watch(own), JOB_POLL_MS);
   if (own.isDone && !own.next && answer.share >= 1) find("#line").textContent = "No two images are so alike.";
 }
 
@@ -362,9 +370,12 @@ async function view(item) {
   }));
   find(".open", viewer).hidden = item.row === undefined;
   if (item.row !== undefined) find(".open", viewer).href = address("file", item.row);
-  if (!viewer.open) viewer.showModal();
-  try { await image.decode(); } catch { find(".hint", viewer).textContent = "The picture can't be shown."; }
+  find(".hint", viewer).textContent = "Draw on the picture to search with a part of it.";
   showBox();
+  if (!viewer.open) viewer.showModal();
+  try { await image.decode(); } catch {
+    if (viewed === item) find(".hint", viewer).textContent = "The picture can't be shown.";
+  }
 }
 
 function showBox() {
@@ -372,7 +383,6 @@ function showBox() {
   box.hidden = !part;
   find(".whole", viewer).hidden = !part;
   find(".search", viewer).textContent = part ? "Search with this part" : "Search with this one";
-  find(".hint", viewer).textContent = "Draw on the picture to search with a part of it.";
   if (!part) return;
   const [left, top, right, bottom] = part.map((v) => 100 * v);
   Object.assign(box.style, { left: `${left}%`, top: `${top}%`, width: `${right - left}%`, height: `${bottom - top}%` });
@@ -406,12 +416,12 @@ stage.onpointerup = stage.onpointercancel = () => {
 
 function fromViewer(sign, isAdded) {
   const { naturalWidth: width, naturalHeight: height } = find("img", viewer);
-  const { file, row, name, paths, picture, part, place: old } = viewed;
+  const { file, row, name, paths, picture, part, old } = viewed;
   const taken = row === undefined
     ? { sign, file, name, picture, part, size: { width, height } }
     : ofRow({ row, paths }, sign, part, { width, height });
   viewer.close();
-  const others = old === undefined ? query : query.toSpliced(old, 1);
+  const others = query.filter((each) => each !== old);
   setQuery(isAdded ? [...others, taken] : [taken]);
   describe(taken);
 }
