@@ -1,5 +1,6 @@
 """From the settings of an evaluation, an `EvalConfig`, to what `evaluate` takes."""
 
+import logging
 from dataclasses import fields, replace
 
 from darac_tf.choices import ANTIALIAS, BENCHMARKS, EXACT
@@ -18,6 +19,8 @@ from darac_tf.evaluation.task import benchmark_task, labelled_task
 from darac_tf.evaluation.whitening_source import FittingImages, WhiteningSource
 from darac_tf.ranking.rank import RankingSettings
 from darac_tf.whitening import load_whitening, parse_shrinkage
+
+_LOG = logging.getLogger(__name__)
 
 
 def read_task(config):
@@ -57,7 +60,14 @@ def read_settings(config):
     resolutions = tuple(parse_sizes(text, *how) for text in config.resolutions)
     whitening = _whitening(config)
     if whitening and whitening.loaded:
-        whitening.loaded.check_orientation(_reading(config)[0])
+        orientation = _reading(config)[0]
+        whitening.loaded.check_orientation(orientation)
+        is_known = "orientation" in whitening.loaded.provenance
+        if orientation == "upright" and config.dataset not in BENCHMARKS and not is_known:
+            _LOG.warning(
+                "--whitening=%s does not say whether its images were turned upright, as these are",
+                config.whitening,
+            )
         _check_kernels(whitening.loaded.provenance.get("resolutions", ()), resolutions)
     names = ("combination", "exponent", "batch_pixels", "cache_dir", "scaled_decoding")
     return Settings(
@@ -83,8 +93,12 @@ def read_sources(config, settings):
     if config.matching == "local":
         _check_nothing_but_matching(config, settings, engine)
         return [load_local(name, config.allow_whiten_on_test) for name in names]
-    files = [load_feature_file(name) for name in names if name.endswith(SUFFIX)]
-    files += [load_vectors(name) for name in names if is_vector_file(name)]
+    computed = [name for name in names if not (name.endswith(SUFFIX) or is_vector_file(name))]
+    files = [
+        load_feature_file(name) if name.endswith(SUFFIX) else load_vectors(name)
+        for name in names
+        if name not in computed
+    ]
     fitting = settings.whitening and settings.whitening.images
     for file in files:
         if fitting and file.paths is None:
@@ -92,7 +106,6 @@ def read_sources(config, settings):
                 f"{file.name}: to fit a whitening, name the image of each vector, by the columns "
                 "of --list_images"
             )
-    computed = [name for name in names if not (name.endswith(SUFFIX) or is_vector_file(name))]
     if not computed:
         _check_nothing_to_compute(config, settings, engine)
     return [*load_sources(computed, config.backbone_weights, config.seed, engine), *files]

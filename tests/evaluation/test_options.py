@@ -1,12 +1,14 @@
 """Options of an evaluation: each does what it says, and those that don't fit are refused."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from darac_tf.describing.sizes import LongSide
 from darac_tf.errors import UserError
+from darac_tf.evaluation import options
 from darac_tf.evaluation.config import EvalConfig
 from darac_tf.evaluation.options import read_settings, read_task
 from darac_tf.whitening import fit_pca_whitening
@@ -73,7 +75,7 @@ def test_settings_that_do_not_fit(changes, message, photos, oxford):
     refused(read_settings, changes, message, photos, oxford)
 
 
-def test_tasks_and_settings(photos, oxford, tmp_path):
+def test_tasks_and_settings(photos, oxford, tmp_path, caplog):
     task = read_task(replace(DEFAULTS, data_dir=photos, distractors_dir=oxford))
     assert task.n_database > len(task.queries) == 16
     cropped, whole = (
@@ -90,6 +92,9 @@ def test_tasks_and_settings(photos, oxford, tmp_path):
     fit_pca_whitening(np.random.default_rng(0).normal(size=(9, 3))).save(tmp_path / "w.npz")
     given = replace(DEFAULTS, whitening=str(tmp_path / "w.npz"))
     assert read_settings(given).whitening.loaded.projection.shape == (3, 3)
+    read_settings(replace(given, orientation="stored"))
+    read_settings(replace(given, dataset="oxford5k"))
+    assert caplog.text.count("does not say whether its images were turned upright") == 1
     fitted = {"resolutions": ["32-nearest"]}
     vectors = np.random.default_rng(0).normal(size=(9, 3))
     fit_pca_whitening(vectors, provenance=fitted).save(tmp_path / "w.npz")
@@ -99,3 +104,11 @@ def test_tasks_and_settings(photos, oxford, tmp_path):
         read_settings(given)
     with pytest.raises(UserError, match="--whiten_dim fits a whitening"):
         read_settings(replace(given, whiten_dim=2))
+
+
+def test_files_are_measured_in_the_order_they_are_named(monkeypatch):
+    for name in ("load_feature_file", "load_vectors"):
+        monkeypatch.setattr(options, name, lambda path: SimpleNamespace(name=path))
+    config = replace(DEFAULTS, descriptors=["b.npy", "a.npz", "c.parquet"])
+    found = options.read_sources(config, options.Settings())
+    assert [source.name for source in found] == config.descriptors
