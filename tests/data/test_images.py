@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from darac_tf.data import images
+from darac_tf.data import images, pillow_files
 from darac_tf.errors import UserError
 from tests.helpers import write_image
 
@@ -24,6 +24,36 @@ def test_decoding(kind):
     decoded = images.decode_image(_bytes(array, kind)).numpy()
     assert decoded.shape == (9, 13, 3) and decoded.dtype == np.uint8
     np.testing.assert_allclose(decoded, array, atol=3)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "package", "options", "turns"),
+    [(".heic", "pillow_heif", {"quality": 90}, 3), (".jxl", "pillow_jxl", {"lossless": True}, 0)],
+)
+def test_what_packages_read_is_upright_as_it_is_read(tmp_path, suffix, package, options, turns):
+    """HEIC keeps the turn that a tag asks for when it is saved; a tag in JPEG XL is no turn."""
+    pytest.importorskip(package)
+    ramp = np.mgrid[:40, :64].transpose(1, 2, 0) * 4 % 256
+    pixels = np.dstack([ramp, 255 - ramp[..., :1]]).astype(np.uint8)
+    exif, path = Image.Exif(), tmp_path / f"image{suffix}"
+    exif[0x0112] = 6
+    Image.fromarray(pixels).save(path, exif=exif.tobytes(), **options)
+    expected = np.rot90(pixels, turns)
+    assert pillow_files.read_header(path) == (*expected.shape[:2], 1)
+    for is_upright in (True, False):
+        found = images.decode_file(path, is_upright).numpy()
+        np.testing.assert_allclose(found, expected, atol=12 if suffix == ".heic" else 0)
+
+
+@pytest.mark.parametrize(
+    ("head", "package"),
+    [(b"\0\0\0\x1cftypheic", "pillow-heif"), (b"\xff\x0a", "pillow-jxl-plugin")],
+)
+def test_the_package_that_a_kind_takes_is_named(tmp_path, monkeypatch, head, package):
+    monkeypatch.setattr(Image, "registered_extensions", dict)
+    (tmp_path / "image").write_bytes(head)
+    with pytest.raises(UserError, match=f"pip install {package}"):
+        pillow_files.read_header(tmp_path / "image")
 
 
 def test_grey_and_alpha_become_rgb():
