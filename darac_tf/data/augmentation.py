@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from darac_tf.choices import DEFAULT_MAX_PIXELS
 from darac_tf.data.images import decode_window, resize
 from darac_tf.errors import UserError
 
@@ -44,6 +45,7 @@ class Augmentation:
         flip: Whether half of the images are mirrored.
         light: Strength of brightness, contrast and saturation changes, 0 (none) to 1.
         orientation: Whether images are turned upright before, one of `choices.ORIENTATIONS`.
+        max_pixels: Images of more are refused before they are decoded.
     """
 
     min_area: float = 0.4
@@ -51,6 +53,7 @@ class Augmentation:
     flip: bool = True
     light: float = 0.3
     orientation: str = "upright"
+    max_pixels: int = DEFAULT_MAX_PIXELS
 
     def draw(self, count, seed):
         """`Draws` of `count` images from a seed, int `(2,)`.
@@ -88,7 +91,7 @@ class Augmentation:
             def window(stored):
                 return tf.switch_case(choice, [partial(draw, stored) for draw in windows])
 
-        image = decode_window(data, window, self.orientation == "upright")
+        image = decode_window(data, window, self.orientation == "upright", self.max_pixels)
         image = tf.ensure_shape(resize(image, height, width), shape)
         if self.flip:
             image = tf.cond(draws.is_mirrored, lambda: tf.reverse(image, [1]), lambda: image)

@@ -174,7 +174,7 @@ def scaled_side(side, ratio):
     return -(-side // ratio)
 
 
-def decode_window(data, window, is_upright=False):
+def decode_window(data, window, is_upright=False, max_pixels=DEFAULT_MAX_PIXELS):
     """Decodes a part of an image; of a JPEG no more than that, which saves most of the rest.
 
     The pixels are those that `decode_image` or `decode_upright` gives, but for the first and the
@@ -186,9 +186,10 @@ def decode_window(data, window, is_upright=False):
         window: Called with the shape `(3,)` of the image, returns `(offset, size)`, int32 `(3,)`
             each, as `tf.slice` takes them.
         is_upright: Whether the image is turned upright, of which the window is then.
+        max_pixels: An image of more is an `InvalidArgumentError`, before it is decoded.
     """
     if not is_upright:
-        return _decode_part(data, window)
+        return _decode_part(data, window, max_pixels)
     orientation = _orientation(data)
 
     def stored_window(shape):
@@ -197,16 +198,25 @@ def decode_window(data, window, is_upright=False):
         corner, sides = stored_part(offset[:2], size[:2], sides, orientation)
         return tf.concat([corner, offset[2:]], 0), tf.concat([sides, size[2:]], 0)
 
-    return turn_upright(_decode_part(data, stored_window), orientation)
+    return turn_upright(_decode_part(data, stored_window, max_pixels), orientation)
 
 
-def _decode_part(data, window):
+def _decode_part(data, window, max_pixels):
     is_jpeg = tf.io.is_jpeg(data)
     # Of other files all is decoded first, since nothing else tells their shape.
     nothing = tf.zeros([0, 0, 3], tf.uint8)
-    whole = tf.cond(is_jpeg, lambda: nothing, lambda: decode_image(data))
+
+    def of_others():
+        count = _by_numpy(lambda x: np.prod(pillow_files.sides(x)), data, tf.int64)
+        with tf.control_dependencies([tf.debugging.assert_less_equal(count, most)]):
+            return decode_image(data)
+
+    most = tf.constant(max_pixels, tf.int64)
+    whole = tf.cond(is_jpeg, lambda: nothing, of_others)
     shape = tf.cond(is_jpeg, lambda: tf.image.extract_jpeg_shape(data), lambda: tf.shape(whole))
-    offset, size = window(shape)
+    count = tf.reduce_prod(tf.cast(shape[:2], tf.int64))
+    with tf.control_dependencies([tf.debugging.assert_less_equal(count, most)]):
+        offset, size = window(shape)
 
     def of_jpeg():
         box = tf.concat([offset[:2], size[:2]], 0)
@@ -324,14 +334,14 @@ def images_below(folder):
     return sorted(found)
 
 
-def check_images(paths):
+def check_images(paths, max_pixels=None):
     """Finds the image that a failed pipeline stumbled over.
 
     Raises:
-        UserError: For the first that cannot be read.
+        UserError: For the first that cannot be read, or has more pixels.
     """
     for path in paths:
-        if reason := decoding_failure(path):
+        if reason := decoding_failure(path, max_pixels=max_pixels):
             raise UserError(reason)
 
 

@@ -39,7 +39,7 @@ class StepBatches:
         They are tensors, or with several replicas their distributed values.
         """
         config = self._config
-        names = ("flip", "light", "orientation")
+        names = ("flip", "light", "orientation", "max_pixels")
         how = {name: getattr(config, name) for name in names}
         augmentation = Augmentation(config.min_crop_area, **how)
         shapes = CropShapes(config.crop_shapes, config.image_size, config.seed)
@@ -67,7 +67,7 @@ class StepBatches:
             # They could be decoded when they were prepared, but the records may be damaged.
             self._images.examples(indices)
         else:
-            check_images(self._images.paths[indices])
+            check_images(self._images.paths[indices], self._images.max_pixels)
 
 
 def one_sampler(sampler):

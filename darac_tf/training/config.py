@@ -59,9 +59,7 @@ class TrainConfig:
     orientation: str = setting(
         "upright", "Turn images upright by their Exif orientation, or not.", choices=ORIENTATIONS
     )
-    max_pixels: int = setting(
-        DEFAULT_MAX_PIXELS, "Refuse images of more pixels, of those described as a whole.", low=1
-    )
+    max_pixels: int = setting(DEFAULT_MAX_PIXELS, "Refuse images of more pixels.", low=1)
     backbone: str = setting(
         "ResNet50V2",
         "keras.applications name, EfficientNetLite0 to 2, .keras file, or a run for its network.",

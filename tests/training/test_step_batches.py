@@ -1,5 +1,6 @@
 """Training batches: the same step gives the same batch, whole or in parts."""
 
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from darac_tf.data.labelled import read_folder
 from darac_tf.data.samplers import ClassBalancedSampler
 from darac_tf.errors import UserError
 from darac_tf.training.batches import StepBatches, _shares, one_sampler, training_batches
-from tests.helpers import write_collection
+from tests.helpers import write_collection, write_image
 
 
 @pytest.fixture(scope="module")
@@ -81,6 +82,23 @@ def test_a_bad_image_that_was_read_ahead_is_named(tmp_path):
     bad = next(iter(set(sampler.batch(4)) - {sampler.batch(step)[0] for step in range(4)}))
     Path(images.paths[bad]).write_bytes(b"no image")
     with pytest.raises(UserError, match=f"{images.paths[bad]}: cannot be decoded"):
+        StepBatches(None, images, one_sampler(sampler)).check_around(0)
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+def test_an_image_of_too_many_pixels_is_named_and_not_decoded(tmp_path, suffix):
+    path = write_image(tmp_path / "a" / f"0.{suffix}", 40, 50)
+    images = replace(read_folder(tmp_path), max_pixels=1999)
+    sampler, shapes = ClassBalancedSampler(images.labels, 1, 1), CropShapes(None, 32, 0)
+
+    def batches(max_pixels):
+        augmentation = Augmentation(max_pixels=max_pixels)
+        return list(training_batches(images, sampler, augmentation, shapes, 0, 1, 0))
+
+    assert len(batches(2000)) == 1
+    with pytest.raises(tf.errors.InvalidArgumentError, match="<="):
+        batches(1999)
+    with pytest.raises(UserError, match=f"{path}: has 50 x 40 pixels, and --max_pixels=1999"):
         StepBatches(None, images, one_sampler(sampler)).check_around(0)
 
 
