@@ -11,6 +11,7 @@ from pathlib import Path
 
 from absl import app, flags, logging
 
+from darac_tf.choices import ORIENTATIONS
 from darac_tf.errors import UserError, printable
 from darac_tf.files import exists
 from darac_tf.phases import phase
@@ -155,6 +156,12 @@ def define_flags(settings, values):
             if kind in (int, float):
                 define = functools.partial(define, lower_bound=about.low, upper_bound=about.high)
         define(name, default=default, help=about.help, flag_values=values)
+
+
+def define_orientation(values):
+    """Defines `--orientation`, of own photographs."""
+    about = "Turn images upright by their Exif orientation, or not."
+    flags.DEFINE_enum("orientation", "upright", ORIENTATIONS, about, values)
 
 
 def settings_of_flags(settings, values):

@@ -17,6 +17,7 @@ from absl import flags
 
 from darac_tf import cli
 from darac_tf.demo.config import DemoConfig
+from darac_tf.errors import UserError
 
 
 def main(arguments):
@@ -26,6 +27,9 @@ def main(arguments):
     flags.DEFINE_string("photos", None, "Folder of your own photographs, to use instead.", values)
     cli.parse_command(arguments, values, __doc__)
     config = cli.settings_of_flags(DemoConfig, values)
+    for name in vars(config):
+        if values.photos and values[name].present and name not in ("out", "seed"):
+            raise UserError(f"--{name} is for drawn landmarks, not for --photos")
 
     def say(what):
         print(f"{time.monotonic() - started:4.0f} s  {what}", flush=True)

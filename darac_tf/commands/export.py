@@ -21,7 +21,6 @@ from darac_tf.choices import (
     EXACT,
     EXPORT_FORMATS,
     EXPORT_PRECISIONS,
-    ORIENTATIONS,
     SHAPES,
 )
 
@@ -66,13 +65,7 @@ def _define(values):
         None,
         values,
     )
-    flags.DEFINE_enum(
-        "orientation",
-        "upright",
-        ORIENTATIONS,
-        "Turn images upright by their Exif orientation, or not.",
-        values,
-    )
+    cli.define_orientation(values)
     flags.DEFINE_string(
         "verify", None, "Folder or CSV of images to compare with the source on.", values
     )

@@ -12,7 +12,7 @@ from dataclasses import replace
 from absl import flags
 
 from darac_tf import cli
-from darac_tf.choices import DATASET_KINDS, ORIENTATIONS
+from darac_tf.choices import DATASET_KINDS
 from darac_tf.errors import listing
 
 
@@ -31,13 +31,7 @@ def _define(values):
         "data_dir", None, "Folder or CSV of the data set, or where TFDS has its.", values
     )
     flags.DEFINE_string("out", None, "Where to.", values, True)
-    flags.DEFINE_enum(
-        "orientation",
-        "upright",
-        ORIENTATIONS,
-        "Turn images upright by their Exif orientation, or not.",
-        values,
-    )
+    cli.define_orientation(values)
     flags.DEFINE_integer("size", 400, "Longest short side that images keep.", 1, None, values)
     flags.DEFINE_integer(
         "workers",

@@ -1,5 +1,6 @@
 """What the demo on drawn landmarks has measured, as a page to look at."""
 
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 
@@ -82,7 +83,7 @@ def write_landmarks_page(config, shown, seconds):
                 ]
             ),
         ),
-        page.section("What to type next", page.commands(_next(files))),
+        page.section("What to type next", page.commands(_next(files, config.seed))),
     ]
     write_page(out / "index.html", "DARAC on drawn landmarks", lines, sections)
     return out / "index.html"
@@ -122,7 +123,8 @@ def _draw_weights(shown, path, picture):
     save_png(draw_weights("Region weights of DARAC", weights, *shape, image), picture)
 
 
-def _next(files):
+def _next(files, seed):
+    files = shlex.quote(str(files))
     return [
         (
             "the same on your own photographs, without labels",
@@ -136,7 +138,7 @@ def _next(files):
         (
             "measure another descriptor on the demo's landmarks",
             f"darac eval --descriptors={files}/darac.keras,EfficientNetLite0+gem --dataset=folder "
-            f"--data_dir={next(iter(sorted(files.glob('landmarks-*'))), files)}",
+            f"--data_dir={files}/landmarks-{seed}",
         ),
         (
             "search in the demo's index with any picture",

@@ -77,16 +77,17 @@ def show_photographs(folder, out, seed, say):
 
 
 def _next(files, folder):
+    files, folder = shlex.quote(str(files)), shlex.quote(str(folder))
     return [
         (
             "search with any picture",
             f"darac query PICTURE.jpg --index={files}/index --out=found.html",
         ),
-        ("add photographs", f"darac index {shlex.quote(str(folder))} --index={files}/index"),
+        ("add photographs", f"darac index {folder} --index={files}/index"),
         ("pairs that are nearly the same", f"darac duplicates --index={files}/index"),
         (
             "other sizes and poolings",
-            f"darac selftest {shlex.quote(str(folder))} --descriptors=EfficientNetLite2+rmac,"
+            f"darac selftest {folder} --descriptors=EfficientNetLite2+rmac,"
             "EfficientNetLite2+gem --resolutions=299 --resolutions=299,540",
         ),
     ]

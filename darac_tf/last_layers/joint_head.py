@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from darac_tf.data.augmentation import CropShapes
 from darac_tf.data.samplers import ClassBalancedSampler
+from darac_tf.errors import UserError
 from darac_tf.layers import l2_normalize
 from darac_tf.models.descriptor import share_backbone
 from darac_tf.training.convolutions import speed_up_gradients
@@ -41,7 +42,7 @@ class JointHead:
         pooling.build(upper.output_shape)
         self._groups = [self.upper.trainable_variables, pooling.trainable_variables]
         self._start = self.weights()
-        self._rates = [None, pooling_rate]
+        self._pooling_rate = pooling_rate
         self._adam = [keras.optimizers.Adam() for _ in self._groups]
         for adam, variables in zip(self._adam, self._groups, strict=True):
             adam.build(variables)
@@ -76,7 +77,7 @@ class JointHead:
             variable.assign(value)
 
     def train(self, batches, rate):
-        """Trains from the start; ValueError if the loss is not finite in the end.
+        """Trains from the start; `UserError` if the loss is not finite in the end.
 
         Args:
             batches: List of `(maps float16 (n, rows, columns, channels), labels int64 (n,))`.
@@ -85,16 +86,14 @@ class JointHead:
         self.set_weights(self._start)
         for variable, value in zip(self._state, self._fresh, strict=True):
             variable.assign(value)
-        for adam, own in zip(self._adam, (rate, self._rates[1]), strict=True):
-            adam.learning_rate = own
         schedule = warmup_cosine(1.0, _WARMUP, len(batches))
         for number, (maps, labels) in enumerate(batches):
             rise = float(schedule(number + 1))
-            for adam, own in zip(self._adam, (rate, self._rates[1]), strict=True):
+            for adam, own in zip(self._adam, (rate, self._pooling_rate), strict=True):
                 adam.learning_rate.assign(own * rise)
             value = float(self._step(maps, labels))
         if not np.isfinite(value):
-            raise ValueError(f"The loss is not finite. Received: {value} at rate {rate}")
+            raise UserError(f"The loss is not finite. Received: {value} at rate {rate}")
 
 
 class StoredBatches:

@@ -113,7 +113,7 @@ def test_own_photographs(backbone, tmp_path, monkeypatch, capsys):
 
 
 def test_mistakes_are_one_line(tmp_path, capsys):
-    for flags in (["--steps=3"], ["--layer=no", "more"]):
+    for flags in (["--steps=3"], ["--layer=no", "more"], ["--photos=no", "--steps=30"]):
         assert main(["demo", f"--out={tmp_path / 'out'}", *flags]) == 1
         assert capsys.readouterr().err.strip().splitlines()[-1].startswith("error: ")
     assert not (tmp_path / "out").exists()
