@@ -104,7 +104,9 @@ class _Pool:
         while is_left or self._lost or self._running:
             done, _ = self._ray.wait([*self._starting, *self._running], timeout=_WAIT_SECONDS)
             if not done and not self._running:
-                _LOG.warning("Ray has no room for a worker: waits until it has")
+                _LOG.warning(
+                    "no worker is ready: they load the model, or Ray has no room for them yet"
+                )
             for ref in done:
                 actor, part = self._running.pop(ref, None) or (self._starting.pop(ref), None)
                 try:

@@ -80,7 +80,7 @@ def finished(out):
     return {path.name: path.stat().st_mtime_ns for path in out.glob("part-*.parquet")}
 
 
-def wait_for(out, parts, driver, seconds=120):
+def wait_for(out, parts, driver, seconds=240):
     end = time.monotonic() + seconds
     while len(finished(out)) < parts:
         if driver.poll() is not None or time.monotonic() > end:
