@@ -22,7 +22,7 @@ from absl import flags
 from darac_tf import cli
 from darac_tf.choices import ENGINE_PRECISIONS, ENGINES
 from darac_tf.engines import Calibration, EngineSettings, FunctionEngine, make_engine
-from darac_tf.models import Preprocessing, build_backbone
+from darac_tf.models import build_backbone
 from darac_tf.models.descriptor import make_pooling, share_backbone
 from darac_tf.reports.environment import cpu_name
 
@@ -42,12 +42,12 @@ def build_parts():
     """`(network, preprocessing, poolings)`."""
     keras.utils.set_random_seed(0)
     weights = None if FLAGS.backbone.endswith(".keras") else FLAGS.backbone_weights
-    network, mode = build_backbone(FLAGS.backbone, weights)
+    network, preprocessing = build_backbone(FLAGS.backbone, weights)
     if weights == "none":
         _as_trained(network)
     pooling = make_pooling(FLAGS.pooling)
     pooling.build((None, None, None, network.output_shape[-1]))
-    return network, Preprocessing(mode), {FLAGS.pooling: pooling}
+    return network, preprocessing, {FLAGS.pooling: pooling}
 
 
 def _as_trained(network):

@@ -67,10 +67,10 @@ def local_system(system, paths):
     from darac_tf.local_features.extraction import LocalExtractor, fit_local_pca
     from darac_tf.local_features.matching import match
     from darac_tf.local_features.model import AttentionScores, build_delf, inner_model
-    from darac_tf.models import Preprocessing, build_backbone
+    from darac_tf.models import build_backbone
 
-    network, mode = build_backbone(FLAGS.backbone, FLAGS.backbone_weights)
-    model = build_delf(inner_model(network), Preprocessing(mode), AttentionScores())
+    network, preprocessing = build_backbone(FLAGS.backbone, FLAGS.backbone_weights)
+    model = build_delf(inner_model(network), preprocessing, AttentionScores())
     few, dim = ImageList(np.array(paths[:2])), system.train["local_dim"]
     pca = fit_local_pca(LocalExtractor(model, few, progress=False), dim)
     extractor = LocalExtractor(model, ImageList(np.array(paths)), pca, progress=False)

@@ -3,7 +3,7 @@
 The layout follows the pipeline. Imports point one way: what stands below imports from what stands
 above it, never the other way round (`tests/test_layout.py` holds this list against the code).
 
-    errors, files, archives, parquet, unpickling, memory, threads, rows
+    errors, files, archives, parquet, unpickling, memory, threads, rows, hugging_face
     settings, choices, phases, cli, systems
                       what everything else stands on, without TensorFlow
     layers            regions, and the poolings over them, as Keras layers

@@ -5,7 +5,7 @@ import numpy as np
 from darac_tf.describing.sources import Source
 from darac_tf.layers import DARAC, MAC, RAMAC, GeM, SPoC
 from darac_tf.layers.regional import REGIONS_OF_GRID
-from darac_tf.models import Preprocessing, build_backbone
+from darac_tf.models import build_backbone
 from darac_tf.models.descriptor import share_backbone
 
 _REGIONS = REGIONS_OF_GRID["fixed"]
@@ -60,8 +60,7 @@ def pooling_source(backbone, weights=None):
     Raises:
         UserError: As `models.build_backbone`.
     """
-    network, mode = build_backbone(backbone, weights)
-    preprocessing = Preprocessing(mode)
+    network, preprocessing = build_backbone(backbone, weights)
     poolings = make_poolings(network.output_shape[-1])
     parts = {name: (network, preprocessing, layer) for name, layer in poolings.items()}
     return Source(tuple(poolings), share_backbone(network, preprocessing, poolings), parts)

@@ -26,7 +26,7 @@ from darac_tf.evaluation.task import labelled_task
 from darac_tf.files import atomic_path
 from darac_tf.layers import DARAC
 from darac_tf.layers.regional import REGIONS_OF_GRID
-from darac_tf.models import Preprocessing, build_backbone
+from darac_tf.models import build_backbone
 from darac_tf.reports import markdown
 from darac_tf.reports.environment import environment
 from darac_tf.reports.figures import save_png
@@ -89,8 +89,8 @@ class StoredVectors:
         return found.astype(np.float32)
 
     def _describer(self):
-        network, mode = build_backbone(*self._backbone)
-        preprocessing, fast, pooling = Preprocessing(mode), inference_copy(network), DARAC()
+        network, preprocessing = build_backbone(*self._backbone)
+        fast, pooling = inference_copy(network), DARAC()
 
         def describe(pixels):
             vectors = pooling.vectors(fast(preprocessing(pixels), training=False))

@@ -9,7 +9,8 @@ from darac_tf.describing.fingerprint import model_fingerprint
 from darac_tf.engines import DEFAULT_ENGINE, EngineSettings, make_engine
 from darac_tf.errors import UserError
 from darac_tf.files import exists
-from darac_tf.models import POOLINGS, Preprocessing, build_backbone, load_descriptor
+from darac_tf.hugging_face import HF
+from darac_tf.models import POOLINGS, build_backbone, load_descriptor
 from darac_tf.models.backbones import NAMES
 from darac_tf.models.descriptor import POOLING_LAYER, backbone_of, make_pooling
 from darac_tf.phases import phase
@@ -46,9 +47,9 @@ class Source:
 def load_sources(specs, backbone_weights=None, seed=0, engine=DEFAULT_ENGINE):
     """Loads descriptors by name.
 
-    A name is a run directory or `.keras` descriptor, as trained; or `BACKBONE+POOLING`, where
-    BACKBONE is one of `backbones.NAMES`, a saved backbone, or a run directory or descriptor whose
-    backbone is wanted.
+    A name is a run directory or `.keras` descriptor, as trained, or `hf://USER/NAME`; or
+    `BACKBONE+POOLING`, where BACKBONE is one of `backbones.NAMES`, a saved backbone, or a run
+    directory or descriptor whose backbone is wanted.
 
     Args:
         specs: The names.
@@ -73,7 +74,7 @@ def load_sources(specs, backbone_weights=None, seed=0, engine=DEFAULT_ENGINE):
 
 def _parse(spec):
     backbone, plus, pooling = spec.rpartition("+")
-    if exists(spec):
+    if exists(spec) or (spec.startswith(HF) and not plus):
         return spec, None
     if not plus:
         raise UserError(
@@ -107,7 +108,6 @@ def _parts(backbone, poolings, backbone_weights):
     if None in poolings.values():
         model = load_descriptor(backbone)
         return *backbone_of(model), model.get_layer(POOLING_LAYER)
-    if backbone not in NAMES and Path(backbone).exists():
+    if backbone not in NAMES and (backbone.startswith(HF) or Path(backbone).exists()):
         backbone_weights = None  # A saved backbone holds its own.
-    network, mode = build_backbone(backbone, backbone_weights)
-    return network, Preprocessing(mode), None
+    return *build_backbone(backbone, backbone_weights), None

@@ -40,13 +40,13 @@ class Split(NamedTuple):
 
 def split_network(backbone, weights, layer):
     """`Split` of a backbone before the layer of a name; `UserError` if it has no such layer."""
-    network, mode = build_backbone(backbone, weights)
+    network, preprocessing = build_backbone(backbone, weights)
     known = [each.name for each in network.layers]
     if layer not in known:
         raise UserError(f"--layer={layer}: {backbone} has none; its last ones are {known[-12:]}")
     between = network.get_layer(layer).input
     lower, upper = keras.Model(network.inputs[0], between), keras.Model(between, network.outputs[0])
-    preprocessing, fast = Preprocessing(mode), inference_copy(lower)
+    fast = inference_copy(lower)
 
     @tf.function(reduce_retracing=True, autograph=False)
     def describe(pixels):

@@ -2,13 +2,16 @@
 
 import re
 from functools import partial
+from importlib.util import find_spec
 from inspect import isfunction
 from pathlib import Path
 
 import keras
 
 from darac_tf.errors import UserError
+from darac_tf.hugging_face import local_copy
 from darac_tf.models.efficientnet_lite import EFFICIENTNET_LITE, efficientnet_lite
+from darac_tf.models.hub_backbones import HUB, hub_backbone
 from darac_tf.models.preprocessing import Preprocessing, mode_of_application
 from darac_tf.models.resnet_v15 import RESNET_V15, resnet_v15, torch_name
 from darac_tf.models.torch_files import read_torch_file
@@ -27,7 +30,7 @@ def build_backbone(name="ResNet50V2", weights=None, layer=None):
             version 1.5, which is torchvision's. Or the path of a saved Keras model (`.keras`) that
             maps RGB in [-1, 1], `(batch, height, width, 3)`, to feature maps `(batch, rows,
             columns, channels)`; or a trained descriptor, or its run directory, whose network is
-            taken.
+            taken, also as `hf://USER/NAME`; or `hub:PRESET`, see `hub_backbones.hub_backbone`.
         weights: `"imagenet"` (downloaded by Keras once, then cached; of an `EfficientNetLite` from
             its installed package), `"none"` (random), or the path of a weight file for `name`: of a
             ResNet of version 1.5, torchvision's `.pth`. None stands for `"imagenet"` with a name,
@@ -35,7 +38,7 @@ def build_backbone(name="ResNet50V2", weights=None, layer=None):
         layer: Name of the layer to stop at; None for all of it.
 
     Returns:
-        `(model, mode)`: the Keras model and the mode of `preprocessing.Preprocessing`.
+        `(model, preprocessing)`: the Keras model, and the `Preprocessing` of its pixels.
 
     Raises:
         UserError: If the name is unknown, a file is missing or does not fit, or the weights cannot
@@ -43,19 +46,24 @@ def build_backbone(name="ResNet50V2", weights=None, layer=None):
     """
     if name in NAMES:
         network = _named(name, weights or "imagenet")
-        return up_to(network, layer, name), mode_of_application(name)
-    path, mode = Path(name), "tf"
+        return up_to(network, layer, name), Preprocessing(mode_of_application(name))
+    if name.startswith(HUB):
+        network, preprocessing = hub_backbone(name, weights)
+        _check_feature_maps(network, name)
+        return up_to(network, layer, name), preprocessing
+    path, preprocessing = Path(local_copy(name)), Preprocessing("tf")
     if not path.exists():
         raise UserError(
-            f"--backbone: {name!r} is neither a file nor one of {', '.join(EFFICIENTNET_LITE)}, "
+            f"--backbone: {name!r} is neither a file, hub:PRESET nor one of "
+            f"{', '.join(EFFICIENTNET_LITE)}, "
             f"{', '.join(RESNET_V15)} and keras.applications ({', '.join(APPLICATIONS)})"
         )
     backbone = load_keras_model(path / BEST_MODEL if path.is_dir() else path)
     if any(isinstance(each, Preprocessing) for each in backbone.layers):
         backbone, preprocessing = backbone_of(backbone)
-        mode, backbone.trainable = preprocessing.mode, True  # Whatever its run has frozen.
+        backbone.trainable = True  # Whatever its run has frozen.
     _check_feature_maps(backbone, name)
-    return up_to(_with_weights(backbone, name, weights), layer, name), mode
+    return up_to(_with_weights(backbone, name, weights), layer, name), preprocessing
 
 
 def backbone_of(descriptor):
@@ -76,6 +84,8 @@ def load_keras_model(path):
     try:
         return keras.models.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for a damaged or foreign file.
+        if "keras_hub" in str(error) and find_spec("keras_hub") is None:
+            raise UserError(f"{path}: needs KerasHub: pip install 'darac-tf[hub]'") from error
         raise UserError(f"{path}: is no readable Keras model ({_first_line(error)})") from error
 
 

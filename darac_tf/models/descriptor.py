@@ -8,9 +8,9 @@ import tensorflow as tf
 from darac_tf import layers
 from darac_tf.errors import UserError
 from darac_tf.files import exists
+from darac_tf.hugging_face import local_copy
 from darac_tf.models.backbones import BEST_MODEL, build_backbone, load_keras_model
 from darac_tf.models.backbones import backbone_of as backbone_of  # For those who use descriptors.
-from darac_tf.models.preprocessing import Preprocessing
 
 # To add a pooling: write its layer in `darac_tf.layers`, and name it here and in
 # `choices.POOLINGS`.
@@ -46,8 +46,8 @@ def build_descriptor(
     Source: DARAC (arXiv 1909.09420), whose system is ResNet50V2 with DARAC pooling.
     """
     pooling = make_pooling(pooling, **pooling_options)  # First: it takes no time to be refused.
-    network, mode = build_backbone(backbone, weights, layer)
-    return compose(network, Preprocessing(mode), pooling)
+    network, preprocessing = build_backbone(backbone, weights, layer)
+    return compose(network, preprocessing, pooling)
 
 
 def compose(network, preprocessing, pooling):
@@ -62,12 +62,13 @@ def load_descriptor(path):
     """Reads a descriptor: a `.keras` file, or a run directory, whose best model it takes.
 
     `BACKBONE+POOLING` is the pooling on a backbone of `build_backbone`, nothing of it trained for
-    retrieval. `UserError` if there is none, or the file holds another kind of model.
+    retrieval; `hf://USER/NAME` is a run on the Hugging Face hub, see `hugging_face`. `UserError` if
+    there is none, or the file holds another kind of model.
     """
     backbone, plus, pooling = str(path).rpartition("+")
     if plus and not exists(path):
         return build_descriptor(backbone, pooling=pooling)
-    path = Path(path)
+    path = Path(local_copy(path))
     if path.is_dir():
         if not (path / BEST_MODEL).is_file():
             raise UserError(f"{path}: no {BEST_MODEL} in it; give a run directory of train.py")

@@ -62,7 +62,8 @@ class TrainConfig:
     max_pixels: int = setting(DEFAULT_MAX_PIXELS, "Refuse images of more pixels.", low=1)
     backbone: str = setting(
         "ResNet50V2",
-        "keras.applications name, EfficientNetLite0 to 2, .keras file, or a run for its network.",
+        "keras.applications name, EfficientNetLite0 to 2, hub:PRESET of KerasHub, .keras file, or "
+        "a run for its network.",
     )
     backbone_weights: str | None = setting(
         None,

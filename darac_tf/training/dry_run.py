@@ -15,7 +15,7 @@ from darac_tf.data.augmentation import CropShapes
 from darac_tf.data.content_keys import keys_of_alike, repetitions
 from darac_tf.data.samplers import ClassBalancedSampler
 from darac_tf.data.training_sets import PreparedImages
-from darac_tf.models import Preprocessing, build_backbone
+from darac_tf.models import build_backbone
 from darac_tf.models.descriptor import backbone_of
 from darac_tf.reports import markdown
 from darac_tf.training.batches import StepBatches, make_sampling, one_sampler
@@ -151,11 +151,11 @@ def _listed(shapes):
 
 def _rows_of_attention(config, training):
     """Rows of a run of local features: its time is that of more steps less that of one."""
-    network, mode = build_backbone(config.backbone, config.backbone_weights)
+    network, preprocessing = build_backbone(config.backbone, config.backbone_weights)
 
     def seconds(steps):
         started, few = time.perf_counter(), dataclasses.replace(config, steps=steps, warmup_steps=0)
-        train_attention(network, Preprocessing(mode), training, few, progress=False)
+        train_attention(network, preprocessing, training, few, progress=False)
         return time.perf_counter() - started
 
     first = seconds(1)

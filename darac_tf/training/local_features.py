@@ -27,7 +27,7 @@ from darac_tf.local_features.model import (
     load_delf,
     save_delf,
 )
-from darac_tf.models import Preprocessing, build_backbone
+from darac_tf.models import build_backbone
 from darac_tf.training.batches import StepBatches, make_sampling
 from darac_tf.training.run import LOCK, RunResult, check_run_dir, start_run_dir, training_images
 
@@ -51,13 +51,13 @@ def train_local_features(config, run_dir, resume=False):
     given, config = config, config.for_classes(len(training.class_names))
     is_trained, losses = (run_dir / DELF_MODEL).exists(), np.zeros(0)
     if not is_trained:
-        network, mode = build_backbone(config.backbone, config.backbone_weights)
+        network, preprocessing = build_backbone(config.backbone, config.backbone_weights)
         inner_model(network, config.layer)  # Or refused.
     if not resume:
         start_run_dir(run_dir, given, training, validation)
     with only_writer(run_dir / LOCK):
         if not is_trained:
-            model, losses = train_attention(network, Preprocessing(mode), training, config)
+            model, losses = train_attention(network, preprocessing, training, config)
             save_delf(model, run_dir / DELF_MODEL)
         if not (run_dir / PCA_FILE).exists():
             _fit_pca(config, load_delf(run_dir), training, run_dir / PCA_FILE)

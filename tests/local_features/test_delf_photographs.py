@@ -8,7 +8,7 @@ from darac_tf.evaluation.task import labelled_task
 from darac_tf.local_features.extraction import ExtractionSettings, LocalExtractor, fit_local_pca
 from darac_tf.local_features.matching import rank_by_inliers
 from darac_tf.local_features.store import write_features
-from darac_tf.models import Preprocessing, build_backbone
+from darac_tf.models import build_backbone
 from darac_tf.training.config import TrainConfig
 from darac_tf.training.local_features import train_attention
 
@@ -17,7 +17,7 @@ WEIGHTS = "weights/efficientnet_lite2_imagenet_notop.keras"
 
 @pytest.mark.slow
 def test_inliers_find_buildings_again(shared_data, tmp_path):
-    network, mode = build_backbone(str(shared_data / WEIGHTS))
+    network, preprocessing = build_backbone(str(shared_data / WEIGHTS))
     images = load_dataset("csv", shared_data / "images" / "buildings")
     training, tested = images.split("train"), images.split("test")
     twice = np.flatnonzero(np.bincount(tested.labels) >= 2)
@@ -30,9 +30,7 @@ def test_inliers_find_buildings_again(shared_data, tmp_path):
         images_per_class=2,
         head_learning_rate=1e-3,
     )
-    model, losses = train_attention(
-        network, Preprocessing(mode), training, settings, progress=False
-    )
+    model, losses = train_attention(network, preprocessing, training, settings, progress=False)
     assert losses[-5:].mean() < losses[:5].mean()
     sizes = ExtractionSettings(max_side=400)
     sample = LocalExtractor(model, training.paths[:8], None, sizes, progress=False)

@@ -49,8 +49,8 @@ def test_a_run_as_backbone_is_its_network_with_its_preprocessing(backbone, tmp_p
     trained = compose(network, Preprocessing("caffe"), make_pooling("spoc"))
     trained.save(tmp_path / "best.keras")
     for name in (tmp_path, tmp_path / "best.keras"):
-        built, mode = build_backbone(str(name))
-        assert mode == "caffe" and len(built.trainable_weights) == 6
+        built, preprocessing = build_backbone(str(name))
+        assert preprocessing.mode == "caffe" and len(built.trainable_weights) == 6
     again = load_descriptor(f"{tmp_path}+spoc")
     np.testing.assert_array_equal(again(PIXELS), trained(PIXELS))
     (tmp_path / "best.keras").unlink()

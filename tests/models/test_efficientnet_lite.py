@@ -22,8 +22,8 @@ def images(size):
 def test_maps_equal_those_of_the_reference(shared_data):
     path = shared_data / "weights" / "efficientnet_lite2_imagenet_notop.keras"
     reference = keras.models.load_model(path, compile=False)
-    network, mode = build_backbone("EfficientNetLite2")
-    assert mode == "tf" and network.output_shape == (None, None, None, 1280)
+    network, preprocessing = build_backbone("EfficientNetLite2")
+    assert preprocessing.mode == "tf" and network.output_shape == (None, None, None, 1280)
     for size in SIZES:
         expected = np.asarray(reference(images(size)))
         np.testing.assert_allclose(network(images(size)), expected, atol=1e-5)
