@@ -33,5 +33,5 @@ def main(arguments):
     print(f"{values.out}: {dimension} dimensions ({published.layout}: {facts})")
     for path in sorted(Path(values.out).glob("*.npz")):
         print(f"{path}: for --whitening of eval.py and darac export")
-    if published.evaluation:
-        print(f"its authors' combination of sizes: {' '.join(published.evaluation)}")
+    if published.system:
+        print(f"eval.py --system={published.system} measures it as its authors do")

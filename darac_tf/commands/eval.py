@@ -20,6 +20,7 @@ from darac_tf import cli
 from darac_tf.errors import listing
 from darac_tf.evaluation.config import EvalConfig
 from darac_tf.systems import load_system
+from darac_tf.systems.published import as_published
 
 
 def main(arguments):
@@ -27,7 +28,10 @@ def main(arguments):
     cli.define_flags(EvalConfig, values)
     cli.parse_command(arguments, values, __doc__)
     if values.system:
-        cli.apply_preset(load_system(values.system).eval, values)
+        preset = load_system(values.system).eval | as_published(values.system, values.descriptors)
+        if values.whiten_data_dir:
+            preset.pop("whitening", None)
+        cli.apply_preset(preset, values)
     config = cli.settings_of_flags(EvalConfig, values)
     cli.start_tensorflow()
     if config.compare:

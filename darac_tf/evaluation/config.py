@@ -36,12 +36,14 @@ class EvalConfig:
     descriptors: list[str] = setting(
         [],
         "Run directories or .keras files, as trained; or BACKBONE+POOLING, with a "
-        "keras.applications name, EfficientNetLite0 to 2, a saved backbone or a run directory as "
-        "BACKBONE; or vectors: .npz of darac_tf.serving.describe, .npy, .parquet, or a folder as "
-        "of clip-retrieval.",
+        "keras.applications name, EfficientNetLite0 to 2, hub:PRESET, a saved backbone or a run "
+        "directory as BACKBONE; hf://USER/NAME; or vectors: .npz of darac_tf.serving.describe, "
+        ".npy, .parquet, or a folder as of clip-retrieval.",
     )
     system: str | None = setting(
-        None, "Preset: settings of a paper's system.", choices=system_names()
+        None,
+        "Preset: settings of a paper's system; of a converted run, its authors' own.",
+        choices=system_names(),
     )
     matching: str = setting(
         "global", "Compare descriptors, or local features (DELF).", choices=["global", "local"]
@@ -111,7 +113,9 @@ class EvalConfig:
     calibration_images: int = setting(300, "How many of them at most.", low=1)
 
     # Whitening.
-    whitening: str | None = setting(None, "A whitening (.npz) of an earlier evaluation.")
+    whitening: str | None = setting(
+        None, "A whitening (.npz) of an earlier evaluation, or a converted run with its own."
+    )
     whiten_dataset: str = setting("folder", "Kind of the whitening set.", choices=_ALL_KINDS)
     whiten_data_dir: str | None = setting(None, "Fit a whitening on these images.")
     whiten_split: str | None = setting(None, "Fit it on this split only.")

@@ -18,6 +18,7 @@ from darac_tf.evaluation.local import InlierReranker, load_local
 from darac_tf.evaluation.task import benchmark_task, labelled_task
 from darac_tf.evaluation.whitening_source import FittingImages, WhiteningSource
 from darac_tf.ranking.rank import RankingSettings
+from darac_tf.systems.published import whitening_file
 from darac_tf.whitening import load_whitening, parse_shrinkage
 
 _LOG = logging.getLogger(__name__)
@@ -58,7 +59,7 @@ def read_settings(config):
         ranks["rerank"] = "none"
     how = config.resize, config.shapes
     resolutions = tuple(parse_sizes(text, *how) for text in config.resolutions)
-    whitening = _whitening(config)
+    whitening = _whitening(config, resolutions)
     if whitening and whitening.loaded:
         orientation = _reading(config)[0]
         whitening.loaded.check_orientation(orientation)
@@ -146,11 +147,14 @@ def _check_nothing_to_compute(config, settings, engine):
         raise UserError(f"--engine and --precision are {why}")
 
 
-def _whitening(config):
+def _whitening(config, resolutions):
     if config.whitening:
         why = "fits a whitening, and --whitening names a fitted one"
         _refuse(config, why, "whiten_data_dir", "whiten_dim", "whiten_split", "whiten_images")
-        loaded = load_whitening(config.whitening)
+        files = {whitening_file(config.whitening, len(sizes)) for sizes in resolutions}
+        if len(files) > 1:
+            raise UserError("--whitening: the run has one for one size, and one for several")
+        loaded = load_whitening(files.pop())
         return WhiteningSource(loaded=loaded, allow_on_test=config.allow_whiten_on_test)
     kind = config.whiten_dataset
     if not config.whiten_data_dir and (kind in BENCHMARKS or needs_data_dir(kind)):

@@ -135,7 +135,7 @@ class WhiteningSource:
     def check(self, task):
         """As `check_not_test_set`, for the images of a `Task`."""
         fitted_on = self.loaded if self.fitting is None else self.fitting.images.paths
-        return check_not_test_set(fitted_on, task.images.paths, self.allow_on_test)
+        return check_not_test_set(fitted_on, task.images.paths, self.allow_on_test, task.name)
 
     def check_dimensions(self, dimensions):
         """Refuses to fit descriptors of these lengths on fewer images than that takes.

@@ -21,8 +21,10 @@ from darac_tf.published.networks import (
     resnet_of,
     take_linear,
 )
-from darac_tf.whitening import Whitening
+from darac_tf.whitening import PUBLISHED, Whitening
 
+# What `--whitening` of its test.py is, in its README.
+_WHITENED_ON = "retrieval-SfM-120k"
 _MODULES = {"conv1": "0", "bn1": "1", "layer1": "4", "layer2": "5", "layer3": "6", "layer4": "7"}
 
 
@@ -50,10 +52,27 @@ def from_cirtorch(content, source):
         pooling.set_projection(*regional)
     facts = {name: meta.get(name) for name in ("architecture", "pooling", "regional", "whitening")}
     facts |= {"mean": mean, "std": deviation}
-    # Descriptors at several sizes are combined by the exponent, where nothing follows GeM.
-    is_plain = isinstance(pooling, GeM) and dense is None
-    flags = ("--combination=gmean", f"--exponent={pooling.initial_p:.6g}") if is_plain else ()
-    return Published(descriptor, "cirtorch", facts, _whitenings(meta, source), flags)
+    whitenings = _whitenings(meta, source)
+    how, whitening = _evaluation(pooling, dense is not None, meta.get("Lw") or {})
+    return Published(descriptor, "cirtorch", facts, whitenings, "gem", how, whitening)
+
+
+def _evaluation(pooling, is_whitened, learned):
+    """As of its test.py, and of test_e2e.py for networks with a whitening layer.
+
+    Descriptors at several sizes are combined by the exponent, where nothing follows GeM.
+    """
+    is_plain = isinstance(pooling, GeM) and not is_whitened
+    how = {
+        "resolutions": ["0.7071..1.4142@1024" if is_whitened else "0.5..1@1024"],
+        "combination": "gmean" if is_plain else "sum",
+        "exponent": pooling.initial_p if is_plain else None,
+    }
+    if is_whitened or not learned:
+        return how, {}
+    name = _WHITENED_ON if _WHITENED_ON in learned else next(iter(learned))
+    names = {"one": "ss", "several": "ms"}
+    return how, {n: f"{name}-{sizes}" for n, sizes in names.items() if sizes in learned[name]}
 
 
 def _name(layer):
@@ -96,8 +115,10 @@ def _whitenings(meta, source):
             mean, projection = np.ravel(parts["m"]), np.asarray(parts["P"], np.float64)
             if projection.ndim != 2 or projection.shape[1] != mean.size:
                 raise UserError(f"{source}: the whitening Lw of {data_set} ({sizes}) has no shape")
-            provenance = {"kind": "learned", "set": str(data_set), "sizes": str(sizes)}
             found[f"{data_set}-{sizes}"] = Whitening(
-                mean.astype(np.float64), projection, np.ones(len(projection)), provenance
+                mean.astype(np.float64),
+                projection,
+                np.ones(len(projection)),
+                {"kind": "learned", "images": str(data_set), PUBLISHED: "cirtorch"},
             )
     return found

@@ -15,8 +15,7 @@ from darac_tf.published.cirtorch import from_cirtorch, is_cirtorch
 from darac_tf.published.dirtorch import from_dirtorch, is_dirtorch
 from darac_tf.published.networks import Published, resnet_of
 from darac_tf.published.slim import checkpoint_of, slim_resnet50
-
-FACTS = "published.json"
+from darac_tf.systems.published import PUBLISHED_FILE
 
 
 def convert(path, out, pooling="darac"):
@@ -47,11 +46,17 @@ def convert(path, out, pooling="darac"):
         temporary.mkdir()
         published.descriptor.save(temporary / BEST_MODEL)
         facts = {"file": Path(path).name, "layout": published.layout, **published.facts}
-        facts["evaluation"] = list(published.evaluation)
-        (temporary / FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
+        facts |= {"system": published.system, "evaluation": published.evaluation}
+        facts["whitening"] = {n: _file(name) for n, name in published.whitening.items()}
+        text = json.dumps(facts, indent=1)
+        (temporary / PUBLISHED_FILE).write_text(text + "\n", encoding="utf-8")
         for name, whitening in published.whitenings.items():
-            whitening.save(temporary / f"whitening-{re.sub(r'[^A-Za-z0-9.-]', '_', name)}.npz")
+            whitening.save(temporary / _file(name))
     return published
+
+
+def _file(whitening):
+    return f"whitening-{re.sub(r'[^A-Za-z0-9.-]', '_', whitening)}.npz"
 
 
 def read_published(path, pooling):

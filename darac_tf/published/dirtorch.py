@@ -22,10 +22,12 @@ from darac_tf.published.networks import (
     resnet_of,
     take_linear,
 )
-from darac_tf.whitening import Whitening
+from darac_tf.whitening import PUBLISHED, Whitening
 
-# Of test_dir.py: variances to this power, where 0.5 whitens.
+# Of test_dir.py: variances to this power, where 0.5 whitens, images as they are, and the whitening.
 _POWER = 0.25
+_SIZE = "x1"
+_WHITENED_ON = "Landmarks_clean"
 
 
 def is_dirtorch(content):
@@ -59,7 +61,11 @@ def from_dirtorch(content, source):
     descriptor = descriptor_of(network, pooling, mean, deviation, dense, normalize)
     facts = {name: options.get(name) for name in ("arch", "pooling", "norm_features", "out_dim")}
     facts |= {"mean": mean, "std": deviation}
-    return Published(descriptor, "dirtorch", facts, _whitenings(content, source))
+    whitenings = _whitenings(content, source)
+    how = {"resolutions": [_SIZE], "combination": "sum"}
+    used = _WHITENED_ON if _WHITENED_ON in whitenings else next(iter(whitenings), None)
+    of_sizes = dict.fromkeys(("one", "several"), used) if used else {}
+    return Published(descriptor, "dirtorch", facts, whitenings, "dir", how, of_sizes)
 
 
 def _pooling(name, exponent, source):
@@ -82,6 +88,7 @@ def _whitenings(content, source):
         if components.shape != (variances.size, mean.size) or not (variances > 0).all():
             raise UserError(f"{source}: the PCA of {data_set} has no shape, or variances of 0")
         projection = components / variances[:, np.newaxis] ** _POWER
-        provenance = {"kind": "pca", "set": str(data_set), "power": _POWER}
+        provenance = {"kind": "pca", "images": str(data_set), "power": _POWER}
+        provenance[PUBLISHED] = "dirtorch"
         found[str(data_set)] = Whitening(mean, projection, variances, provenance)
     return found

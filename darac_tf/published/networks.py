@@ -21,14 +21,19 @@ class Published:
         layout: Whose files are like it.
         facts: What its file says of it, plain JSON values.
         whitenings: Dictionary of name to `whitening.Whitening`.
-        evaluation: Flags of eval.py that its authors' own evaluation has.
+        system: Preset of eval.py that its authors' evaluation is one of, or None.
+        evaluation: Settings of eval.py that their own evaluation has, beyond the preset's.
+        whitening: Which of the whitenings that evaluation has, by name: `{"one": ..., "several":
+            ...}`, at one size and at several; empty for none.
     """
 
     descriptor: object
     layout: str
     facts: dict
     whitenings: dict = field(default_factory=dict)
-    evaluation: tuple = ()
+    system: str | None = None
+    evaluation: dict = field(default_factory=dict)
+    whitening: dict = field(default_factory=dict)
 
 
 def descriptor_of(network, pooling, mean, deviation, dense=None, normalize=True):

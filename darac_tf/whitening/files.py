@@ -1,6 +1,7 @@
 """The whitening itself: keeping it in a file, and refusing to test it on its own images."""
 
 import dataclasses
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,8 @@ from darac_tf.data.content_keys import file_sizes, fingerprint, keys_of_images
 from darac_tf.errors import UserError
 
 FLAG = "--allow_whiten_on_test"
+# In the provenance of a whitening that others have published: whose it is.
+PUBLISHED = "published"
 _ARRAYS = ("mean", "projection", "eigenvalues")
 
 
@@ -102,7 +105,7 @@ def _keys_fit(image_keys, expected):
     return is_keys and expected in (None, fingerprint(image_keys))
 
 
-def check_not_test_set(fitted_on, test_paths, allow=False):
+def check_not_test_set(fitted_on, test_paths, allow=False, test_name=""):
     """Refuses test images that a whitening was fitted on, wherever their files lie.
 
     Images are the same when their files have the same content (`data.content_keys`): the same
@@ -114,6 +117,8 @@ def check_not_test_set(fitted_on, test_paths, allow=False):
         fitted_on: `Whitening`, or the paths of the images that one will be fitted on.
         test_paths: `(images,)` paths of the test set: the database and the queries.
         allow: What to do about images in both: go on and say so, or refuse.
+        test_name: What the test set is called. A published whitening names the set that it was
+            fitted on, and not its images: it is refused where the one name holds the other.
 
     Returns:
         None where no image is in both; else a sentence for the report.
@@ -127,6 +132,9 @@ def check_not_test_set(fitted_on, test_paths, allow=False):
     if keys is None:
         if allow:
             return f"The images that the whitening was fitted on are not known ({FLAG})."
+        own = fitted_on.provenance.get("images")
+        if fitted_on.provenance.get(PUBLISHED) and not _are_alike(own, test_name):
+            return f"The whitening is published, fitted on {own}, of which only the name is known."
         raise UserError(
             "the whitening does not say which images it was fitted on, so they may be test "
             f"images: fit it again, or pass {FLAG}"
@@ -147,6 +155,12 @@ def check_not_test_set(fitted_on, test_paths, allow=False):
         f"the whitening is fitted on {found}, the first being {test_paths[shared[0]]}: fit it on "
         f"other images, or pass {FLAG}"
     )
+
+
+def _are_alike(*names):
+    """Whether one of two names of image sets holds the other, as ROxford5k holds oxford5k."""
+    short, long = sorted((re.sub(r"[\W_]", "", str(name).lower()) for name in names), key=len)
+    return bool(short) and short in long
 
 
 def _known_keys(fitted_on, sizes):

@@ -1,7 +1,6 @@
 """Published models against networks of PyTorch and of plain ops, and files that are none."""
 
 import io
-import json
 import pickle
 import shutil
 import zipfile
@@ -11,7 +10,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from darac_tf.describing.combination import Vectors
+from darac_tf.describing.sizes import Factor
 from darac_tf.errors import UserError
+from darac_tf.evaluation.config import EvalConfig
+from darac_tf.evaluation.paper_tables import load_rows, measure_table, with_published
 from darac_tf.models import build_descriptor, load_descriptor
 from darac_tf.models.backbones import build_backbone
 from darac_tf.models.torch_files import read_torch_file
@@ -19,8 +22,20 @@ from darac_tf.published.cirtorch import from_cirtorch
 from darac_tf.published.convert import convert, read_published
 from darac_tf.published.dirtorch import from_dirtorch
 from darac_tf.published.slim import _as_in_slim, _names, slim_resnet50
-from darac_tf.whitening import load_whitening
-from tests.published.torch_models import COLOURS, FOLDER, MADE, SIZES, STORED, images, make_resnet
+from darac_tf.systems.published import as_published, whitening_file
+from darac_tf.systems.published import read_published as read_facts
+from darac_tf.whitening import check_not_test_set, load_whitening
+from tests.helpers import write_collection
+from tests.published.torch_models import (
+    COLOURS,
+    FOLDER,
+    MADE,
+    SCALES,
+    SIZES,
+    STORED,
+    images,
+    make_resnet,
+)
 
 RUNS = ("cirtorch_gem", "dirtorch")
 
@@ -28,6 +43,14 @@ RUNS = ("cirtorch_gem", "dirtorch")
 def check(descriptor, expected):
     for size, vectors in zip(SIZES, expected, strict=True):
         np.testing.assert_allclose(descriptor(images(size)), vectors, atol=1e-4)
+
+
+def check_several(descriptor, how, whitening, expected):
+    """At several sizes, combined and whitened as an evaluation does it."""
+    sizes = [Factor(scale, kernel="bilinear") for scale in SCALES]
+    parts = [descriptor(size.resize(images(SIZES[0]))).numpy() for size in sizes]
+    vectors = Vectors(parts, how["combination"], how.get("exponent"), whitening)
+    np.testing.assert_allclose(vectors[:], expected, atol=1e-4)
 
 
 @pytest.fixture(scope="module")
@@ -43,24 +66,30 @@ def runs(tmp_path_factory):
 def test_regional_descriptors_are_those_of_pytorch():
     name = "cirtorch_gem_regional"
     with np.load(FOLDER / f"{name}.npz") as stored:
-        descriptor = read_published(FOLDER / f"{name}.pth", "spoc").descriptor
-        check(descriptor, [stored[key] for key in stored])
+        found = read_published(FOLDER / f"{name}.pth", "spoc")
+        check(found.descriptor, [stored["arr_0"], stored["arr_1"]])
+        check_several(found.descriptor, found.evaluation, None, stored["several"])
 
 
 @pytest.mark.parametrize("name", RUNS)
 def test_descriptors_are_those_of_pytorch(name, runs):
+    facts, descriptor = read_facts(runs / name), load_descriptor(runs / name)
     with np.load(FOLDER / f"{name}.npz") as stored:
-        check(load_descriptor(runs / name), [stored[key] for key in stored])
-    facts = json.loads((runs / name / "published.json").read_text(encoding="utf-8"))
+        check(descriptor, [stored["arr_0"], stored["arr_1"]])
+        whitening = load_whitening(whitening_file(runs / name, len(SCALES)))
+        check_several(descriptor, facts["evaluation"], whitening, stored["several"])
     assert facts["layout"] == name.split("_")[0] and facts["mean"] == COLOURS["mean"]
 
 
 @pytest.mark.parametrize("name", MADE)
 def test_more_descriptors_are_those_of_pytorch(name, tmp_path):
     torch = pytest.importorskip("torch")
-    content, expected = MADE[name]()
+    content, expected, several = MADE[name]()
     torch.save(content, tmp_path / "file.pth")
-    check(read_published(tmp_path / "file.pth", "spoc").descriptor, expected)
+    found = read_published(tmp_path / "file.pth", "spoc")
+    check(found.descriptor, expected)
+    of_sizes = found.whitenings.get(found.whitening.get("several"))
+    check_several(found.descriptor, found.evaluation, of_sizes, several)
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +97,53 @@ def contents():
     return {name: read_torch_file(FOLDER / f"{name}.pth") for name in STORED}
 
 
+def test_settings_as_published(runs):
+    run = str(runs / "cirtorch_gem")
+    how = {"resolutions": ["0.5..1@1024"], "combination": "gmean", "whitening": run}
+    found = as_published("gem", [run])
+    assert found.pop("exponent") == pytest.approx(2.6) and found == how
+    assert as_published("dir", [run]) == as_published("gem", ["nowhere"]) == {}
+    with pytest.raises(UserError, match="measure it alone"):
+        as_published("gem", [run, str(runs / "dirtorch")])
+    (row,) = [row for row in load_rows("comparison") if row.system == "gem"]
+    first, second = with_published([row], runs)
+    assert first is row and second.settings()["resolutions"] == how["resolutions"]
+    assert second.paper == row.paper and second.whiten
+
+
+@pytest.mark.slow
+def test_as_its_authors_measure(runs, tmp_path, run_command):
+    photos = write_collection(tmp_path / "photos", classes=2, images=2)
+    run = runs / "cirtorch_gem"
+    words = (f"--descriptors={run}", f"--data_dir={photos}", "--pictured_queries=0")
+    status, printed, error = run_command("eval.py", "--system=gem", *words)
+    assert not status, error
+    assert "Lw on retrieval-SfM-120k" in printed and "gmean, p = 2.6" in printed
+    assert "x0.5@1024+x0.7071@1024+x1@1024" in printed
+    assert "- The whitening is published, fitted on retrieval-SfM-120k" in printed
+    assert [line.count("| 12 |") for line in printed.splitlines()[2:4]] == [0, 1]  # Lw to 12.
+
+
+@pytest.mark.slow
+def test_a_row_of_the_table_as_published(runs, tmp_path):
+    config = EvalConfig(
+        table="comparison",
+        table_sets=[f"folder:{write_collection(tmp_path / 'photos', classes=2, images=2)}"],
+        runs_dir=str(runs),
+    )
+    rows = [line.split("|")[1:-1] for line in measure_table(config).splitlines() if "|" in line]
+    rows = [[cell.strip() for cell in row] for row in rows]
+    found = {row[0]: row[3:] for row in rows if row[2] == "as published"}
+    assert found.keys() == {"GeM", "DIR"}
+    assert found["GeM"][0] == "x0.5@1024+x0.7071@1024+x1@1024" and found["DIR"][0] == "x1"
+    assert all(0 < float(row[1]) <= 100 for row in found.values())
+
+
 def test_learned_whitening(contents, runs):
-    facts = json.loads((runs / "cirtorch_gem" / "published.json").read_text(encoding="utf-8"))
-    assert facts["evaluation"] == ["--combination=gmean", "--exponent=2.6"]
-    whitening = load_whitening(runs / "cirtorch_gem" / "whitening-retrieval-SfM-120k-ss.npz")
+    whitening = load_whitening(whitening_file(runs / "cirtorch_gem", 1))
+    assert "only the name is known" in check_not_test_set(whitening, [], test_name="oxford5k")
+    with pytest.raises(UserError, match="may be test images"):
+        check_not_test_set(whitening, [], test_name="rsfm: Retrieval_SfM_120k")
     parts = contents["cirtorch_gem"]["meta"]["Lw"]["retrieval-SfM-120k"]["ss"]
     x = np.random.default_rng(0).normal(size=len(parts["m"]))
     expected = parts["P"] @ (x - parts["m"][:, 0])
@@ -158,8 +230,8 @@ def test_a_network_of_torchvision(tmp_path):
     network, channels = make_resnet(64)
     state = network.state_dict() | {"fc.weight": torch.zeros(1000, channels)}
     torch.save(state, tmp_path / "resnet50.pth")
-    backbone, mode = build_backbone("ResNet50v1.5", str(tmp_path / "resnet50.pth"))
-    assert mode == "torch"
+    backbone, preprocessing = build_backbone("ResNet50v1.5", str(tmp_path / "resnet50.pth"))
+    assert preprocessing.mode == "torch"
     for size in ((224, 224), (299, 299), (75, 33)):
         pixels = images(size)[:1] / 128.0 - 1.0
         with torch.no_grad():

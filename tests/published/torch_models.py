@@ -13,6 +13,8 @@ import numpy as np
 
 FOLDER = Path(__file__).parent
 SIZES = ((64, 96), (75, 40))
+# Of the first size: sides stay whole, so that they are those of PyTorch.
+SCALES = (1, 0.75, 0.5)
 BLOCKS = {"resnet50": (3, 4, 6, 3)}
 COLOURS = {"mean": [0.4, 0.5, 0.6], "std": [0.2, 0.25, 0.3]}
 
@@ -112,8 +114,36 @@ def run(network, size, describe):
         return describe(maps).numpy()
 
 
+def run_several(network, describe, exponent=1.0):
+    """Descriptors of images of the first size at `SCALES`, as `extract_ms` of cirtorch."""
+    import torch
+    from torch.nn.functional import interpolate
+
+    pixels = images(SIZES[0]) / 255.0
+    pixels = (pixels - np.array(COLOURS["mean"])) / np.array(COLOURS["std"])
+    pixels = torch.from_numpy(pixels.transpose(0, 3, 1, 2).astype(np.float32))
+    with torch.no_grad():
+        found = 0
+        for scale in SCALES:
+            x = pixels
+            if scale != 1:
+                x = interpolate(x, scale_factor=scale, mode="bilinear", align_corners=False)
+            found = found + describe(network(x)).pow(exponent)
+        found = (found / len(SCALES)).pow(1.0 / exponent)
+        return (found / torch.linalg.vector_norm(found, dim=1, keepdim=True)).numpy()
+
+
+def whitened(vectors, mean, projection):
+    """As `whitenapply` of cirtorch, of rows."""
+    found = (vectors - np.ravel(mean)) @ projection.T
+    return found / (np.linalg.norm(found, axis=1, keepdims=True) + 1e-6)
+
+
 def make_cirtorch(pooling, regional, whitening, seed):
-    """`(content, descriptors at SIZES)` of a file of cnnimageretrieval-pytorch."""
+    """Of cnnimageretrieval-pytorch: `(content, descriptors at SIZES, at SCALES)`.
+
+    At `SCALES` they are whitened by `Lw`, where the file has it.
+    """
     import torch
     from torch import nn
 
@@ -146,16 +176,26 @@ def make_cirtorch(pooling, regional, whitening, seed):
         start = "pool.whiten" if regional else "whiten"
         state |= {f"{start}.{part}": tensor.data for part, tensor in layer.named_parameters()}
     rng = np.random.default_rng(seed)
-    parts = {"m": rng.normal(size=(channels, 1)), "P": rng.normal(size=(channels, channels))}
+    learned = {
+        sizes: {
+            "m": 0.1 * rng.normal(size=(channels, 1)),
+            "P": rng.normal(size=(kept, channels)).astype(np.float32),
+        }
+        for sizes, kept in (("ss", channels), ("ms", 12))
+    }
     meta = {"architecture": "resnet50", "local_whitening": False, "pooling": pooling}
     meta |= {"regional": regional, "whitening": whitening, "outputdim": channels, **COLOURS}
-    meta["Lw"] = {} if whitening or regional else {"retrieval-SfM-120k": {"ss": parts}}
+    meta["Lw"] = {} if whitening or regional else {"retrieval-SfM-120k": learned}
     content = {"epoch": 3, "meta": meta, "state_dict": state}
-    return content, [run(network, size, describe) for size in SIZES]
+    is_plain = pooling == "gem" and not (regional or whitening)
+    several = run_several(network, describe, exponent.item() if is_plain else 1.0)
+    if meta["Lw"]:
+        several = whitened(several, learned["ms"]["m"], learned["ms"]["P"])
+    return content, [run(network, size, describe) for size in SIZES], several
 
 
 def make_dirtorch(seed):
-    """`(content, descriptors at SIZES)` of a file of deep-image-retrieval."""
+    """Of deep-image-retrieval: `(content, descriptors at SIZES, at SCALES and whitened)`."""
     import torch
     from sklearn.decomposition import PCA
     from torch import nn
@@ -171,8 +211,14 @@ def make_dirtorch(seed):
     options = {"arch": "resnet50_rmac", "out_dim": 16, "pooling": "gem", "gemp": 3}
     content = {"model_options": options, "state_dict": state, "pca": {"Landmarks_clean": pca}}
     content["preprocess"] = dict(COLOURS, input_size=224)
-    found = [run(network, size, lambda m: unit(layer(gem(m, exponent)))) for size in SIZES]
-    return content, found
+
+    def describe(maps):
+        return unit(layer(gem(maps, exponent)))
+
+    # As `whiten_features` of its common.py.
+    projection = pca.components_ / pca.explained_variance_[:, np.newaxis] ** 0.25
+    several = whitened(run_several(network, describe), pca.mean_, projection)
+    return content, [run(network, size, describe) for size in SIZES], several
 
 
 STORED = {
@@ -192,9 +238,9 @@ def main():
     import torch
 
     for name, make in STORED.items():
-        content, descriptors = make()
+        content, descriptors, several = make()
         torch.save(content, FOLDER / f"{name}.pth")
-        np.savez_compressed(FOLDER / f"{name}.npz", *descriptors)
+        np.savez_compressed(FOLDER / f"{name}.npz", *descriptors, several=several)
 
 
 if __name__ == "__main__":

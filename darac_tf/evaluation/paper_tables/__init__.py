@@ -17,6 +17,7 @@ from darac_tf.reports import markdown
 from darac_tf.reports.report import Result, write_report
 from darac_tf.reports.report_files import remove_report
 from darac_tf.systems import load_system
+from darac_tf.systems.published import PUBLISHED_FILE, published_settings, read_published
 
 # Of a training set: more change little, and take days on a CPU.
 _WHITEN_IMAGES = 20_000
@@ -38,10 +39,13 @@ class Row:
     run: str | None = None  # Name of the run directory, or None.
     system: str | None = None  # Preset of the evaluation, or None.
     whiten: bool = False  # Whether the row is whitened.
+    # Of a run that is converted: how its authors measure it; of others None.
+    published: dict | None = None
 
     def settings(self):
         """Settings of an evaluation that the row fixes."""
         preset = load_system(self.system).eval if self.system else {}
+        preset |= self.published or {}
         return preset | ({"resolutions": [self.size]} if self.size else {})
 
 
@@ -51,14 +55,30 @@ def load_rows(name):
     return [Row(**row) for row in tomllib.loads(text)["rows"]]
 
 
+def with_published(rows, runs_dir):
+    """The rows, and after that of its system one for each converted run in a folder."""
+    folders = sorted(path.parent for path in Path(runs_dir).glob(f"*/{PUBLISHED_FILE}"))
+    facts = {folder: read_published(folder) for folder in folders}
+    found = []
+    for row in rows:
+        found.append(row)
+        for folder, each in facts.items():
+            if row.run and each["system"] == row.system:
+                own = published_settings(folder, each)
+                is_whitened = "whitening" in own
+                found.append(replace(row, run=folder.name, whiten=is_whitened, published=own))
+    return found
+
+
 def measure_table(config):
     """Measures a table of the paper, as far as data and runs are there.
 
     In the `EvalConfig`, `table` names it; `table_sets`, `data_dir`, `runs_dir` and `backbone` say
     where everything is. Trained rows are run directories in `runs_dir`; whitenings are fitted on
     20,000 of the images that the row was trained on, unless `whiten_data_dir` or `whiten_images`
-    say otherwise. Holidays is measured upright, by EXIF or the `rotation_list`, unless
-    `orientation` says otherwise; other benchmarks as stored.
+    say otherwise; runs there that are converted have rows of their own, as published. Holidays is
+    measured upright, by EXIF or the `rotation_list`, unless `orientation` says otherwise; other
+    benchmarks as stored.
 
     Returns:
         Markdown: the table with the paper's figures beside the measured ones, then a line for each
@@ -70,6 +90,8 @@ def measure_table(config):
             `allow_other_runs` is off; before anything is described.
     """
     sets, rows = _sets(config), load_rows(config.table)
+    if config.runs_dir:
+        rows = with_published(rows, config.runs_dir)
     others = _check_runs(rows, config)
     with tempfile.TemporaryDirectory() as scratch:
         # Rows of one run share descriptors.
@@ -116,7 +138,8 @@ def _sets(config):
 
 def _check_runs(rows, config):
     """A sentence for each run that is there and is not its row's; refuses them unless allowed."""
-    folders = {row.run: Path(config.runs_dir or "") / row.run for row in rows if row.run}
+    runs = [row.run for row in rows if row.run and row.published is None]
+    folders = {run: Path(config.runs_dir or "") / run for run in runs}
     there = {run: folder for run, folder in folders.items() if config.runs_dir and folder.is_dir()}
     found = {folder: differences(folder, run) for run, folder in there.items()}
     others = [f"{folder}: {'; '.join(each)}" for folder, each in found.items() if each]
@@ -169,10 +192,12 @@ def _whitening(row, config):
     if not row.whiten:
         return dict.fromkeys(("whitening", "whiten_data_dir", "whiten_dim", "whiten_images"))
     if config.whitening:
-        return {}
+        return {"whitening": config.whitening}
     found = {"whiten_images": config.whiten_images or _WHITEN_IMAGES}
     if config.whiten_data_dir:
-        return found
+        return found | {"whitening": None}
+    if row.published is not None:
+        return dict.fromkeys(("whiten_dim", "whiten_images", "whiten_split"))
     folder = Path(config.runs_dir) / row.run
     trained = settings_of(folder)
     if trained["dataset"] in _PAIRED:
@@ -208,6 +233,8 @@ def _trained_on(row, config):
     folder = Path(config.runs_dir or "") / (row.run or "")
     if row.run is None or not config.runs_dir or not folder.is_dir():
         return markdown.ABSENT if row.run else Path(config.backbone).stem
+    if row.published is not None:
+        return "as published"
     trained = settings_of(folder)
     data_dir = Path(trained["data_dir"] or trained["dataset"])
     return data_dir.parent.name if data_dir.suffix == ".csv" else data_dir.name
