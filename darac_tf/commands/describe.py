@@ -32,7 +32,7 @@ _BATCH_BYTES = 64 << 20
 
 def main(arguments):
     values = flags.FlagValues()
-    text = "EXPORT/VERSION or BACKBONE+POOLING; default: as of `darac index`."
+    text = "EXPORT/VERSION, hf://USER/NAME or BACKBONE+POOLING; default: as of `darac index`."
     flags.DEFINE_string("model", None, text, values)
     flags.DEFINE_string("out", None, "New folder, or .npz file; of parts, any folder.", values)
     flags.DEFINE_string("manifest", None, "File of ids and URIs, instead of folders.", values)

@@ -35,7 +35,11 @@ def main(arguments):
 
 def _define(values):
     flags.DEFINE_string(
-        "model", None, "Run directory, .keras descriptor, or BACKBONE+POOLING.", values, True
+        "model",
+        None,
+        "Run directory, .keras descriptor, hf://USER/NAME, or BACKBONE+POOLING.",
+        values,
+        True,
     )
     flags.DEFINE_string("out", None, "Folder of the versions.", values, True)
     flags.DEFINE_integer("version", None, "Number; the next free one by default.", 1, None, values)
@@ -47,7 +51,10 @@ def _define(values):
     flags.DEFINE_enum("combination", "sum", COMBINATIONS, "How resolutions are combined.", values)
     flags.DEFINE_float("exponent", None, "Of the generalised mean.", 1, None, values)
     flags.DEFINE_string(
-        "whitening", None, "A .npz of eval.py, fitted at the same resolutions.", values
+        "whitening",
+        None,
+        "A .npz of eval.py, fitted at the same resolutions, or a converted run with its own.",
+        values,
     )
     flags.DEFINE_enum(
         "precision", "float32", EXPORT_PRECISIONS, "What weights are stored in.", values
@@ -89,12 +96,14 @@ def _publish(values, command):
     from darac_tf.export.model_card import CardFacts
     from darac_tf.export.publishing import ExportSettings, publish
     from darac_tf.models.descriptor import load_descriptor
+    from darac_tf.systems.published import whitening_file
     from darac_tf.whitening.files import load_whitening
 
     resolutions = parse_sizes(values.resolutions, ANTIALIAS, values.shapes)
+    whitening = values.whitening and whitening_file(values.whitening, len(resolutions))
     settings = ExportSettings(
         resolutions,
-        load_whitening(values.whitening) if values.whitening else None,
+        load_whitening(whitening) if whitening else None,
         values.combination,
         values.exponent,
         values.precision,
@@ -104,7 +113,7 @@ def _publish(values, command):
         values.calibration and read_calibration(values.calibration, values.calibration_images),
     )
     name = values.name or Path(values.out).absolute().name
-    facts = CardFacts(name, values.model, values.whitening, values.report, command)
+    facts = CardFacts(name, values.model, whitening, values.report, command)
     paths = spread_files("--verify", values.verify, values.verify_images) if values.verify else ()
     model = load_descriptor(values.model)
     published = publish(

@@ -29,7 +29,7 @@ from darac_tf.errors import UserError, listing
 
 def main(arguments):
     values = index_values()
-    text = "EXPORT/VERSION or BACKBONE+POOLING; default: that of the index."
+    text = "EXPORT/VERSION, hf://USER/NAME or BACKBONE+POOLING; default: that of the index."
     flags.DEFINE_string("model", None, text, values)
     flags.DEFINE_integer("batch_images", 32, "Most images described at once.", 1, None, values)
     flags.DEFINE_bool("verify", False, "Compare checksums; describe damaged images again.", values)

@@ -16,6 +16,7 @@ COMMANDS = {
     "selftest": "measure, without labels, what finds your own photographs again",
     "convert": "make a run directory of a model that others have published",
     "export": "write a descriptor as a SavedModel",
+    "publish": "hand a run on to others, as a folder or on the Hugging Face hub",
     "prepare": "prepare a training set for fast reading",
     "describe": "write vectors of images for other tools",
     "manifest": "list images for describe, by their ids and where they are",

@@ -114,14 +114,28 @@ def _training_part(model_path):
     if backbone in NAMES and not path.exists():
         return _UNTRAINED.format(backbone)
     run = path if path.is_dir() else path.parent
-    file = run / CONFIG_FILE
-    if model_path is None or not file.is_file():
+    settings = settings_of(run) if model_path is not None else None
+    return None if settings is None else {"run": run.resolve().name, "config": settings}
+
+
+def settings_of(run):
+    """Settings of a run, a dictionary, without the folders of the paths among them; or None.
+
+    `UserError` if they can't be read.
+    """
+    file = Path(run) / CONFIG_FILE
+    if not file.is_file():
         return None
     try:
         settings = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        found = settings.items()
+    except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"{file} holds no settings of a run: repair or remove it") from error
-    return {"run": run.resolve().name, "config": settings}
+    return {name: Path(x).name if _is_path(x) else x for name, x in found}
+
+
+def _is_path(value):
+    return isinstance(value, str) and Path(value).is_absolute()
 
 
 def _checksums(folder):
