@@ -10,11 +10,14 @@ from urllib.parse import unquote
 
 
 class StandIn(ThreadingHTTPServer):
-    """`files` has the contents by path of each repository; `heads` what cards' heads were."""
+    """`files` has the contents by path of each repository, and `heads` the heads of cards.
+
+    One that `refuses` takes no files.
+    """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.files, self.heads = {}, []
+        self.files, self.heads, self.refuses = {}, [], False
         self.address = f"http://127.0.0.1:{self.server_port}"
 
     def revision(self, repository):
@@ -42,6 +45,8 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         path, files = self.path.partition("?")[0], self.server.files
+        if self.server.refuses:
+            return self._json({"error": "no right to write"}, 403)
         if path == "/api/repos/create":
             wanted = json.loads(body)
             name = f"{wanted['organization']}/{wanted['name']}"
