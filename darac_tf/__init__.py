@@ -27,6 +27,7 @@ above it, never the other way round (`tests/test_layout.py` holds this list agai
     databases         vectors in databases of others
     search            an index of a user's own images
     web               a page in the browser to search such an index
+    index_flags       what the commands on such an index share
     demo              what the demo does and shows
     commands          the `darac` command
 """

@@ -8,8 +8,8 @@ A line has the cosine similarity and both paths, with a tab between them.
 from absl import flags
 
 from darac_tf import cli
-from darac_tf.commands.index_flags import index_values
 from darac_tf.errors import printable
+from darac_tf.index_flags import index_values
 
 
 def main(arguments):

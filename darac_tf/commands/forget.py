@@ -6,7 +6,7 @@ The files themselves stay.
 """
 
 from darac_tf import cli
-from darac_tf.commands.index_flags import index_values
+from darac_tf.index_flags import index_values
 
 
 def main(arguments):

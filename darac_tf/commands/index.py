@@ -17,14 +17,14 @@ from absl import flags
 
 from darac_tf import cli
 from darac_tf.choices import INDEX_FILE, KEPT_IN, PARTS_CANDIDATES, PROBES
-from darac_tf.commands.index_flags import (
+from darac_tf.errors import UserError, listing
+from darac_tf.index_flags import (
     define_faiss_index,
     index_values,
     kind_of_faiss_index,
     make_faiss_index,
     model_of,
 )
-from darac_tf.errors import UserError, listing
 
 
 def main(arguments):

@@ -12,7 +12,7 @@ be ended at any moment. `darac query --from=lancedb:DIR` searches there.
 from absl import flags
 
 from darac_tf import cli
-from darac_tf.commands.index_flags import index_values
+from darac_tf.index_flags import index_values
 
 
 def main(arguments):

@@ -17,14 +17,14 @@ from absl import flags
 
 from darac_tf import cli
 from darac_tf.choices import PARTS_INDEX_FILE
-from darac_tf.commands.index_flags import (
+from darac_tf.errors import UserError, printable
+from darac_tf.index_flags import (
     define_faiss_index,
     index_values,
     kind_of_faiss_index,
     make_faiss_index,
     model_of,
 )
-from darac_tf.errors import UserError, printable
 
 
 def main(arguments):

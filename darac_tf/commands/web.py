@@ -8,7 +8,7 @@ The page is for this machine alone; with --host, for whoever knows its address, 
 from absl import flags
 
 from darac_tf import cli
-from darac_tf.commands.index_flags import index_values, model_of
+from darac_tf.index_flags import index_values, model_of
 
 
 def main(arguments):
