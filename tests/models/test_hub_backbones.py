@@ -19,7 +19,7 @@ from tests.helpers import write_collection
 hub = pytest.importorskip("keras_hub", reason="KerasHub is not installed: pip install keras-hub")
 
 SCALE, OFFSET = [0.017, 0.018, 0.019], [-2.1, -2.0, -1.8]
-RESNET = {"input_conv_filters": [4], "input_conv_kernel_sizes": [7], "block_type": "basic_block"}
+RESNET = {"input_conv_filters": [64], "input_conv_kernel_sizes": [7], "block_type": "basic_block"}
 RESNET |= {"stackwise_num_filters": [64, 64], "stackwise_num_blocks": [1, 1]}
 TOKENS = {"num_layers": 2, "hidden_dim": 8, "num_heads": 2}
 
