@@ -31,7 +31,7 @@ def folder_of_model(name):
     Raises:
         UserError: If it can't be made, or the cache can't be written.
     """
-    if name.startswith(HF):
+    if str(name).startswith(HF):
         return _of_published(name)
     path, models = Path(name), user_folder("cache") / "models"
     if path.parent.parent == models:

@@ -86,5 +86,5 @@ def test_passes_of_bounded_size(simple):
 
 
 def test_a_wrong_precision_is_a_mistake_of_the_program():
-    with pytest.raises(ValueError, match="Received: 'int8'"):
-        ExportSettings((32,), precision="int8")
+    with pytest.raises(ValueError, match="Received: 'int4'"):
+        ExportSettings((32,), precision="int4")

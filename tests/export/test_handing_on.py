@@ -132,8 +132,8 @@ def test_to_the_hub_and_back(hub, words, simple, whitening, monkeypatch, tmp_pat
     name = "hf://someone/small"
     np.testing.assert_array_equal(load_descriptor(name)(PIXELS), simple(PIXELS))
     assert not list((tmp_path / "cache").rglob("*.pb"))  # Exports of others stay where they are.
-    (source,) = load_sources([name, f"{name}+mac"])[:1]
-    assert source.names == (name,) and source.dimensions == [16]
+    (source,) = load_sources([name, f"{name}+mac"])
+    assert source.names == (name, f"{name}+mac") and source.dimensions == [16, 16]
     assert build_backbone(name)[0].output_shape == (None, None, None, 16)
     found = load_whitening(whitening_file(name, 2))
     np.testing.assert_array_equal(found.projection, whitening.projection)

@@ -86,7 +86,7 @@ def test_positions_at_other_sizes_are_those_of_kerashub(side, presets):
     pixels = images(side, side)
     tokens = other({"images": pixels * np.float32(SCALE) + np.float32(OFFSET)}).numpy()
     expected = tokens[:, 3:].reshape(2, side // 14, side // 14, 8)
-    tolerance = 1e-5 if side == 56 else 5e-3
+    tolerance = 1e-5 if side == 56 else 5e-5  # Of positions that are interpolated.
     np.testing.assert_allclose(maps_of(presets, "dinov2", pixels), expected, atol=tolerance)
 
 
@@ -103,6 +103,7 @@ def test_interpolation_is_that_of_tensorflow(length, antialias):
 def test_from_training_to_an_export(name, presets, tmp_path):
     photos = write_collection(tmp_path / "photos", classes=4, images=3)
     config = TrainConfig(
+        dataset="folder",
         data_dir=str(photos),
         backbone=f"hub:{presets[0] / name}",
         image_size=48,
@@ -113,10 +114,10 @@ def test_from_training_to_an_export(name, presets, tmp_path):
         images_per_class=2,
     )
     train(config, tmp_path / "run")
-    shape = {"data_dir": str(photos), "resolutions": ["56,84"]}
+    shape = {"dataset": "folder", "data_dir": str(photos), "resolutions": ["56,84"]}
     names = [str(tmp_path / "run"), f"{config.backbone}+gem"]
     rows = list(measure(EvalConfig(descriptors=names, **shape)))
-    assert all(0 < row.result.scores["mAP"] <= 1 for row in rows)
+    assert all(0 < row.result.scores["mAP (plain)"] <= 1 for row in rows)
     model = load_descriptor(tmp_path / "run")
     before, after = (
         each.layers[2].get_weights() for each in (build_descriptor(config.backbone), model)
