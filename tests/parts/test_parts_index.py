@@ -138,7 +138,7 @@ def test_training_never_sees_the_queries(parts, vectors, monkeypatch, tmp_path):
 
 
 def status_bytes(name):
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return next(int(line.split()[1]) << 10 for line in lines if line.startswith(f"{name}:"))
 
 
@@ -153,7 +153,7 @@ def test_memory_stays_within_what_was_asked_for(kind, tmp_path):
         columns = columns_of(range(4000), 64, seed=part)
         write_part(tmp_path / "parts", layout, part, columns)
     parts = Parts.open(tmp_path / "parts")
-    Path("/proc/self/clear_refs").write_text("5")  # resets VmHWM
+    Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # resets VmHWM
     asked = status_bytes("VmRSS") + (64 << 20)
     plan = build_parts_index(parts, tmp_path / "index", request(kind, asked))
     measure_recall(tmp_path / "index", 50, plan.block_rows)
