@@ -5,11 +5,20 @@ The folder is a run directory, too: where a command takes a run, it takes this o
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 from darac_tf.describing.sizes import parse_sizes
 from darac_tf.errors import UserError
-from darac_tf.export.model_card import EXTRA, JSON_CARD, NOT_MEASURED, PAGE, CardFacts, settings_of
+from darac_tf.export.model_card import (
+    EXTRA,
+    JSON_CARD,
+    NOT_MEASURED,
+    PAGE,
+    CardFacts,
+    settings_of,
+    without_folders,
+)
 from darac_tf.export.publishing import ExportSettings, publish
 from darac_tf.files import atomic_path
 from darac_tf.models.backbones import BEST_MODEL
@@ -46,6 +55,9 @@ def hand_on(run, folder, settings, licence, whitening_path=None, report=None, da
     """
     run, folder = Path(run), Path(folder)
     model = load_descriptor(run)
+    if settings.whitening:
+        known = without_folders(settings.whitening.provenance)
+        settings = replace(settings, whitening=replace(settings.whitening, provenance=known))
     with atomic_path(folder) as temporary:
         temporary.mkdir()
         shutil.copyfile(run / BEST_MODEL, temporary / BEST_MODEL)

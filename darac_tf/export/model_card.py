@@ -131,7 +131,12 @@ def settings_of(run):
         found = settings.items()
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"{file} holds no settings of a run: repair or remove it") from error
-    return {name: Path(x).name if _is_path(x) else x for name, x in found}
+    return without_folders(dict(found))
+
+
+def without_folders(facts):
+    """A dictionary, in which absolute paths are names: what is handed on tells no one's folders."""
+    return {name: Path(x).name if _is_path(x) else x for name, x in facts.items()}
 
 
 def _is_path(value):

@@ -1,5 +1,6 @@
 """`darac publish`: a run for others, as a folder and on a stand-in of the Hugging Face hub."""
 
+import dataclasses
 import json
 import shutil
 
@@ -25,6 +26,9 @@ def run(simple, known, tmp_path_factory):
     folder = tmp_path_factory.mktemp("handing_on")
     for path in (known.whitening_path, known.report):
         shutil.copy(path, folder)
+    own = load_whitening(folder / "w.npz")
+    changed = own.provenance | {"images": str(folder / "photos")}
+    dataclasses.replace(own, provenance=changed).save(folder / "w.npz")
     (folder / "run").mkdir()
     simple.save(folder / "run" / "best.keras")
     settings = {"dataset": "gldv2_clean", "data_dir": str(folder / "photos"), "steps": 3}
@@ -56,6 +60,7 @@ def test_a_folder_has_everything_and_is_a_run(folder, run, simple, whitening):
     np.testing.assert_array_equal(load_descriptor(folder)(PIXELS), simple(PIXELS))
     found = load_whitening(whitening_file(folder, 2))
     np.testing.assert_array_equal(found.projection, whitening.projection)
+    assert found.provenance["images"] == "photos"
     assert json.loads((folder / "scores.json").read_text())[0]["scores"] == {"mAP (plain)": 0.5}
     texts = [p.read_text() for p in folder.rglob("*") if p.suffix in (".json", ".md")]
     assert not any(str(run.parent) in text for text in texts)  # Others' paths are private.
