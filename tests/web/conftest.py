@@ -2,12 +2,15 @@
 
 import os
 import shutil
+import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import uvicorn
 from starlette.testclient import TestClient
 
+from darac_tf.web import server
 from darac_tf.web.app import build_app
 from darac_tf.web.collection import Collection
 from darac_tf.web.settings import WebSettings
@@ -89,3 +92,38 @@ def _open(folder):
     app = build_app(place.collection, WebSettings(max_upload_mb=1, max_requests=2), TOKEN)
     with TestClient(app, "http://127.0.0.1:8000") as place.client:
         yield place
+
+
+@pytest.fixture
+def served(monkeypatch):
+    """Serves a `Collection` in a thread: returns its address and a function that ends it."""
+    threads, servers, started = [], [], threading.Event()
+
+    class Kept(uvicorn.Server):
+        def run(self, sockets):
+            servers.append(self)
+            started.set()
+            super().run(sockets)
+
+    monkeypatch.setattr(uvicorn, "Server", Kept)
+
+    def begin(collection):
+        addresses = []
+        thread = threading.Thread(
+            target=server.serve,
+            args=(collection, WebSettings()),
+            kwargs={"is_opened": False, "ready": addresses.append},
+        )
+        threads.append(thread)
+        thread.start()
+        assert started.wait(20)
+        return addresses[0], end
+
+    def end():
+        for each in servers:
+            each.should_exit = True
+        for each in threads:
+            each.join(20)
+
+    yield begin
+    end()

@@ -3,16 +3,12 @@
 import io
 import os
 import shutil
-import threading
 
 import numpy as np
 import pytest
-import uvicorn
 from PIL import Image
 
-from darac_tf.web import server
 from darac_tf.web.collection import Collection
-from darac_tf.web.settings import WebSettings
 from tests.helpers import write_image
 from tests.search.collection import run
 from tests.search.small_model import StandIn
@@ -53,17 +49,8 @@ def browser(tmp_path_factory):
 
 
 @pytest.fixture
-def serve(tmp_path, monkeypatch):
+def serve(tmp_path, served):
     """Indexes a folder and returns the address of its page."""
-    servers, threads, started = [], [], threading.Event()
-
-    class Kept(uvicorn.Server):
-        def run(self, sockets):
-            servers.append(self)
-            started.set()
-            super().run(sockets)
-
-    monkeypatch.setattr(uvicorn, "Server", Kept)
 
     def begin(photos, has_thumbnails=False):
         run(tmp_path / "index", photos, model=Model())
@@ -72,23 +59,9 @@ def serve(tmp_path, monkeypatch):
             data = collection.thumbnail(collection.snapshot, 0)
             for key in collection.snapshot.keys:
                 collection.thumbnails.put(key.tobytes(), data)
-        addresses = []
-        threads.append(
-            threading.Thread(
-                target=server.serve,
-                args=(collection, WebSettings()),
-                kwargs={"is_opened": False, "ready": addresses.append},
-            )
-        )
-        threads[0].start()
-        assert started.wait(20)
-        return addresses[0]
+        return served(collection)[0]
 
-    yield begin
-    for each in servers:
-        each.should_exit = True
-    for each in threads:
-        each.join(20)
+    return begin
 
 
 @pytest.fixture

@@ -24,34 +24,11 @@ from tests.search.small_model import vector_of
 
 
 @pytest.fixture
-def serving(own_place, monkeypatch):
+def serving(own_place, served, monkeypatch):
     """The address of a page that is served, and a function that ends it."""
-    started, addresses, servers = threading.Event(), [], []
-
-    class Kept(uvicorn.Server):
-        def run(self, sockets):
-            servers.append(self)
-            started.set()
-            super().run(sockets)
-
-    monkeypatch.setattr(uvicorn, "Server", Kept)
     monkeypatch.setattr(uvicorn.Config, "configure_logging", lambda self: None)
     monkeypatch.setattr(server, "_GRACE_SECONDS", 0.1)
-    settings = WebSettings()
-    thread = threading.Thread(
-        target=server.serve,
-        args=(own_place.collection, settings),
-        kwargs={"is_opened": False, "ready": addresses.append},
-    )
-    thread.start()
-    assert started.wait(20)
-
-    def end():
-        servers[0].should_exit = True
-        thread.join(20)
-
-    yield addresses[0], end
-    end()
+    return served(own_place.collection)
 
 
 def test_a_query_asks_the_page_that_runs(own_place, serving, capsys):
