@@ -123,6 +123,25 @@ class Chromium(contextlib.AbstractContextManager):
         for kind in ("dragEnter", "dragOver", "drop"):
             self.call("Input.dispatchDragEvent", type=kind, x=300, y=300, data=data)
 
+    def paste(self, path):
+        """Copies a PNG to the clipboard, and pastes it by the keyboard."""
+        origin = self.run("location.origin")
+        kinds = ["clipboardReadWrite", "clipboardSanitizedWrite"]
+        self.call("Browser.grantPermissions", origin=origin, permissions=kinds)
+        self.call("Page.bringToFront")
+        data = list(path.read_bytes())
+        item = f"{{'image/png': new Blob([new Uint8Array({data})], {{type: 'image/png'}})}}"
+        self.run(f"navigator.clipboard.write([new ClipboardItem({item})])")
+        how = {"key": "v", "code": "KeyV", "modifiers": 2, "commands": ["paste"]}
+        for kind in ("keyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, **how)
+
+    def choose(self, selector, *paths):
+        """Chooses files for an input of the page, as the dialog of the system does."""
+        root = self.call("DOM.getDocument")["root"]["nodeId"]
+        node = self.call("DOM.querySelector", nodeId=root, selector=selector)["nodeId"]
+        self.call("DOM.setFileInputFiles", nodeId=node, files=list(map(str, paths)))
+
     def screenshot(self, path, kind="png"):
         """Writes what is seen to a file."""
         shot = self.call("Page.captureScreenshot", format=kind)

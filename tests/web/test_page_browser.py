@@ -119,6 +119,22 @@ def test_drop_box_more_like_this_and_keys(page, photos):
     page.wait("document.querySelectorAll('.part').length === 0")
 
 
+def test_pictures_are_pasted_and_chosen(page, photos):
+    page.paste(photos / "a" / "2.png")
+    page.wait(SEARCHED)
+    assert page.run(NAMES)[0] == "a/2.png"
+    # What is chosen is added to a query, and begins one where there is none.
+    page.choose("#files", photos / "b" / "1.png")
+    page.wait(f"{NAMES}.slice(0, 2).sort().join() === 'a/2.png,b/1.png'")
+    assert page.run("document.querySelectorAll('.part').length") == 2
+    page.run("document.querySelector('#clear').click()")
+    page.wait("document.querySelectorAll('.part').length === 0")
+    page.choose("#files", photos / "a" / "2.png")
+    page.wait("document.querySelectorAll('.part').length === 1")
+    page.wait(SEARCHED)
+    assert page.run(NAMES)[0] == "a/2.png"
+
+
 def test_odd_names_are_text_and_their_pictures_are_shown(page, photos):
     page.wait(SHOWN)
     names = page.run(NAMES)
