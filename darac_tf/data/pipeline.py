@@ -98,38 +98,55 @@ def description_batches(views, plan, kernels):
     than a few batches. An image that decodes to another size than its header has is an error of its
     batch.
     """
-    all_paths = tf.constant([*map(os.fsencode, views.paths)], tf.string)
-    batch_sizes = tf.constant(plan.sizes)
-    boxes, shapes, turns, ratios, orientations = (
-        None if rows is None else tf.constant(rows, tf.int32)
-        for rows in (*views.decoded(), views.turns, views.ratios, views.orientations)
-    )
+    boxes, shapes = views.decoded()
+    columns = {
+        "shape": shapes,
+        "box": boxes,
+        "turns": views.turns,
+        "ratio": views.ratios,
+        "orientation": views.orientations,
+    }
+    rows = {
+        name: np.asarray(column[plan.order], np.int32)
+        for name, column in columns.items()
+        if column is not None
+    }
+    rows["path"] = np.array([os.fsencode(views.paths[place]) for place in plan.order], object)
+    rows["sizes"] = plan.shapes.astype(np.int32)
+    kernels, batch_sizes = tuple(kernels), tf.constant(plan.sizes)
+    batch_of = np.zeros(len(views.paths), np.int64)
+    batch_of[plan.order] = plan.batch
+    batch_of = tf.constant(batch_of)
 
     @tf.autograph.experimental.do_not_convert
-    def load(index, batch, targets):
-        data = tf.io.read_file(all_paths[index])
-        image = decode_image(data) if ratios is None else decode_scaled(data, ratios[index])
-        if orientations is not None:
-            image = turn_upright(image, orientations[index])
-        if boxes is not None:
-            image = crop(image, boxes[index])
-        if turns is not None:
-            image = turn(image, turns[index])
-        tf.debugging.assert_equal(tf.shape(image)[:2], shapes[index])
-        key = tf.numpy_function(content_key, [data], tf.string, stateful=False)
-        targets = zip(tf.unstack(targets, len(kernels)), kernels, strict=True)
-        return batch, index, key, tuple(resize(image, *tf.unstack(to), how) for to, how in targets)
+    def load(place, row):
+        return place, *_load(row, kernels)
 
-    plans = plan.order, plan.batch, plan.shapes.astype(np.int32)
-    images = tf.data.Dataset.from_tensor_slices(plans)
+    images = tf.data.Dataset.from_tensor_slices((plan.order, rows))
     images = images.map(load, num_parallel_calls=CORES, deterministic=True)
     # Images of one batch follow one another, so that only one window is open at a time.
     batches = images.group_by_window(
-        key_func=lambda batch, *_: batch,
+        key_func=lambda place, *_: batch_of[place],
         reduce_func=lambda _, window: window.batch(int(plan.sizes.max())),
         window_size_func=lambda batch: batch_sizes[batch],
     )
-    return untuned(batches.map(lambda _, *images: images).prefetch(2))
+    return untuned(batches.prefetch(2))
+
+
+# Traced once for all lists of images of which the same is known: a trace takes longer than to
+# describe a few images.
+@tf.function(autograph=False)
+def _load(row, kernels):
+    """The content key of an image, and its pixels at each size; `row` has what is to be done."""
+    data = tf.io.read_file(row["path"])
+    image = decode_scaled(data, row["ratio"]) if "ratio" in row else decode_image(data)
+    for name, change in (("orientation", turn_upright), ("box", crop), ("turns", turn)):
+        if name in row:
+            image = change(image, row[name])
+    tf.debugging.assert_equal(tf.shape(image)[:2], row["shape"])
+    key = tf.numpy_function(content_key, [data], tf.string, stateful=False)
+    sizes = zip(tf.unstack(row["sizes"], len(kernels)), kernels, strict=True)
+    return key, tuple(resize(image, *tf.unstack(to), how) for to, how in sizes)
 
 
 def untuned(dataset):

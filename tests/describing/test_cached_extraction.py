@@ -13,7 +13,7 @@ from darac_tf.describing.feature_cache import CachedRows, FeatureCache
 from darac_tf.describing.sizes import Factor, LongSide
 from darac_tf.errors import UserError
 from tests.describing.extraction_helpers import Counting, extract, extract_all, write_images
-from tests.helpers import write_image
+from tests.helpers import slow_but, write_image
 
 
 def test_a_second_evaluation_extracts_nothing(tmp_path):
@@ -113,7 +113,7 @@ from darac_tf.describing.feature_cache import FeatureCache
 from darac_tf.describing.feature_table import FeatureTable
 from tests.describing.extraction_helpers import halves
 
-folder, cache_folder, log = map(Path, sys.argv[1:])
+folder, cache_folder, log, most = *map(Path, sys.argv[1:4]), int(sys.argv[4])
 paths = np.array(sorted(map(str, folder.glob("*.png"))))
 
 def attempt():
@@ -137,7 +137,7 @@ while True:
     if not child:
         attempt()
         os._exit(0)
-    if kills < 4:
+    if kills < most:
         wanted = lines() + random.randint(1, 7)
         while lines() < wanted and os.waitpid(child, os.WNOHANG) == (0, 0):
             time.sleep(0.002)
@@ -152,18 +152,19 @@ while True:
 """
 
 
-def test_killed_and_started_again_equals_an_uninterrupted_run(run_command, tmp_path):
+@pytest.mark.parametrize("most", slow_but([2], [2, 4]))
+def test_killed_and_started_again_equals_an_uninterrupted_run(most, run_command, tmp_path):
     folder, log = tmp_path / "images", tmp_path / "log"
-    paths = np.array(sorted(write_images(folder, 120)))
-    status, printed, last = run_command("-c", KILLED, folder, tmp_path / "cache", log)
+    paths = np.array(sorted(write_images(folder, 30 * most)))
+    status, printed, last = run_command("-c", KILLED, folder, tmp_path / "cache", log, most)
     assert status == 0, last
     kills = int(printed)
-    assert kills == 4
+    assert kills == most
     table = FeatureCache(tmp_path / "cache", {"d": "f"}).tables(LongSide(32), PIXELS_VERSION)["d"]
-    assert len(table) == len(table.rows()) == 120 and table.damaged == 0
+    assert len(table) == len(table.rows()) == 30 * most and table.damaged == 0
     # Described once each; only what was being written at a kill may be missing from the log.
     written = sum(map(int, log.read_text().split()))
-    assert 120 - 4 * kills <= written <= 120
+    assert 30 * most - 4 * kills <= written <= 30 * most
     describe = Counting()
     resumed, _ = extract(paths, 32, describe, FeatureCache(tmp_path / "cache", {"d": "f"}))
     assert describe.counted() == 0

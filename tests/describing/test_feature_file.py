@@ -44,12 +44,18 @@ def source(tmp_path_factory):
     return load_sources([f"{backbone}+gem"])[0]
 
 
-def made(source, paths, **changes):
-    features = extract_features(source.describe, np.asarray(paths), [32], progress=False)
-    vectors = features[32][source.names[0]]
+@pytest.fixture(scope="module")
+def vectors(images, others, source):
+    """Dictionary of path to descriptor."""
+    paths = np.array([*images.paths, *others.paths])
+    features = extract_features(source.describe, paths, [32], progress=False)
+    return dict(zip(paths, features[32][source.names[0]], strict=True))
+
+
+def made(vectors, paths, **changes):
     arrays = {
         "paths": np.asarray(paths),
-        "vectors": vectors,
+        "vectors": np.stack([vectors[path] for path in paths]),
         "valid": np.ones(len(paths), bool),
         "keys": keys_of_images(paths),
         "provenance": {"made_by": "a test", "resolutions": ["32"]},
@@ -57,8 +63,8 @@ def made(source, paths, **changes):
     return FeatureFile(**{**arrays, **changes})
 
 
-def test_written_and_read(images, source, tmp_path):
-    file = made(source, images.paths)
+def test_written_and_read(images, vectors, tmp_path):
+    file = made(vectors, images.paths)
     file.save(tmp_path / "a.npz")
     again = load_feature_file(tmp_path / "a.npz")
     for field in dataclasses.fields(FeatureFile)[:-1]:
@@ -66,14 +72,14 @@ def test_written_and_read(images, source, tmp_path):
     assert again.name == str(tmp_path / "a.npz")
 
 
-def test_the_same_scores_as_computed_descriptors(images, others, source, tmp_path):
+def test_the_same_scores_as_computed_descriptors(images, others, source, vectors, tmp_path):
     task = labelled_task(images)
     settings = Settings(
         SIZES,
         whitening=WhiteningSource(FittingImages.of(others), dim=5),
         ranking=RankingSettings(expansion="alpha", expansion_n=2),
     )
-    made(source, [*images.paths, *others.paths]).save(tmp_path / "a.npz")
+    made(vectors, [*images.paths, *others.paths]).save(tmp_path / "a.npz")
     own = list(evaluate([source], task, settings))
     read = list(evaluate([load_feature_file(tmp_path / "a.npz")], task, settings))
     assert len(own) == len(read) == 2
@@ -86,11 +92,11 @@ def test_the_same_scores_as_computed_descriptors(images, others, source, tmp_pat
         assert theirs.result.notes == (f"Vectors of {tmp_path / 'a.npz'} were made by a test.",)
 
 
-def test_images_are_found_by_content(images, source, tmp_path):
+def test_images_are_found_by_content(images, vectors, tmp_path):
     shutil.copytree(images.paths[0].rsplit("/", 2)[0], tmp_path / "moved")
     moved = read_folder(tmp_path / "moved")
     order = np.random.default_rng(0).permutation(len(images))
-    file = made(source, images.paths[order])
+    file = made(vectors, images.paths[order])
     assert file.rows_of(moved.image_list()).tolist() == np.argsort(order).tolist()
     changed = tmp_path / "moved" / "class_1" / "0.jpg"
     changed.write_bytes(changed.read_bytes() + b"x")
@@ -98,10 +104,10 @@ def test_images_are_found_by_content(images, source, tmp_path):
         list(evaluate([file], labelled_task(moved), Settings(SIZES)))
 
 
-def test_images_that_could_not_be_decoded(images, source):
+def test_images_that_could_not_be_decoded(images, vectors):
     valid = np.ones(len(images), bool)
     valid[[2, 5]] = False
-    file, task = made(source, images.paths, valid=valid), labelled_task(images)
+    file, task = made(vectors, images.paths, valid=valid), labelled_task(images)
     with pytest.raises(UserError, match=r"class_0/2\.jpg.*--skip_bad_images"):
         list(evaluate([file], task, Settings(SIZES)))
     (row,) = evaluate([file], task, Settings(SIZES, skip_bad=True))
@@ -112,10 +118,10 @@ def test_images_that_could_not_be_decoded(images, source):
         list(evaluate([none], task, Settings(SIZES, skip_bad=True)))
 
 
-def test_images_that_are_gone_have_the_content_of_no_other(images, source, tmp_path):
+def test_images_that_are_gone_have_the_content_of_no_other(images, vectors, tmp_path):
     shutil.copytree(images.paths[0].rsplit("/", 2)[0], tmp_path / "emptied")
     emptied = read_folder(tmp_path / "emptied")
-    file = made(source, images.paths)
+    file = made(vectors, images.paths)
     for row in (2, 5):
         Path(emptied.paths[row]).write_bytes(b"")
     (row,) = evaluate([file], labelled_task(emptied), Settings(SIZES, skip_bad=True))
@@ -123,8 +129,8 @@ def test_images_that_are_gone_have_the_content_of_no_other(images, source, tmp_p
     assert not [note for note in row.result.notes if "have the content" in note]
 
 
-def test_boxes_and_turns_are_refused(images, source):
-    file, task = made(source, images.paths), labelled_task(images)
+def test_boxes_and_turns_are_refused(images, vectors):
+    file, task = made(vectors, images.paths), labelled_task(images)
     boxes = np.full((len(images), 4), np.nan)
     boxes[3] = 0, 0, 10, 10
     turns = np.zeros(len(images), np.int64)
@@ -135,10 +141,10 @@ def test_boxes_and_turns_are_refused(images, source):
             list(evaluate([file], dataclasses.replace(task, images=wrong), Settings()))
 
 
-def test_a_whitening_is_not_tested_on_its_own_images(images, source):
+def test_a_whitening_is_not_tested_on_its_own_images(images, vectors):
     settings = Settings(SIZES, whitening=WhiteningSource(FittingImages.of(images), dim=3))
     with pytest.raises(UserError, match="--allow_whiten_on_test"):
-        list(evaluate([made(source, images.paths)], labelled_task(images), settings))
+        list(evaluate([made(vectors, images.paths)], labelled_task(images), settings))
 
 
 @pytest.mark.parametrize(
@@ -156,8 +162,8 @@ def test_a_whitening_is_not_tested_on_its_own_images(images, source):
         ("paths", lambda x: x.astype(object)),  # pickled
     ],
 )
-def test_damage_is_refused(images, source, tmp_path, name, change):
-    made(source, images.paths).save(tmp_path / "a.npz")
+def test_damage_is_refused(images, vectors, tmp_path, name, change):
+    made(vectors, images.paths).save(tmp_path / "a.npz")
     arrays = dict(np.load(tmp_path / "a.npz"))
     arrays[name] = np.asarray(change(arrays[name]), *([np.float32] if name == "x" else []))
     if arrays[name].dtype == np.float64 and name == "vectors" and np.isnan(arrays[name]).any():

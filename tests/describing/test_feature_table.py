@@ -15,6 +15,7 @@ from darac_tf.describing import feature_table
 from darac_tf.describing.feature_table import FeatureTable
 from darac_tf.errors import UserError
 from tests.conftest import REPOSITORY
+from tests.helpers import slow_but
 
 META = {"model": "abc", "size": "299"}
 RECORD = VIEW_KEY_BYTES + 8
@@ -268,8 +269,9 @@ with table.writing():
 """
 
 
-def test_killed_at_random_moments(tmp_path):
-    keys, rows = _data(6000, 512)
+@pytest.mark.parametrize("most", slow_but([2], [2, 8]))
+def test_killed_at_random_moments(most, tmp_path):
+    keys, rows = _data(700 * most, 512)
     np.savez(tmp_path / "data.npz", keys=keys, rows=rows)
     folder = tmp_path / "table"
     command = [sys.executable, "-c", APPENDER, str(folder), str(tmp_path / "data.npz")]
@@ -280,7 +282,7 @@ def test_killed_at_random_moments(tmp_path):
             # Nothing that was finished before the kill was lost.
             assert int(child.stdout.readline().split()[1]) == known
             finished = 0
-            if kills < 8:
+            if kills < most:
                 finished = sum(int(child.stdout.readline()) for _ in range(rng.integers(1, 60)))
                 time.sleep(rng.uniform(0, 0.001))
                 child.send_signal(signal.SIGKILL)
@@ -292,6 +294,6 @@ def test_killed_at_random_moments(tmp_path):
         # At most the batch that was being written is there without having been reported.
         assert known + finished <= len(table) <= known + finished + 7
         known = len(table)
-    assert kills == 8
+    assert kills == most
     assert (folder / "rows.f32").stat().st_size == rows.nbytes
     assert sorted(table.find(keys)) == list(range(len(keys)))
