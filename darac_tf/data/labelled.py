@@ -1,6 +1,7 @@
 """Labelled image collections: a folder per class, or a CSV file."""
 
 import csv
+import logging
 import os
 import re
 from dataclasses import dataclass, replace
@@ -23,6 +24,7 @@ from darac_tf.errors import UserError, printable
 from darac_tf.files import atomic_path, exists
 
 CSV_NAME = "labels.csv"
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -177,17 +179,45 @@ def read_csv(file):
     """Reads a CSV file with the columns `path`, `label` and, if wanted, `split`.
 
     It may be a folder with a `labels.csv`; paths in the file are relative to its folder, and blanks
-    around labels and splits are no part of them. `UserError` if the file or a column is missing, or
-    a row comes twice.
+    around labels and splits are no part of them. `UserError` if the file or a column is missing, a
+    row comes twice, has more values than there are columns or a quote that is not closed.
     """
     file = Path(file)
     file = file / CSV_NAME if file.is_dir() else file
     if not file.is_file():
         raise UserError(f"--data_dir: no such CSV file: {file}")
+    rows = {}
+    for line, row in _csv_rows(file):
+        path, label, split = (row.get(name) or "" for name in ("path", "label", "split"))
+        row_fault = None
+        if not path or not label.strip():
+            row_fault = "no path or no label"
+        elif None in row:  # Where csv keeps what no column has.
+            row_fault = "more values than columns; quote a name that has a comma"
+        elif "\0" in path:
+            row_fault = "no path has a NUL in it"
+        if row_fault:
+            raise UserError(f"--data_dir: {file}, line {line}: {row_fault}")
+        row = as_named(str(file.parent / path)), label.strip(), split.strip()
+        if (first := rows.setdefault(row, line)) != line:
+            raise UserError(f"--data_dir: {file}, line {line}: repeats line {first}; remove it")
+    missing = sum(not split for *_, split in rows)
+    if 0 < missing < len(rows):
+        _LOG.warning(
+            "%s: %d of %d images have no split, and are in none", file, missing, len(rows)
+        )
+    folder = file.parent.resolve().name
+    name = folder if file.name == CSV_NAME else f"{folder}/{file.stem}"
+    return LabelledImages.from_rows(printable(name), rows)
+
+
+def _csv_rows(file):
+    """`(number of its last line, dictionary by column)` of each row, a list."""
     try:
         with file.open(newline="", encoding="utf-8-sig") as opened:
-            reader = csv.DictReader(opened)
-            table, columns = list(reader), reader.fieldnames or []
+            # Strict: a quote that is not closed would take the rows up to the next one for a name.
+            reader = csv.DictReader(opened, strict=True)
+            table, columns = [(reader.line_num, row) for row in reader], reader.fieldnames or []
     except (UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"--data_dir: {file} is no CSV file in UTF-8 ({error})") from error
     for column in ("path", "label"):
@@ -198,17 +228,7 @@ def read_csv(file):
             )
     if not table:
         raise UserError(f"--data_dir: {file} lists no images")
-    rows = {}
-    for line, row in enumerate(table, start=2):
-        path, label, split = (row.get(name) or "" for name in ("path", "label", "split"))
-        if not path or not label.strip():
-            raise UserError(f"--data_dir: {file}, line {line}: no path or no label")
-        row = as_named(str(file.parent / path)), label.strip(), split.strip()
-        if (first := rows.setdefault(row, line)) != line:
-            raise UserError(f"--data_dir: {file}, line {line}: repeats line {first}; remove it")
-    folder = file.parent.resolve().name
-    name = folder if file.name == CSV_NAME else f"{folder}/{file.stem}"
-    return LabelledImages.from_rows(printable(name), rows)
+    return table
 
 
 def image_files(flag, where):

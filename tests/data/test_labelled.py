@@ -44,6 +44,13 @@ def test_csv_with_splits(folder):
         images.split("val")
 
 
+def test_rows_without_a_split_are_said(folder, caplog):
+    read_csv(_csv(folder, "path,label,split\nclass_0/0.jpg,a,\nclass_0/1.jpg,a,\n"))
+    assert not caplog.messages
+    read_csv(_csv(folder, "path,label,split\nclass_0/0.jpg,a,\nclass_0/1.jpg,a,train\n"))
+    assert caplog.messages[0].endswith("1 of 2 images have no split, and are in none")
+
+
 def test_blanks_around_labels_and_splits_make_no_other(folder):
     text = "path,label,split\nclass_0/0.jpg,a b , train\nclass_0/1.jpg,a b,train\n"
     images = read_csv(_csv(folder, text))
@@ -133,6 +140,12 @@ def test_refused_folders(folder, tmp_path):
         ("path,label\nclass_0/0.jpg,\n", "line 2: no path or no label"),
         ("path,label\nclass_0/0.jpg, \n", "line 2: no path or no label"),
         ("path,label\nclass_0/0.jpg,a\nclass_0/0.jpg,a \n", "line 3: repeats line 2; remove it"),
+        ("path,label\nclass_0/0.jpg,a\n\nclass_0/0.jpg,a\n", "line 4: repeats line 2"),
+        # A stray quote takes rows for a part of a name; a comma without quotes cuts a label.
+        ('path,label\nclass_0/0.jpg,"a\nclass_1/0.jpg,b\n', "unexpected end of data"),
+        ('path,label\nclass_0/0.jpg,"a\nclass_1/0.jpg,"b\n', "',' expected after"),
+        ("path,label\nclass_0/0.jpg,a\nclass_1/0.jpg,Paris, Texas\n", "line 3: more values than"),
+        ("path,label\nclass_0/0.jpg\0,a\n", "line 2: no path has a NUL in it"),
     ],
 )
 def test_refused_csv(folder, text, message):
