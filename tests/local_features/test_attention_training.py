@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from darac_tf.data import load_dataset
+from darac_tf.data import augmentation, load_dataset
+from darac_tf.data.images import decode_window
 from darac_tf.errors import UserError
 from darac_tf.layers import L2Normalization
 from darac_tf.local_features.model import AttentionScores, build_delf, load_delf, save_delf
@@ -15,6 +16,7 @@ from darac_tf.models.backbones import load_keras_model
 from darac_tf.training.config import TrainConfig
 from darac_tf.training.local_features import factor_of_step, train_attention
 from tests.helpers import write_backbone, write_collection, write_image
+from tests.training.short_runs import jpegs_only
 
 SETTINGS = TrainConfig(
     layer="small_inner",
@@ -27,6 +29,12 @@ SETTINGS = TrainConfig(
     min_crop_area=0.8,
     light=0.0,
 )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _jpegs():
+    with jpegs_only():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +110,8 @@ def test_refuses_other_files(backbone, tmp_path):
         save_delf(backbone, tmp_path / "delf.h5")
 
 
-def test_refuses_one_class_and_names_a_bad_image(backbone, tmp_path):
+def test_refuses_one_class_and_names_a_bad_image(backbone, tmp_path, monkeypatch):
+    monkeypatch.setattr(augmentation, "decode_window", decode_window)  # of all kinds
     write_image(tmp_path / "one" / "a" / "0.jpg")
     with pytest.raises(UserError, match="at least two classes"):
         images = load_dataset("folder", tmp_path / "one")

@@ -1,11 +1,9 @@
 """What the tests of training share."""
 
-import contextlib
-
 import pytest
-import tensorflow as tf
 
 from darac_tf.training import validation
+from tests.training.short_runs import eager, jpegs_only
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -17,26 +15,19 @@ def _small_pictures():
         yield
 
 
-@contextlib.contextmanager
-def _eager():
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
-
-
 @pytest.fixture
 def eagerly():
-    """The steps of a short run one by one: their graph takes longer to build than they do.
+    """Short runs on JPEGs, step by step.
 
     For what surrounds the steps: files, resuming, stopping. The graph is tested in `test_step.py`,
     and by the runs that count its traces.
     """
-    with _eager():
+    with eager(), jpegs_only():
         yield
 
 
 @pytest.fixture(scope="module")
 def eagerly_in_module():
     """As `eagerly`, for all of a module."""
-    with _eager():
+    with eager(), jpegs_only():
         yield

@@ -17,6 +17,7 @@ from darac_tf.training.run import train
 from darac_tf.training.state import build_state
 from tests.helpers import write_backbone, write_collection
 from tests.training.cut_runs import during
+from tests.training.short_runs import light_steps
 
 pytestmark = pytest.mark.usefixtures("eagerly_in_module")
 
@@ -40,6 +41,13 @@ def config(tmp_path_factory):
         checkpoint_every=2,
         average_decay=0.9,
     )
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _light_steps():
+    with pytest.MonkeyPatch.context() as patch:
+        light_steps(patch)
+        yield
 
 
 @pytest.fixture(scope="module")

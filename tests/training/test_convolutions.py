@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from darac_tf.models import build_backbone
 from darac_tf.training.convolutions import convolve, speed_up_gradients
 
 
@@ -72,7 +73,8 @@ def test_nothing_of_it_is_stored_with_the_model(tmp_path):
 
 
 def test_every_convolution_of_stride_1_of_the_default_backbone_is_sped_up():
-    model = keras.applications.ResNet50V2(include_top=False, weights=None)
+    model, _ = build_backbone("ResNet50V2", "none")
+    assert model.output_shape == (None, None, None, 2048)
     convolutions = [x for x in model.layers if isinstance(x, keras.layers.Conv2D)]
     strided = [x for x in convolutions if x.strides != (1, 1)]
     assert speed_up_gradients(model) == len(convolutions) - len(strided)

@@ -33,6 +33,7 @@ def rows_of(table):
     return dict(line.strip("| ").split(" | ") for line in table.splitlines()[2:])
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_it_says_what_the_run_takes_and_writes_nothing(settings, tmp_path):
     run_dir = tmp_path / "run"
     rows = rows_of(dry_run(TrainConfig(**settings), run_dir))
@@ -76,6 +77,7 @@ def test_a_run_of_one_step_with_mining_and_without_validation(settings, tmp_path
     assert "validation" not in rows and rows["training"].endswith("for 1 steps")
 
 
+@pytest.mark.usefixtures("eagerly")
 @pytest.mark.parametrize(
     "changes", slow_but([{"steps": 0}], [{"steps": 0}, {"val_classes": 0, "pooling": "gem"}])
 )

@@ -44,7 +44,7 @@ def config(tmp_path_factory):
         image_size=32,
         classes_per_batch=3,
         images_per_class=2,
-        steps=2,
+        steps=1,
         warmup_steps=0,
         learning_rate=1e-2,
         weight_decay=0.1,

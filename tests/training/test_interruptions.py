@@ -16,6 +16,7 @@ from darac_tf.training.monitor import MetricsFile
 from darac_tf.training.run import train
 from tests.helpers import write_backbone, write_collection
 from tests.training.cut_runs import during, interrupt
+from tests.training.short_runs import light_steps
 
 pytestmark = pytest.mark.usefixtures("eagerly_in_module")
 
@@ -33,11 +34,11 @@ def config(tmp_path_factory):
         image_size=32,
         classes_per_batch=3,
         images_per_class=2,
-        steps=5,
+        steps=4,
         warmup_steps=1,
         val_every=3,
         checkpoint_every=2,
-        chunk_size=2,
+        chunk_size=3,
         clip_norm=0.5,
         average_decay=0.9,
     )
@@ -53,23 +54,19 @@ def _rows(run_dir):
         return list(csv.reader(file))
 
 
-@pytest.fixture(scope="module")
-def whole(config, tmp_path_factory):
-    run_dir = tmp_path_factory.mktemp("whole") / "run"
-    train(config, run_dir)
-    return run_dir
-
-
 @pytest.mark.parametrize(
     ("action", "left"),
     [
         (_terminate, SystemExit),
         pytest.param(interrupt, KeyboardInterrupt, marks=pytest.mark.slow),
     ],
-    ids=["terminated", "killed"],
+    ids=["terminated", "killed, with steps that train"],
 )
-def test_a_cut_run_ends_as_a_whole_one(config, whole, action, left, tmp_path, monkeypatch):
-    run_dir = tmp_path / "run"
+def test_a_cut_run_ends_as_a_whole_one(config, action, left, tmp_path, monkeypatch):
+    if action is _terminate:
+        light_steps(monkeypatch)
+    whole, run_dir = tmp_path / "whole", tmp_path / "run"
+    train(config, whole)
     with monkeypatch.context() as patch, pytest.raises(left) as error:
         during(patch, 3, action)
         train(config, run_dir)
@@ -95,6 +92,7 @@ def test_nan_names_the_images_of_the_step(config, tmp_path, monkeypatch):
         given.extend(labels.numpy())
         return np.nan, 1.0
 
+    light_steps(monkeypatch)
     during(monkeypatch, 2, fail)
     with pytest.raises(UserError, match=r"step 2: the loss is nan, .* Its images: ") as error:
         train(config, tmp_path / "run")
@@ -122,7 +120,7 @@ def test_metrics_beyond_the_step_are_dropped(tmp_path):
     ("change", "message"),
     [
         ({"chunk_size": 4}, "--chunk_size=4: must divide the batch of 6 images"),
-        ({"batch_norm": "train"}, "--chunk_size=2: needs --batch_norm=frozen"),
+        ({"batch_norm": "train"}, "--chunk_size=3: needs --batch_norm=frozen"),
         ({"clip_norm": 0.0}, "--clip_norm=0.0: must be above 0"),
         ({"average_decay": 1.0}, "--average_decay=1.0: must lie in"),
     ],

@@ -13,6 +13,7 @@ from darac_tf.training.run import train
 from darac_tf.training.validation import Validator
 from tests.helpers import write_backbone, write_collection
 from tests.training.cut_runs import during, interrupt
+from tests.training.short_runs import light_steps
 
 pytestmark = pytest.mark.usefixtures("eagerly_in_module")
 
@@ -64,6 +65,7 @@ def scored(monkeypatch):
     def score(*scores):
         validation = Validation(*scores)
         monkeypatch.setattr(run_module, "Validator", validation)
+        light_steps(monkeypatch)
         return validation
 
     return score

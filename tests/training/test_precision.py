@@ -1,5 +1,6 @@
 """Mixed precision: what is computed in 16 bits, what is not; loss scaling; XLA."""
 
+import contextlib
 import dataclasses
 from types import SimpleNamespace
 
@@ -18,6 +19,7 @@ from darac_tf.training.run import train
 from darac_tf.training.state import build_state
 from darac_tf.training.step import embedder, make_train_step
 from tests.helpers import slow_but, write_backbone, write_collection
+from tests.training.short_runs import eager
 
 MIXED = {"mixed_bfloat16": tf.bfloat16, "mixed_float16": tf.float16}
 LABELS = tf.constant([0, 1, 2] * 2)
@@ -58,6 +60,12 @@ def loss_and_gradients(config, images, scale=None, **changes):
     """What a step computes, before the optimiser: `(loss, list of gradients)`, as arrays."""
     config = dataclasses.replace(config, **changes)
     state = build_state(config, 3, make_replicas())
+    # A graph is built where that is what is tested.
+    with contextlib.nullcontext() if config.jit_compile else eager():
+        return _of_one_step(config, state, images, scale)
+
+
+def _of_one_step(config, state, images, scale):
     found = [tf.Variable(tf.zeros(v.shape)) for v in state.optimizer.variables]
 
     def keep(gradients):

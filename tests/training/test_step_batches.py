@@ -14,6 +14,7 @@ from darac_tf.data.samplers import ClassBalancedSampler
 from darac_tf.errors import UserError
 from darac_tf.training.batches import StepBatches, _shares, one_sampler, training_batches
 from tests.helpers import write_collection, write_image
+from tests.training.short_runs import jpegs_only
 
 
 @pytest.fixture(scope="module")
@@ -24,6 +25,12 @@ def images(tmp_path_factory):
 SHAPES = [None, "4:3,4:3,3:4,1:1"]
 
 
+@pytest.fixture
+def jpegs():
+    with jpegs_only():
+        yield
+
+
 def _batches(images, first, last, shapes=None, seed=0, **parts):
     sampler = ClassBalancedSampler(images.labels, 3, 2, seed)
     shapes = CropShapes(shapes, 32, seed)
@@ -31,6 +38,7 @@ def _batches(images, first, last, shapes=None, seed=0, **parts):
     return list(dataset.as_numpy_iterator())
 
 
+@pytest.mark.usefixtures("jpegs")
 @pytest.mark.parametrize("shapes", SHAPES)
 def test_starting_later_gives_the_same_batches(images, shapes):
     whole, rest = _batches(images, 0, 6, shapes), _batches(images, 4, 6, shapes)
@@ -47,6 +55,7 @@ def test_batches(images):
     assert labels.dtype == np.int32 and sorted(np.bincount(labels)[np.unique(labels)]) == [2, 2, 2]
 
 
+@pytest.mark.usefixtures("jpegs")
 def test_shapes_have_their_shares_in_every_round(images):
     batches = _batches(images, 0, 8, SHAPES[1])
     shapes = [pixels.shape for pixels, _ in batches]
@@ -60,6 +69,7 @@ def test_shapes_have_their_shares_in_every_round(images):
             np.testing.assert_array_equal(pixels, squares)
 
 
+@pytest.mark.usefixtures("jpegs")
 def test_parts_are_those_of_the_whole(images):
     make = partial(_batches, images, 2, 4, SHAPES[1])
     whole = make()
@@ -89,15 +99,15 @@ def test_a_bad_image_that_was_read_ahead_is_named(tmp_path):
 def test_an_image_of_too_many_pixels_is_named_and_not_decoded(tmp_path, suffix):
     path = write_image(tmp_path / "a" / f"0.{suffix}", 40, 50)
     images = replace(read_folder(tmp_path), max_pixels=1999)
-    sampler, shapes = ClassBalancedSampler(images.labels, 1, 1), CropShapes(None, 32, 0)
+    sampler = ClassBalancedSampler(images.labels, 1, 1)
+    draws = tf.nest.map_structure(lambda rows: rows[0], Augmentation().draw(1, [0, 0]))
 
-    def batches(max_pixels):
-        augmentation = Augmentation(max_pixels=max_pixels)
-        return list(training_batches(images, sampler, augmentation, shapes, 0, 1, 0))
+    def augmented(max_pixels):
+        return Augmentation(max_pixels=max_pixels)(tf.io.read_file(path), (32, 32), draws)
 
-    assert len(batches(2000)) == 1
+    assert augmented(2000).shape == (32, 32, 3)
     with pytest.raises(tf.errors.InvalidArgumentError, match="<="):
-        batches(1999)
+        augmented(1999)
     with pytest.raises(UserError, match=f"{path}: has 50 x 40 pixels, and --max_pixels=1999"):
         StepBatches(None, images, one_sampler(sampler)).check_around(0)
 

@@ -14,6 +14,7 @@ from darac_tf.errors import UserError
 from darac_tf.training.config import TrainConfig
 from darac_tf.training.run import train
 from tests.helpers import write_backbone, write_collection
+from tests.training.short_runs import light_steps
 
 
 @pytest.fixture(scope="module")
@@ -39,21 +40,21 @@ def config(run_command, tmp_path_factory):
         classes_per_batch=3,
         images_per_class=2,
         class_power=0.5,
-        steps=3,
+        steps=2,
         warmup_steps=1,
         val_every=2,
     )
 
 
 @pytest.mark.usefixtures("eagerly")
-def test_a_run_on_prepared_images(config, tmp_path):
+def test_a_run_on_prepared_images(config, tmp_path, monkeypatch):
+    light_steps(monkeypatch)
     result = train(config, tmp_path / "run")
     assert np.isfinite(result.losses).all() and 0 < result.best <= 1
     folders = {path.name for path in (tmp_path / "run" / "val_images").iterdir()}
     assert len(folders) == 2
     assert json.loads((tmp_path / "run" / "config.json").read_text())["class_power"] == 0.5
-    more = dataclasses.replace(config, steps=3)
-    assert train(more, tmp_path / "run", resume=True).steps == 3
+    assert train(config, tmp_path / "run", resume=True).steps == 2
     with pytest.raises(UserError, match="--mining=hard_negatives needs image files"):
         mined = dataclasses.replace(config, mining="hard_negatives", loss="contrastive")
         train(mined, tmp_path / "mined")
