@@ -86,7 +86,7 @@ def test_options_that_do_not_fit(tmp_path, changes, message):
 def test_options_reach_the_engine(tmp_path):
     options = replace(
         DEFAULTS,
-        descriptors=[f"{write_backbone(tmp_path / 'small.keras')}+darac"],
+        descriptors=[f"{write_backbone(tmp_path / 'small.keras')}+gem"],
         data_dir=str(write_collection(tmp_path / "set", 3, 3)),
         resolutions=["48"],
         cache_dir=str(tmp_path / "cache"),

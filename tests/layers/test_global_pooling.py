@@ -39,7 +39,9 @@ def test_gem_exponent_is_learned_by_choice():
 
 
 @pytest.mark.parametrize(
-    ("layer_class", "arguments"), [(SPoC, {}), (MAC, {}), (GeM, {}), (GeM, {"p": 2.0})], ids=str
+    ("layer_class", "arguments"),
+    [(SPoC, {}), (MAC, {}), (GeM, {"p": 2.0}), pytest.param(GeM, {}, marks=pytest.mark.slow)],
+    ids=str,
 )
 def test_layer_contract(layer_class, arguments, tmp_path):
     check_layer(layer_class, arguments, MAPS, tmp_path)

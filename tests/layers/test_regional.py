@@ -81,7 +81,7 @@ def test_a_turned_map_has_the_same_regional_vectors_in_the_same_order(grid):
         return layer.regional_vectors(maps), layer(maps)
 
     rng = np.random.default_rng(2)
-    for height, width in [(1, 2), (7, 10), (12, 16), *rng.integers(1, 30, (25, 2)).tolist()]:
+    for height, width in [(1, 2), (7, 10), (12, 16), *rng.integers(1, 30, (12, 2)).tolist()]:
         landscape = _maps(min(height, width), max(height, width), channels=4, batch=2)
         if height == width:
             continue
@@ -191,10 +191,12 @@ def test_layer_contract(layer_class, arguments, tmp_path):
     ("layer_class", "jit_compile", "sizes"),
     [
         (RMAC, False, SIZES),
-        (RAMAC, False, SIZES),
+        pytest.param(RAMAC, False, SIZES, marks=pytest.mark.slow),
         (DARAC, False, SIZES),
-        (RMAC, True, [(1, 2), (9, 33)]),
-        (DARAC, True, [(1, 2), (10, 7)]),
+        (RMAC, True, [(9, 33)]),
+        (DARAC, True, [(10, 7)]),
+        pytest.param(RMAC, True, [(1, 2)], marks=pytest.mark.slow),
+        pytest.param(DARAC, True, [(1, 2)], marks=pytest.mark.slow),
     ],
 )
 def test_every_map_size_in_one_trace(layer_class, jit_compile, sizes):
@@ -230,8 +232,7 @@ def test_gradients_equal_finite_differences():
     layer.build((None, None, None, 2))
     target = tf.constant(np.random.default_rng(2).normal(size=(1, 2)), tf.float32)
     maps = tf.constant(_maps(2, 3, channels=2, batch=1))
-    function = tf.function(lambda x: tf.reduce_sum(layer(x) * target))
-    theory, numeric = tf.test.compute_gradient(function, [maps])
+    theory, numeric = tf.test.compute_gradient(lambda x: tf.reduce_sum(layer(x) * target), [maps])
     np.testing.assert_allclose(theory, numeric, atol=2e-3)
 
 

@@ -66,7 +66,7 @@ def gradient(labels, embeddings, step=1e-6, **options):
 
 def _distances(embeddings):
     unit = [np.asarray(e, np.float64) / np.linalg.norm(np.float64(e)) for e in embeddings]
-    return [[float(np.linalg.norm(a - b)) for b in unit] for a in unit]
+    return [[math.dist(a, b) for b in unit] for a in unit]
 
 
 def _scale(d, i):
@@ -75,7 +75,8 @@ def _scale(d, i):
     if n == 1:
         return math.nan, math.nan, math.nan  # which nothing is measured by
     sample = [d[a][b] for a in (range(n) if i is None else [i]) for b in range(n) if a != b]
-    return float(np.mean(sample)), float(np.std(sample)), max(sample)
+    mean = math.fsum(sample) / len(sample)
+    return mean, math.sqrt(math.fsum((x - mean) ** 2 for x in sample) / len(sample)), max(sample)
 
 
 def _gaussian(distance, scale):
@@ -96,7 +97,7 @@ def _soft(distance, from_anchor, i, j, temperature):
     others = [d for k, d in enumerate(from_anchor) if k not in (i, j)]
     near = [1 / (1 + math.exp((d - distance) / temperature)) for d in others]
     far = [1 / (1 + math.exp((distance - d) / temperature)) for d in others]
-    return (np.mean(near), np.mean(far)) if near else (0.5, 0.5)
+    return (sum(near) / len(near), sum(far) / len(far)) if near else (0.5, 0.5)
 
 
 def _transfer(r, complement, transfer, power, r0):

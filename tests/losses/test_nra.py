@@ -112,13 +112,12 @@ def _step(options, dtype, mode):
     ("options", "dtype", "mode"),
     [
         *itertools.product(FEW_OPTIONS, [tf.float32], ["eager"]),
-        *((FEW_OPTIONS[n], tf.float32, "xla") for n in (1, 4)),
+        (FEW_OPTIONS[1], tf.float32, "xla"),
         *(
-            pytest.param(FEW_OPTIONS[n], tf.float32, "xla", marks=pytest.mark.slow)
-            for n in (0, 2, 3)
+            pytest.param(FEW_OPTIONS[n], dtype, "xla", marks=pytest.mark.slow)
+            for n, dtype in [*((n, tf.float32) for n in (0, 2, 3, 4)), (2, tf.float16)]
         ),
-        *itertools.product(FEW_OPTIONS[:2], [tf.float16], ["eager"]),
-        (FEW_OPTIONS[2], tf.float16, "xla"),
+        *itertools.product(FEW_OPTIONS[:3], [tf.float16], ["eager"]),
         (FEW_OPTIONS[2], tf.float32, "graph"),
         (FEW_OPTIONS[4], tf.float16, "eager"),
         *itertools.product([{}], [tf.bfloat16, tf.float64], ["eager"]),

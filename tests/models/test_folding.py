@@ -99,7 +99,11 @@ def test_a_descriptor_with_its_nested_backbone(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("name", "found", "folded"), [("ResNet50V2", 49, 32), ("EfficientNetLite0", 49, 49)]
+    ("name", "found", "folded"),
+    [
+        pytest.param("ResNet50V2", 49, 32, marks=pytest.mark.slow),
+        ("EfficientNetLite0", 49, 49),
+    ],
 )
 def test_backbones(name, found, folded):
     network, _ = build_backbone(name, "none")

@@ -10,6 +10,7 @@ import pytest
 from darac_tf.models import Preprocessing
 from darac_tf.models.backbones import APPLICATIONS
 from darac_tf.models.preprocessing import mode_of_application
+from tests.helpers import slow_but
 from tests.layer_contract import check_layer
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (2, 5, 7, 3)).astype(np.uint8)
@@ -37,7 +38,7 @@ def test_range_of_the_default():
     np.testing.assert_allclose(Preprocessing()(extremes)[0, 0, 0], [-1, 0, 1])
 
 
-@pytest.mark.parametrize("mode", ["tf", "caffe", "torch", "none"])
+@pytest.mark.parametrize("mode", slow_but(["caffe"], ["tf", "caffe", "torch", "none"]))
 def test_layer_contract(mode, tmp_path):
     check_layer(Preprocessing, {"mode": mode}, PIXELS.astype(np.float32), tmp_path)
 

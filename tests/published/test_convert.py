@@ -17,7 +17,9 @@ from darac_tf.evaluation.config import EvalConfig
 from darac_tf.evaluation.paper_tables import load_rows, measure_table, with_published
 from darac_tf.models import build_descriptor, load_descriptor
 from darac_tf.models.backbones import build_backbone
+from darac_tf.models.resnet_v15 import resnet_v15
 from darac_tf.models.torch_files import read_torch_file
+from darac_tf.published import networks
 from darac_tf.published.cirtorch import from_cirtorch
 from darac_tf.published.convert import convert, read_published
 from darac_tf.published.dirtorch import from_dirtorch
@@ -181,8 +183,14 @@ CHANGES = [
 ]
 
 
+@pytest.fixture(scope="module")
+def narrow_resnet():
+    return resnet_v15("ResNet50v1.5", 2)
+
+
 @pytest.mark.parametrize(("change", "message"), CHANGES, ids=[message for _, message in CHANGES])
-def test_what_does_not_fit_is_named(contents, change, message):
+def test_what_does_not_fit_is_named(contents, narrow_resnet, change, message, monkeypatch):
+    monkeypatch.setattr(networks, "resnet_v15", lambda name, width: narrow_resnet)
     content = {name: dict(part) for name, part in contents["cirtorch_gem"].items() if part != 3}
     change(content)
     with pytest.raises(UserError, match=message):

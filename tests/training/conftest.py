@@ -3,7 +3,7 @@
 import pytest
 
 from darac_tf.training import validation
-from tests.training.short_runs import eager, jpegs_only
+from tests.training.short_runs import step_by_step
 
 
 @pytest.fixture(scope="package", autouse=True)
@@ -22,12 +22,12 @@ def eagerly():
     For what surrounds the steps: files, resuming, stopping. The graph is tested in `test_step.py`,
     and by the runs that count its traces.
     """
-    with eager(), jpegs_only():
+    with step_by_step():
         yield
 
 
 @pytest.fixture(scope="module")
 def eagerly_in_module():
     """As `eagerly`, for all of a module."""
-    with eager(), jpegs_only():
+    with step_by_step():
         yield

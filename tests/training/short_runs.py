@@ -24,14 +24,12 @@ def _jpeg_window(data, window, *_):
 
 @contextlib.contextmanager
 def jpegs_only():
-    """Within it, images to train and validate on are JPEGs alone, stored upright.
+    """Within it, training batches are of JPEGs alone, stored upright.
 
-    The graphs that decode all kinds take a large part of the time of a short run.
+    The graph that decodes all kinds takes a large part of the time of a short run.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(augmentation, "decode_window", _jpeg_window)
-        for module in (images, pipeline):
-            patch.setattr(module, "decode_image", _jpeg)
         yield
 
 
@@ -43,6 +41,15 @@ def eager():
         yield
     finally:
         tf.config.run_functions_eagerly(False)
+
+
+@contextlib.contextmanager
+def step_by_step():
+    """Within it, runs are `eager` and of `jpegs_only`, which they validate on as well."""
+    with eager(), jpegs_only(), pytest.MonkeyPatch.context() as patch:
+        for module in (images, pipeline):  # No graph is kept that has this decoder.
+            patch.setattr(module, "decode_image", _jpeg)
+        yield
 
 
 def light_steps(monkeypatch):

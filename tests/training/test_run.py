@@ -85,8 +85,8 @@ def test_crops_of_other_shapes_cost_one_trace_each_and_resume(
     config, tmp_path, monkeypatch, request
 ):
     changes = {"crop_shapes": "2:1,1:2,2:1", "steps": 3, "val_classes": 0}
-    config = dataclasses.replace(config, **changes, chunk_size=3, batch_norm="frozen")
-    whole = train(config, tmp_path / "whole")
+    config = dataclasses.replace(config, **changes, batch_norm="frozen")
+    whole = train(dataclasses.replace(config, chunk_size=3), tmp_path / "whole")
     assert whole.traces == 2 and np.isfinite(whole.losses).all()
     request.getfixturevalue("eagerly")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
