@@ -27,7 +27,7 @@ from darac_tf.published.slim import _as_in_slim, _names, slim_resnet50
 from darac_tf.systems.published import as_published, whitening_file
 from darac_tf.systems.published import read_published as read_facts
 from darac_tf.whitening import check_not_test_set, load_whitening
-from tests.helpers import write_collection
+from tests.helpers import slow_but, write_collection
 from tests.published.torch_models import (
     COLOURS,
     FOLDER,
@@ -56,12 +56,15 @@ def check_several(descriptor, how, whitening, expected):
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory):
-    """The folder of run directories of two stored files."""
+def converted(tmp_path_factory):
+    """The folder of run directories of two stored files, and the `Published` of each by name."""
     folder = tmp_path_factory.mktemp("published")
-    for name in RUNS:
-        convert(FOLDER / f"{name}.pth", folder / name)
-    return folder
+    return folder, {name: convert(FOLDER / f"{name}.pth", folder / name) for name in RUNS}
+
+
+@pytest.fixture(scope="module")
+def runs(converted):
+    return converted[0]
 
 
 @pytest.mark.slow
@@ -74,13 +77,22 @@ def test_regional_descriptors_are_those_of_pytorch():
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_descriptors_are_those_of_pytorch(name, runs):
-    facts, descriptor = read_facts(runs / name), load_descriptor(runs / name)
+def test_descriptors_are_those_of_pytorch(name, converted):
+    runs, published = converted
+    facts, descriptor = read_facts(runs / name), published[name].descriptor
     with np.load(FOLDER / f"{name}.npz") as stored:
         check(descriptor, [stored["arr_0"], stored["arr_1"]])
         whitening = load_whitening(whitening_file(runs / name, len(SCALES)))
         check_several(descriptor, facts["evaluation"], whitening, stored["several"])
     assert facts["layout"] == name.split("_")[0] and facts["mean"] == COLOURS["mean"]
+
+
+@pytest.mark.parametrize("name", slow_but(["cirtorch_gem"], RUNS))
+def test_the_run_directory_gives_the_descriptor_back(name, converted):
+    runs, published = converted
+    pixels = images(SIZES[1])
+    found = load_descriptor(runs / name)(pixels)
+    np.testing.assert_array_equal(found, published[name].descriptor(pixels))
 
 
 @pytest.mark.parametrize("name", MADE)

@@ -36,7 +36,7 @@ def config(tmp_path_factory):
         images_per_class=2,
         steps=4,
         warmup_steps=1,
-        val_every=3,
+        val_every=4,
         checkpoint_every=2,
         chunk_size=3,
         clip_norm=0.5,

@@ -167,7 +167,7 @@ def test_a_run_of_the_pooling_alone(photos, backbone, tmp_path):
         backbone=backbone,
         steps=0,
         average_decay=0.9,  # begins with what the pooling learned
-        **SETTINGS | {"pooling_steps": 15},
+        **SETTINGS | {"pooling_steps": 15, "pooling_views": 1},
     )
     result = train(config, tmp_path / "run")
     assert result.steps == 0 and result.best > 0
