@@ -203,9 +203,7 @@ def read_csv(file):
             raise UserError(f"--data_dir: {file}, line {line}: repeats line {first}; remove it")
     missing = sum(not split for *_, split in rows)
     if 0 < missing < len(rows):
-        _LOG.warning(
-            "%s: %d of %d images have no split, and are in none", file, missing, len(rows)
-        )
+        _LOG.warning("%s: %d of %d images have no split, and are in none", file, missing, len(rows))
     folder = file.parent.resolve().name
     name = folder if file.name == CSV_NAME else f"{folder}/{file.stem}"
     return LabelledImages.from_rows(printable(name), rows)
