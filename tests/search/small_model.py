@@ -17,7 +17,9 @@ class _SmallModel(tf.Module):
         super().__init__()
         self._shift = tf.Variable(shift, dtype=tf.float32)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None], tf.string, name="image_bytes")], autograph=False
+    )
     def robust(self, image_bytes):
         spec = (tf.TensorSpec([DIMENSION], tf.float32), tf.TensorSpec([], tf.bool))
         vectors, valid = tf.map_fn(self._describe, image_bytes, fn_output_signature=spec)

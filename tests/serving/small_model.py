@@ -6,6 +6,7 @@ writes FOLDER/1. Its vector is the unit vector of mean colours in the cells of a
 numbers that differ from image to image.
 """
 
+import functools
 import sys
 from pathlib import Path
 
@@ -59,41 +60,62 @@ def _described(data):
     return _vector(tf.ensure_shape(image, [None, None, 3]))
 
 
-def _described_or_zeros(data):
-    tried = tf.data.Dataset.from_tensors(data).map(lambda one: (_described(one), True))
-    nothing = (tf.zeros([DIMENSION]), tf.constant(False))
-    return tried.ignore_errors().reduce(nothing, lambda _, found: found)
+def _survivors(image_bytes):
+    """The rows of the images that can be described, and their vectors."""
+    count = tf.size(image_bytes)
+    rows = tf.data.Dataset.from_tensor_slices(tf.range(count))
+    tried = rows.map(lambda row: (row, _described(image_bytes[row]))).ignore_errors()
+    # A data set without an element can't be read.
+    nothing = tf.zeros([0], tf.int32), tf.zeros([0, DIMENSION])
+    found = tried.batch(tf.maximum(tf.cast(count, tf.int64), 1))
+    found = found.concatenate(tf.data.Dataset.from_tensors(nothing)).take(1)
+    # Each request makes the data set anew, which would be optimised each time.
+    options = tf.data.Options()
+    options.autotune.enabled = False
+    options.experimental_optimization.apply_default_optimizations = False
+    return found.with_options(options).get_single_element()
 
 
 class SmallModel(tf.Module):
     """The contract's three signatures; `sign` tells one version's vectors from another's."""
 
-    def __init__(self, sign=1.0):
+    def __init__(self):
         super().__init__()
-        self._sign = tf.Variable(sign)
+        self.sign = tf.Variable(1.0)
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")], autograph=False)
     def serving_default(self, image_bytes):
         spec = tf.TensorSpec([DIMENSION], tf.float32)
         return {
-            "descriptor": self._sign * tf.map_fn(_described, image_bytes, fn_output_signature=spec)
+            "descriptor": self.sign * tf.map_fn(_described, image_bytes, fn_output_signature=spec)
         }
 
-    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")])
+    @tf.function(input_signature=[tf.TensorSpec([None], tf.string, "image_bytes")], autograph=False)
     def robust(self, image_bytes):
-        specs = (tf.TensorSpec([DIMENSION], tf.float32), tf.TensorSpec([], tf.bool))
-        vectors, valid = tf.map_fn(_described_or_zeros, image_bytes, fn_output_signature=specs)
-        return {"descriptor": self._sign * vectors, "valid": valid}
+        rows, vectors = _survivors(image_bytes)
+        place, count = rows[:, tf.newaxis], tf.size(image_bytes)
+        vectors = tf.scatter_nd(place, vectors, [count, DIMENSION])
+        valid = tf.scatter_nd(place, tf.ones_like(rows, tf.bool), [count])
+        return {"descriptor": self.sign * vectors, "valid": valid}
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, "pixels")])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8, "pixels")], autograph=False
+    )
     def pixels(self, pixels):
         spec = tf.TensorSpec([DIMENSION], tf.float32)
-        return {"descriptor": self._sign * tf.map_fn(_vector, pixels, fn_output_signature=spec)}
+        return {"descriptor": self.sign * tf.map_fn(_vector, pixels, fn_output_signature=spec)}
+
+
+@functools.cache
+def _model():
+    """Traced once for all versions."""
+    return SmallModel()
 
 
 def write_small_model(folder, version=1, sign=1.0):
     """Writes `folder/<version>`; returns `folder`."""
-    model = SmallModel(sign)
+    model = _model()
+    model.sign.assign(sign)
     names = ("serving_default", "robust", "pixels")
     signatures = {name: getattr(model, name) for name in names}
     tf.saved_model.save(model, str(Path(folder) / str(version)), signatures=signatures)

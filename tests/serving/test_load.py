@@ -36,6 +36,7 @@ def process(small_model):
     assert process.returncode == 0
 
 
+@pytest.mark.slow  # A process that imports TensorFlow.
 def test_the_command_serves_this_machine_only(process, images, offline):
     addresses = process[1]
     assert all(address.startswith("127.0.0.1:") for address in addresses.values())
