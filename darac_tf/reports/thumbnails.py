@@ -16,6 +16,7 @@ from darac_tf.errors import UserError
 # Yellow on black is seen on any photograph.
 _BOX_COLORS = ((0, 0, 0), (255, 214, 0))
 _OUTSIDE_BRIGHTNESS = 0.45
+_INTEGER = tf.TensorSpec([], tf.int32)
 
 
 def thumbnail(path, long_side, box=None, turns=None, max_pixels=None):
@@ -41,11 +42,11 @@ def thumbnail(path, long_side, box=None, turns=None, max_pixels=None):
     *shape, orientation = read_header(path, max_pixels)
     ratio = decoding_ratios(np.array([shape]), [LongSide(long_side)])[0]
     orientation = orientation if turns is None else 1
+    ratio = ratio if are_jpeg([path])[0] else 1
     try:
-        image = decode_scaled(read_image(path), ratio if are_jpeg([path])[0] else 1)
+        image = _upright(read_image(path), ratio, orientation, long_side)
     except tf.errors.InvalidArgumentError as error:
         raise UserError(unreadable(path)) from error
-    image = resize_long_side(turn_upright(image, orientation), long_side)
     small = image.numpy().round().clip(0, 255).astype(np.uint8)
     if box is not None:
         # Each axis has its own scale, because the small sides are rounded.
@@ -53,6 +54,13 @@ def thumbnail(path, long_side, box=None, turns=None, max_pixels=None):
         scale = np.divide(small.shape[1::-1], (width, height))
         small = _with_box(small, np.asarray(box, np.float64) * np.tile(scale, 2))
     return np.rot90(small, turns or 0)
+
+
+# Small operations one by one take longer than they do: a page has hundreds of pictures.
+@tf.function(input_signature=[tf.TensorSpec([], tf.string), *3 * [_INTEGER]], autograph=False)
+def _upright(data, ratio, orientation, long_side):
+    image = turn_upright(decode_scaled(data, ratio), orientation)
+    return resize_long_side(image, long_side)
 
 
 def jpeg_uri(image, quality=80):
