@@ -1,5 +1,7 @@
 """The signatures of an export: image bytes or pixels to descriptors, in stock TensorFlow ops."""
 
+import functools
+
 import tensorflow as tf
 
 from darac_tf.data.headers import KINDS
@@ -12,6 +14,7 @@ HELD_PIXELS = 16_000_000
 
 _WHERE = "their places in the request, from 0:"
 _UNREADABLE = f"images that cannot be decoded as {KINDS}; {_WHERE}"
+_FILES = tf.TensorSpec([None], tf.string)
 
 
 class ImageDescriber(tf.Module):
@@ -28,13 +31,11 @@ class ImageDescriber(tf.Module):
         self._describer = Describer(model, settings)
         self.dimension = self._describer.dimension
         # Traced and stored once, for both signatures of files.
-        files, rows = tf.TensorSpec([None], tf.string), tf.TensorSpec([None], tf.int32)
-        headers, must_decode = tf.TensorSpec([None, 4], tf.int64), tf.TensorSpec([], tf.bool)
-        self._read_headers = traced_once(
-            lambda data: read_headers(data, self._max_pixels, is_upright), [files]
-        )
+        self._read_headers = _header_reader(self._max_pixels, is_upright)
+        rows, must_decode = tf.TensorSpec([None], tf.int32), tf.TensorSpec([], tf.bool)
+        headers = tf.TensorSpec([None, 4], tf.int64)
         self._describe_rows = traced_once(
-            self._describe_in_windows, [files, headers, rows, must_decode]
+            self._describe_in_windows, [_FILES, headers, rows, must_decode]
         )
 
     def signatures(self):
@@ -127,6 +128,12 @@ class ImageDescriber(tf.Module):
             parallel_iterations=1,
         )
         return tf.ensure_shape(vectors, [None, self.dimension]), valid
+
+
+@functools.cache
+def _header_reader(max_pixels, is_upright):
+    """`read_headers`, traced once for all exports of a process: a third of the time of one."""
+    return traced_once(lambda data: read_headers(data, max_pixels, is_upright), [_FILES])
 
 
 def resized_shapes(headers, sizes):

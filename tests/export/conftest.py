@@ -1,7 +1,6 @@
 """A small model and its exports, each made once for all tests."""
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -113,15 +112,14 @@ def limited(simple, tmp_path_factory):
 
 
 @pytest.fixture
-def copies(exported, monkeypatch):
-    """Lets `publish` copy `exported` where what is written does not matter."""
+def no_model(monkeypatch):
+    """Lets `publish` write an empty folder where the SavedModel does not matter."""
 
-    def copy(model, folder, settings):
-        shutil.copytree(exported, folder)
-        shutil.rmtree(folder / "assets.extra")
-        return 16, Folding(0, 0)
+    def write(model, folder, settings):
+        folder.mkdir()
+        return 16 if settings.whitening is None else 4, Folding(0, 0)
 
-    monkeypatch.setattr(publishing, "_write_saved_model", copy)
+    monkeypatch.setattr(publishing, "_write_saved_model", write)
 
 
 @pytest.fixture(scope="session")

@@ -174,7 +174,7 @@ def test_an_index_of_a_model_of_the_hub(hub, folder, tmp_path):
     assert folder_of_model("hf://a/b") == made
 
 
-def test_a_converted_run_is_handed_on_as_its_authors_measure_it(run, known, tmp_path):
+def test_a_converted_run_is_handed_on_as_its_authors_measure_it(run, known, no_model, tmp_path):
     converted = shutil.copytree(run, tmp_path / "run")
     how = {"resolutions": ["32,48"], "combination": "gmean", "exponent": 2.5}
     facts = {"system": "gem", "evaluation": how, "whitening": {"several": "w.npz"}}

@@ -15,8 +15,12 @@ def types(specs):
 
 def replayed(folder, requests):
     """What a session, which is what TensorFlow Serving runs, gives for each request."""
-    found = []
-    with tf.compat.v1.Session(graph=tf.Graph()) as session:
+    found, config = [], tf.compat.v1.ConfigProto()
+    # As all other graphs of this process.
+    options = tf.config.optimizer.get_experimental_options()
+    rewriting = config.graph_options.rewrite_options
+    rewriting.disable_meta_optimizer = options.get("disable_meta_optimizer", False)
+    with tf.compat.v1.Session(graph=tf.Graph(), config=config) as session:
         graph = tf.compat.v1.saved_model.load(session, ["serve"], str(folder))
         for request in requests:
             signature = graph.signature_def[request.model_spec.signature_name]

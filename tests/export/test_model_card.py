@@ -26,7 +26,9 @@ def test_a_card(exported):
     assert page.startswith("# small\n") and "1 of 1" in page and "Not measured." in page
 
 
-def test_a_card_with_all_that_is_known(model, whitened):
+def test_a_card_with_all_that_is_known(simple, whitening, known, no_model, tmp_path):
+    settings = ExportSettings(RESOLUTIONS, whitening)
+    whitened = publish(simple, tmp_path / "white", settings, known).folder
     card = card_of(whitened)
     assert card["training"] == {"run": "run", "config": {"loss": "nra", "steps": 3}}
     assert card["whitening"]["provenance"]["images"] == "some|photos"
@@ -37,7 +39,7 @@ def test_a_card_with_all_that_is_known(model, whitened):
         assert part in page
 
 
-def test_reports_that_do_not_fit(model, known, copies, tmp_path):
+def test_reports_that_do_not_fit(model, known, no_model, tmp_path):
     out = tmp_path / "out"
     with pytest.raises(UserError, match="no row of run with 16 dimensions at 32"):
         publish(model, out, ExportSettings((32,)), known)
@@ -48,7 +50,7 @@ def test_reports_that_do_not_fit(model, known, copies, tmp_path):
     assert not any(out.iterdir())
 
 
-def test_a_card_of_what_was_not_trained(model, copies, tmp_path):
+def test_a_card_of_what_was_not_trained(model, no_model, tmp_path):
     facts = CardFacts("plain", "EfficientNetLite2+rmac")
     folder = publish(model, tmp_path / "out", ExportSettings(RESOLUTIONS), facts).folder
     sentence = "othing was trained for retrieval: the weights are those of EfficientNetLite2"

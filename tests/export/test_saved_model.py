@@ -1,6 +1,7 @@
 """The SavedModel: the same vectors as evaluation, in a process that knows nothing of darac_tf."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from darac_tf.choices import DEFAULT_MAX_PIXELS
 from darac_tf.data.views import ImageList
 from darac_tf.describing.extraction import extract_features
 from darac_tf.describing.sizes import parse_sizes
+from darac_tf.engines import FunctionEngine
 from darac_tf.errors import UserError
 from darac_tf.export import export_saved_model
 from darac_tf.search.exported_model import ExportedModel
@@ -30,7 +32,7 @@ for folder in folders:
     served = tf.saved_model.load(folder).signatures["serving_default"]
     np.save(f"{out}/{folders.index(folder)}.npy", served(image_bytes=images)["descriptor"].numpy())
 """
-MIXED = parse_sizes("32,x0.5")
+MIXED, MEAN = parse_sizes("32,x0.5"), ("gmean", 3.0)
 
 
 @pytest.fixture(scope="module")
@@ -44,21 +46,34 @@ def paths(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def served(run_command, simple, exported, whitened, paths, tmp_path_factory):
+def stored(simple, tmp_path_factory):
+    """Folder of an export of the generalised mean at `MIXED`, of images as they are stored."""
+    folder = tmp_path_factory.mktemp("stored") / "mean"
+    how = {"combination": MEAN[0], "exponent": MEAN[1], "orientation": "stored"}
+    assert export_saved_model(simple, folder, MIXED, **how) == 16
+    return folder
+
+
+@pytest.fixture(scope="module")
+def served(run_command, exported, whitened, stored, paths, tmp_path_factory):
     """Descriptors of three exports from one process, outside the project's folder."""
     out = tmp_path_factory.mktemp("served")
-    dimension = export_saved_model(simple, out / "mean", MIXED, combination="gmean", exponent=3.0)
-    folders = [exported, whitened, out / "mean"]
+    folders = [exported, whitened, stored]
     words = ["-c", SERVE, out, ",".join(paths), *folders]
     status, _, last = run_command(*words, folder=out, bare=True)
     assert status == 0, last
     plain, white, mean = (np.load(out / f"{number}.npy") for number in range(3))
-    assert mean.shape == (6, dimension)
+    assert mean.shape == (6, 16)
     return {"plain": plain, "whitened": white, "mean": mean}
 
 
+@functools.cache
+def engine_of(model):
+    return FunctionEngine(lambda x: {"d": model(x)})
+
+
 def evaluated(model, paths, sizes, *combination):
-    features = extract_features(lambda x: {"d": model(x)}, paths, sizes, progress=False)
+    features = extract_features(engine_of(model), paths, sizes, progress=False)
     return features.vectors("d", None, *combination)
 
 
@@ -71,7 +86,7 @@ def test_same_vectors_as_evaluation(model, simple, served, paths, whitening):
 
 
 def test_factors_and_the_generalised_mean(simple, served, paths):
-    expected = evaluated(simple, paths, MIXED, "gmean", 3.0)
+    expected = evaluated(simple, paths, MIXED, *MEAN)
     np.testing.assert_allclose(served["mean"], expected[:], atol=1e-5)
 
 
@@ -101,22 +116,19 @@ def test_images_are_turned_upright_in_the_graph(serve, described, form):
     np.testing.assert_allclose(found, [described(data) for data in upright], atol=1e-5)
 
 
-def test_an_export_that_leaves_images_as_stored(simple, tmp_path):
+def test_an_export_that_leaves_images_as_stored(simple, stored, tmp_path):
     lying = file_of("JPEG", "RGB", 40, 56, 6)
     (tmp_path / "lying.jpg").write_bytes(lying)
     plain = file_of("JPEG", "RGB", 40, 56)
-    export_saved_model(simple, tmp_path / "stored", RESOLUTIONS, orientation="stored")
-    exported = ExportedModel(tmp_path / "stored")
+    exported = ExportedModel(stored)
     assert not exported.is_upright and exported.max_pixels == DEFAULT_MAX_PIXELS
     vectors, valid = exported([lying, plain, file_of("TIFF", "CMYK", 40, 56)])
     assert valid.all()
-    stored, upright = (
-        evaluated(
-            simple, ImageList(np.array([str(tmp_path / "lying.jpg")]), upright=turned), RESOLUTIONS
-        )
-        for turned in (False, True)
+    path = np.array([str(tmp_path / "lying.jpg")])
+    as_stored, upright = (
+        evaluated(simple, ImageList(path, upright=turned), MIXED, *MEAN) for turned in (False, True)
     )
-    np.testing.assert_allclose(vectors[:1], stored[:], atol=1e-5)
+    np.testing.assert_allclose(vectors[:1], as_stored[:], atol=1e-5)
     np.testing.assert_allclose(*vectors[:2], atol=1e-5)
     assert np.abs(vectors[0] - upright[:][0]).max() > 1e-3
 

@@ -41,23 +41,28 @@ def test_precisions(simple, published, exported, photos, precision, tmp_path):
     assert sizes[0] < (0.6 if precision != "float32" else 1.01) * sizes[1]
 
 
-def test_nothing_is_published_below_the_threshold(model, copies, tmp_path):
-    path = write_image(tmp_path / "a.png")
+def test_nothing_is_published_below_the_threshold(simple, no_model, monkeypatch, tmp_path):
+    for side in ("source", "export"):
+        vectors = np.eye(1, dtype=np.float32), np.ones(1, bool)
+        monkeypatch.setattr(verification, f"describe_with_{side}", lambda *_, found=vectors: found)
     settings = ExportSettings(RESOLUTIONS)
     with pytest.raises(UserError, match=r"nothing is published: .*a.png has a cosine below"):
-        publish(model, tmp_path / "out", settings, verify_paths=[path], threshold=1.1)
+        publish(simple, tmp_path / "out", settings, verify_paths=["a.png"], threshold=1.1)
     assert not any((tmp_path / "out").iterdir())
 
 
-def test_verification_where_images_cannot_be_read(model, simple, exported, limited, tmp_path):
-    good = write_image(tmp_path / "a.png", 40, 57)
+def test_verification_where_images_cannot_be_read(simple, limited, tmp_path):
+    good = write_image(tmp_path / "a.png", 40, 56)
     shutil.copy(good, tmp_path / "b.png")
     (tmp_path / "c.png").write_bytes(b"no image")
     paths = spread_files("--verify", tmp_path, 9)
-    found = verify_export(exported, model, ExportSettings(RESOLUTIONS), paths, 0.9999)
+    settings = ExportSettings((Factor(2),))
+    found = verify_export(limited, simple, settings, paths, 0.9999)
     assert (found.images, found.unreadable) == (2, 1)
+    # More pixels than that export takes.
+    write_image(good, 40, 57)
     with pytest.raises(UserError, match="only one of the exported model and eval"):
-        verify_export(limited, simple, ExportSettings((Factor(2),)), [good], 0.9999)
+        verify_export(limited, simple, settings, [good], 0.9999)
     for source, message in [("nowhere", "neither"), ("empty", "no image")]:
         (tmp_path / "empty").mkdir(exist_ok=True)
         with pytest.raises(UserError, match=message):
