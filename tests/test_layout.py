@@ -1,6 +1,7 @@
 """The order of the packages, as `darac_tf/__init__.py` gives it, against the code's imports."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -18,16 +19,17 @@ def order_of(docstring):
     return {name: level for level, line in enumerate(names) for name in line.split(", ")}
 
 
-def imported(path, package):
-    """Names of the modules of the project that a file imports, with their lines."""
+@functools.cache
+def imported(path):
+    """List of the names of all modules that a file imports, with their lines."""
+    found = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield alias.name, node.lineno
+            found += [(alias.name, node.lineno) for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{path}:{node.lineno}: imports are absolute here"
-            for alias in node.names:
-                yield f"{node.module}.{alias.name}", node.lineno
+            found += [(f"{node.module}.{alias.name}", node.lineno) for alias in node.names]
+    return found
 
 
 def upward_imports(root, order):
@@ -37,7 +39,7 @@ def upward_imports(root, order):
         own = path.relative_to(root).parts[0].removesuffix(".py")
         if own == "__init__":
             continue
-        for name, line in imported(path, root.name):
+        for name, line in imported(path):
             first, _, rest = name.partition(".")
             other = rest.partition(".")[0]
             if first != root.name or not other:
@@ -89,7 +91,7 @@ def reached(script, root):
     """Names of all modules of a package that a script imports, one through another."""
     found, left = set(), [script]
     while left:
-        for name, _ in imported(left.pop(), root.name):
+        for name, _ in imported(left.pop()):
             parts = name.split(".")
             for end in range(1, len(parts) + 1) if parts[0] == root.name else ():
                 path = root.joinpath(*parts[1:end])

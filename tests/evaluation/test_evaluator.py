@@ -46,7 +46,7 @@ def spoc(backbone):
 
 
 def test_a_row_for_each_descriptor_resolution_and_whitening(images, other_images, backbone):
-    sources = load_sources([f"{backbone}+{p}" for p in ("spoc", "darac")])
+    sources = load_sources([f"{backbone}+{p}" for p in ("spoc", "gem")])
     assert len(sources) == 1
     whitening = WhiteningSource(FittingImages.of(other_images), dim=4)
     rows = list(evaluate(sources, labelled_task(images), Settings(SIZES, whitening=whitening)))
@@ -133,7 +133,7 @@ def test_the_second_evaluation_describes_nothing(images, backbone, tmp_path):
     settings = Settings(SIZES, cache_dir=str(tmp_path / "cache"))
     scores = []
     for _ in range(2):
-        sources = [counted(s) for s in load_sources([f"{backbone}+{p}" for p in ("mac", "ramac")])]
+        sources = [counted(s) for s in load_sources([f"{backbone}+{p}" for p in ("mac", "spoc")])]
         found = evaluate(sources, labelled_task(images), settings)
         scores.append([row.result.scores for row in found])
         assert len(calls) == 1
@@ -192,14 +192,18 @@ def test_truncated_rankings_lose_positives(images, spoc):
 
 
 def test_sources(backbone):
-    weights = ("MobileNet+gem", "none")
-    (source,) = load_sources([weights[0]], weights[1])
-    vectors = source.describe(np.zeros((1, 32, 32, 3), np.float32))
-    assert list(vectors) == [weights[0]] and vectors[weights[0]].shape == (1, 1024)
-    assert list(source.fingerprints()) == [weights[0]]
+    (source,) = load_sources(["MobileNet+gem"], "none")
+    assert list(source.fingerprints()) == ["MobileNet+gem"] and source.dimensions == [1024]
     with pytest.raises(UserError, match="pooling 'sum'"):
         load_sources([f"{backbone}+sum"])
     with pytest.raises(UserError, match="neither a run directory"):
         load_sources(["nowhere"])
     with pytest.raises(UserError, match="twice"):
         load_sources([f"{backbone}+mac", f"{backbone}+mac"])
+
+
+@pytest.mark.slow  # Small backbones describe in most tests.
+def test_a_backbone_by_its_name_describes():
+    (source,) = load_sources(["MobileNet+gem"], "none")
+    vectors = source.describe(np.zeros((1, 32, 32, 3), np.float32))
+    assert list(vectors) == ["MobileNet+gem"] and vectors["MobileNet+gem"].shape == (1, 1024)

@@ -68,14 +68,15 @@ def test_ranking_by_inliers(images, source, tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_re_ranking_of_a_global_descriptor(images, source):
+def test_re_ranking_of_a_global_descriptor(images, source, tmp_path):
     def nothing(pixels):
         """All images look alike, so that the search keeps the order of the database."""
         return {"constant": tf.ones([tf.shape(pixels)[0], 4]) / 2}
 
     task = labelled_task(images)
-    settings = Settings(((LongSide(64),),), reranker=InlierReranker(source, depth=5))
-    descriptor = Source(("constant",), nothing, {})
+    reranker = InlierReranker(source, depth=5)
+    settings = Settings(((LongSide(64),),), reranker=reranker, cache_dir=str(tmp_path))
+    descriptor = Source(("constant",), nothing, {"constant": ("alike",)})
     (row,) = evaluate([descriptor], task, settings)
     assert row.result.scores["mAP (plain)"] == 1.0
     assert row.result.post_processing == "inliers of local features (first 5)"

@@ -118,7 +118,7 @@ def test_a_folder_of_too_few_is_refused(tmp_path, files, message):
 
 
 def test_the_command(photographs, small, tmp_path, capsys):
-    names, out = [f"{small}+spoc", f"{small}+darac"], tmp_path / "out"
+    names, out = [f"{small}+spoc", f"{small}+gem"], tmp_path / "out"
     flags = [f"--descriptors={','.join(names)}", "--resolutions=32", "--copies=14"]
     assert main(["selftest", str(photographs), *flags, f"--out={out}"]) == 0
     text = capsys.readouterr().out
