@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from darac_tf.choices import ANTIALIAS
+from darac_tf.data import pipeline
 from darac_tf.data.content_keys import content_key
 from darac_tf.data.images import decode_image, resize_long_side, scaled_size
 from darac_tf.data.labelled import read_folder
@@ -30,6 +31,15 @@ def _plan(images, long_side, batch_pixels):
     views, _ = read_views(images, progress=False)
     shapes = np.array([[scaled_size(*shape, long_side)] for shape in views.shapes.tolist()])
     return views, batch_by_shape(shapes, batch_pixels)
+
+
+def test_lists_of_which_the_same_is_known_share_a_trace(images):
+    traces = []
+    for part in (slice(9), slice(9, None)):
+        views, plan = _plan(ImageList(images.paths[part]), 40, batch_pixels=10**6)
+        list(description_batches(views, plan, [ANTIALIAS]))
+        traces.append(pipeline._load.experimental_get_tracing_count())
+    assert traces[0] == traces[1]
 
 
 def test_description_batches_hold_every_image_once(images):
