@@ -11,13 +11,13 @@ import pytest
 import darac_tf.training.configs as configs
 from darac_tf import systems
 from darac_tf.choices import TABLES
+from darac_tf.commands import train
 from darac_tf.errors import UserError
 from darac_tf.evaluation.paper_tables import load_rows
 from darac_tf.systems import load_system, system_names
 from darac_tf.training.config import TrainConfig
 from darac_tf.training.configs import config_names, load_config, load_presets
 from tests.conftest import REPOSITORY
-from tests.helpers import write_backbone, write_collection
 
 RUNS = {"glob_avg-GL", "darac-GL", "darac-CL", "delf-GL", "gem-SfM", "dir-CL"}
 FIRST_RUNS = {"delf-GL-classes", "dir-CL-classes"}
@@ -67,22 +67,20 @@ def test_a_system_wins_over_a_config_or_is_refused(system, config, tmp_path):
     assert settings == of_config | of_system
 
 
-def test_flags_win_over_a_system_and_a_system_over_a_config(run_command, tmp_path):
-    data = write_collection(tmp_path / "photos", classes=4, images=2)
+def test_flags_win_over_a_system_and_a_system_over_a_config(tmp_path, monkeypatch, capsys):
     config = tmp_path / "own.toml"
     config.write_text(
-        'pooling = "mac"\nimage_size = 64\nsteps = 1\nwarmup_steps = 0\nclasses_per_batch = 2\n'
-        f'images_per_class = 2\nbackbone = "{write_backbone(tmp_path / "small.keras")}"\n'
+        'pooling = "mac"\nimage_size = 64\nsteps = 1\nwarmup_steps = 0\nbackbone = "VGG16"\n'
     )
-    backbone = f"--backbone={tmp_path / 'small.keras'}"
-    arguments = [f"--config={config}", f"--data_dir={data}", f"--run_dir={tmp_path / 'run'}"]
-    arguments += ["--system=glob_avg", "--dataset=folder", "--image_size=32", backbone]
-    status, output, error = run_command("train.py", *arguments)
-    assert status == 0, error
-    stored = json.loads((tmp_path / "run" / "config.json").read_text())
-    assert (stored["pooling"], stored["image_size"], stored["steps"]) == ("spoc", 32, 1)
+    trained = []
+    monkeypatch.setattr(train, "_run", lambda config, values: trained.append(config))
+    arguments = [f"--config={config}", "--data_dir=photos", "--run_dir=run", "--dataset=folder"]
+    train.main([*arguments, "--system=glob_avg", "--image_size=32", "--backbone=ResNet50V2"])
+    (stored,) = trained
+    assert (stored.pooling, stored.image_size, stored.steps) == ("spoc", 32, 1)
     # Neither the size nor the backbone is replaced by the system.
-    assert f"--system=glob_avg wins over --config={config}: pooling=spoc (not mac)\n" in output
+    said = f"--system=glob_avg wins over --config={config}: pooling=spoc (not mac)\n"
+    assert capsys.readouterr().out == said and stored.backbone == "ResNet50V2"
 
 
 @pytest.mark.parametrize("name", config_names())
