@@ -94,6 +94,7 @@ def test_ablation(place, options, tmp_path):
     assert f"{100 * row.result.scores['mAP (Oxford)']:.2f}" == rows[2][5]
 
 
+@pytest.mark.slow
 def test_own_images_and_whitening_images(place, options, tmp_path):
     header, *rows = (place / "runs" / "darac-GL" / "train.csv").read_text().splitlines()
     some = tmp_path / "own" / "train.csv"

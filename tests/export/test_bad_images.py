@@ -81,6 +81,7 @@ def test_bombs_are_refused_by_their_header(serve):
             serve([GOOD, data])
 
 
+@pytest.mark.slow
 def test_the_limit_is_a_setting_and_holds_after_a_resize(limited):
     served = tf.saved_model.load(str(limited)).signatures
     larger = kinds.encoded(kinds.picture(40, 57), "PNG")

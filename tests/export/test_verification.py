@@ -51,6 +51,7 @@ def test_nothing_is_published_below_the_threshold(simple, no_model, monkeypatch,
     assert not any((tmp_path / "out").iterdir())
 
 
+@pytest.mark.slow
 def test_verification_where_images_cannot_be_read(simple, limited, tmp_path):
     good = write_image(tmp_path / "a.png", 40, 56)
     shutil.copy(good, tmp_path / "b.png")

@@ -72,6 +72,7 @@ def test_nothing_of_it_is_stored_with_the_model(tmp_path):
     np.testing.assert_allclose(again(images), model(images), rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_every_convolution_of_stride_1_of_the_default_backbone_is_sped_up():
     model, _ = build_backbone("ResNet50V2", "none")
     assert model.output_shape == (None, None, None, 2048)

@@ -81,6 +81,7 @@ def test_a_run_writes_what_it_promises(config, whole):
     assert {"train/loss", "train/learning_rate", "validation/mAP (plain)"} <= tags
 
 
+@pytest.mark.slow
 def test_crops_of_other_shapes_cost_one_trace_each_and_resume(
     config, tmp_path, monkeypatch, request
 ):
