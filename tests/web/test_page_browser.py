@@ -108,7 +108,8 @@ def test_drop_box_more_like_this_and_keys(page, photos):
     page.wait(f"{SEARCHED} && {score} === 1")
     page.run("document.querySelectorAll('#results .tile .look')[2].focus()")
     page.key("+", "+")
-    page.wait("document.querySelectorAll('.part').length === 2")
+    # What is focused goes when the results of the new query take its place.
+    page.wait("document.querySelectorAll('.tile.is-query').length === 2")
     page.run("document.querySelectorAll('#results .tile .look')[5].focus()")
     page.key("-", "-")
     page.wait("document.querySelectorAll('.part.not').length === 1")
