@@ -58,6 +58,15 @@ def test_a_run_as_backbone_is_its_network_with_its_preprocessing(backbone, tmp_p
         build_backbone(str(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("name", "channels"),
+    [("ResNet50V2", 2048), pytest.param("MobileNet", 1024, marks=pytest.mark.slow)],
+)
+def test_applications_without_weights(name, channels):
+    network, _ = build_backbone(name, "none")
+    assert network.output_shape == (None, None, None, channels)
+
+
 def test_weights_come_from_a_local_file(tmp_path):
     network, _ = build_backbone("VGG16", "none")
     assert network.output_shape == (None, None, None, 512)
