@@ -6,17 +6,22 @@ Noh et al., ICCV 2017, section 4.2.
 from pathlib import Path
 
 import keras
+import numpy as np
 import tensorflow as tf
 
+from darac_tf.engines.inference_copy import inference_copy
 from darac_tf.errors import UserError
 from darac_tf.files import atomic_path
 from darac_tf.layers import L2Normalization, l2_normalize
+from darac_tf.models import Preprocessing
 from darac_tf.models.backbones import load_keras_model, up_to
 
 DELF_MODEL = "delf.keras"
 PCA_FILE = "pca.npz"
 _FEATURES, _ATTENTION = "local_features", "attention"
 STRIDE = 16
+# Of the statistics of batch normalisation; a training may be of a hundred steps.
+_MOMENTUM = 0.9
 
 
 @keras.saving.register_keras_serializable(package="darac_tf")
@@ -29,36 +34,62 @@ class AttentionScores(keras.layers.Layer):
     Args:
         hidden_units: Filters of the first convolution.
         seed: Of the initial weights; None for Keras' own.
+        batch_norm: Whether the hidden units are normalised over the cells of a batch, which is for
+            training: without it one step of Adam moves a score by more than all its cells differ,
+            all scores fall to zero, and nothing is learned from there. `folded` is the same
+            without.
 
-    Source: Noh et al., ICCV 2017, section 4.2.1.
+    Source: Noh et al., ICCV 2017, section 4.2.1; the normalisation is that of the authors' code.
     """
 
-    def __init__(self, hidden_units=512, seed=None, **kwargs):
+    def __init__(self, hidden_units=512, seed=None, batch_norm=False, **kwargs):
         super().__init__(**kwargs)
         if hidden_units < 1:
             raise ValueError(f"`hidden_units` must be positive. Received: {hidden_units=}")
         self.hidden_units = hidden_units
         self.seed = seed
+        self.norm = None
+        if batch_norm:
+            self.norm = keras.layers.BatchNormalization(momentum=_MOMENTUM, dtype="float32")
 
     def build(self, input_shape):
         self.kernel_1, self.bias_1 = self._layer(1, input_shape[-1], self.hidden_units)
         self.kernel_2, self.bias_2 = self._layer(2, self.hidden_units, 1)
+        if self.norm:
+            self.norm.build((*input_shape[:-1], self.hidden_units))
 
     def _layer(self, number, inputs, units):
         glorot = keras.initializers.GlorotUniform(self.seed)
         kernel = self.add_weight(name=f"kernel_{number}", shape=(inputs, units), initializer=glorot)
         return kernel, self.add_weight(name=f"bias_{number}", shape=(units,), initializer="zeros")
 
-    def call(self, inputs):
-        hidden = tf.nn.relu(tf.matmul(inputs, self.kernel_1) + self.bias_1)
-        scores = tf.matmul(hidden, self.kernel_2) + self.bias_2
+    def call(self, inputs, training=None):
+        hidden = tf.matmul(inputs, self.kernel_1) + self.bias_1
+        if self.norm:
+            hidden = tf.cast(self.norm(hidden, training=training), hidden.dtype)
+        scores = tf.matmul(tf.nn.relu(hidden), self.kernel_2) + self.bias_2
         return tf.nn.softplus(tf.cast(scores[..., 0], tf.float32))
+
+    def folded(self):
+        """The same scores as at inference by a built layer without batch normalisation."""
+        plain = AttentionScores(
+            self.hidden_units, self.seed, name=self.name, dtype=self.dtype_policy
+        )
+        plain.build((None, None, None, self.kernel_1.shape[0]))
+        kernel_1, bias_1 = np.array(self.kernel_1), np.array(self.bias_1)
+        if self.norm:
+            gamma, beta, mean, variance = (np.array(value) for value in self.norm.get_weights())
+            scale = gamma / np.sqrt(variance + self.norm.epsilon)
+            kernel_1, bias_1 = kernel_1 * scale, (bias_1 - mean) * scale + beta
+        plain.set_weights([kernel_1, bias_1, self.kernel_2, self.bias_2])
+        return plain
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape[:-1])
 
     def get_config(self):
-        return super().get_config() | {"hidden_units": self.hidden_units, "seed": self.seed}
+        own = {"hidden_units": self.hidden_units, "seed": self.seed}
+        return super().get_config() | own | {"batch_norm": self.norm is not None}
 
 
 @keras.saving.register_keras_serializable(package="darac_tf")
@@ -73,22 +104,25 @@ class AttentionPooling(keras.layers.Layer):
     Source: Noh et al., ICCV 2017, section 4.2.1, with features of unit length.
     """
 
-    def __init__(self, hidden_units=512, seed=None, **kwargs):
+    def __init__(self, hidden_units=512, seed=None, batch_norm=False, **kwargs):
         super().__init__(**kwargs)
-        self.scores = AttentionScores(hidden_units, seed, name="attention", dtype=self.dtype_policy)
+        self.scores = AttentionScores(
+            hidden_units, seed, batch_norm, name=_ATTENTION, dtype=self.dtype_policy
+        )
 
     def build(self, input_shape):
         self.scores.build(input_shape)
 
-    def call(self, inputs):
-        return tf.einsum("bhw,bhwc->bc", self.scores(inputs), l2_normalize(inputs))
+    def call(self, inputs, training=None):
+        scores = self.scores(inputs, training=training)
+        return tf.einsum("bhw,bhwc->bc", scores, l2_normalize(inputs))
 
     def compute_output_shape(self, input_shape):
         return (input_shape[0], input_shape[-1])
 
     def get_config(self):
         own = {"hidden_units": self.scores.hidden_units, "seed": self.scores.seed}
-        return super().get_config() | own
+        return super().get_config() | own | {"batch_norm": self.scores.norm is not None}
 
 
 def build_delf(inner, preprocessing, scores):
@@ -116,9 +150,10 @@ def save_delf(model, path):
 
 
 def load_delf(path):
-    """Reads what `save_delf` wrote to `path`, or to `delf.keras` in that folder.
+    """Reads what `save_delf` wrote to `path`, or to `delf.keras` in that folder, for inference.
 
-    `UserError` if there is none, or it holds another kind of model.
+    The backbone is an `engines.inference_copy` of what was written. `UserError` if there is no
+    file, or it holds another kind of model.
     """
     path = Path(path)
     path = path / DELF_MODEL if path.is_dir() else path
@@ -126,7 +161,9 @@ def load_delf(path):
     names = {layer.name for layer in model.layers}
     if not {_FEATURES, _ATTENTION} <= names or len(model.outputs) != 2:
         raise UserError(f"{path}: is no model of local features; train one first")
-    return model
+    inner = next(layer for layer in model.layers if isinstance(layer, keras.Model))
+    preprocessing = next(layer for layer in model.layers if isinstance(layer, Preprocessing))
+    return build_delf(inference_copy(inner), preprocessing, model.get_layer(_ATTENTION))
 
 
 def inner_layer(backbone, stride=STRIDE):

@@ -10,10 +10,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 from tqdm import tqdm
 
 from darac_tf.data.content_keys import keys_of_images
 from darac_tf.data.images import resize
+from darac_tf.engines.inference_copy import inference_copy
 from darac_tf.errors import UserError
 from darac_tf.files import only_writer
 from darac_tf.local_features.extraction import LocalExtractor, fit_local_pca
@@ -33,6 +35,8 @@ from darac_tf.training.run import LOCK, RunResult, check_run_dir, start_run_dir,
 
 # Images that the PCA is fitted on; each gives up to a hundred features.
 _PCA_IMAGES = 1000
+# A loss that ends above this share of a guess's is said.
+_NEAR_CHANCE = 0.9
 # Keeps the random factors apart from other random numbers under the same seed.
 _STREAM = 7
 
@@ -59,6 +63,7 @@ def train_local_features(config, run_dir, resume=False):
         if not is_trained:
             model, losses = train_attention(network, preprocessing, training, config)
             save_delf(model, run_dir / DELF_MODEL)
+            say_what_was_learned(losses, len(training.class_names))
         if not (run_dir / PCA_FILE).exists():
             _fit_pca(config, load_delf(run_dir), training, run_dir / PCA_FILE)
     return RunResult(config.steps, losses, None, 1)
@@ -96,16 +101,27 @@ def train_attention(backbone, preprocessing, images, config, hidden_units=512, p
         raise UserError(f"{images.name}: the attention needs images of at least two classes")
     keras.utils.set_random_seed(config.seed)
     inner = inner_model(backbone, config.layer)
-    pooling = AttentionPooling(hidden_units)
+    pooling = AttentionPooling(hidden_units, batch_norm=True)
     classifier = keras.layers.Dense(n_classes, name="classes")
     step = _make_step(inner, preprocessing, pooling, classifier, config)
     sampling = make_sampling(config, None, None, images)
     losses = _run_steps(step, StepBatches(config, images, sampling), config, progress)
-    return build_delf(inner, preprocessing, pooling.scores), losses
+    return build_delf(inner, preprocessing, pooling.scores.folded()), losses
+
+
+def say_what_was_learned(losses, n_classes):
+    """Warns where the last tenth of the losses `(steps,)` is hardly below that of guessing."""
+    last, chance = losses[-max(len(losses) // 10, 1) :].mean(), np.log(n_classes)
+    if last > _NEAR_CHANCE * chance:
+        logging.warning(
+            "the attention has hardly learned: its loss ended at %.2f, and guessing has %.2f; "
+            "give it more --steps, or another --head_learning_rate",
+            *(last, chance),
+        )
 
 
 def _make_step(inner, preprocessing, pooling, classifier, config):
-    channels = inner.output_shape[-1]
+    channels, network = inner.output_shape[-1], inference_copy(inner)
     pooling.build((None, None, None, channels))
     classifier.build((None, channels))
     variables = pooling.trainable_variables + classifier.trainable_variables
@@ -122,9 +138,10 @@ def _make_step(inner, preprocessing, pooling, classifier, config):
         if config.min_scale < 1:  # To whole cells of the feature map.
             sides = tf.cast(tf.cast(tf.shape(pixels)[1:3], tf.float32) * factor, tf.int32)
             pixels = resize(pixels, *tf.unstack(tf.maximum(sides // STRIDE, 1) * STRIDE))
-        maps = inner(preprocessing(pixels), training=False)
+        maps = network(preprocessing(pixels), training=False)
         with tf.GradientTape() as tape:
-            loss = cross_entropy(labels, tf.cast(classifier(pooling(maps)), tf.float32))
+            logits = classifier(pooling(maps, training=True))
+            loss = cross_entropy(labels, tf.cast(logits, tf.float32))
         optimizer.apply(tape.gradient(loss, [v.value for v in variables]), variables)
         return loss
 

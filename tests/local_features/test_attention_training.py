@@ -14,7 +14,7 @@ from darac_tf.local_features.model import AttentionScores, build_delf, load_delf
 from darac_tf.models import Preprocessing
 from darac_tf.models.backbones import load_keras_model
 from darac_tf.training.config import TrainConfig
-from darac_tf.training.local_features import factor_of_step, train_attention
+from darac_tf.training.local_features import factor_of_step, say_what_was_learned, train_attention
 from tests.helpers import write_backbone, write_collection, write_image
 from tests.training.short_runs import jpegs_only
 
@@ -82,6 +82,28 @@ def test_only_the_attention_learns(trained):
     trained = model.get_layer("attention").get_weights()
     for old, new in zip(untrained.get_weights(), trained, strict=True):
         assert np.abs(old - new).max() > 1e-3
+
+
+def test_features_of_any_length_teach_the_attention(images, backbone):
+    """Without batch normalisation one step at this rate puts all scores to zero, for good."""
+    last = backbone.layers[-1]
+    last.set_weights([1000 * np.array(weights) for weights in last.get_weights()])
+    settings = dataclasses.replace(SETTINGS, head_learning_rate=0.01, steps=40)
+    model, losses = train_attention(backbone, Preprocessing("tf"), images, settings, 64, False)
+    assert losses[-5:].mean() < 0.5 * np.log(len(images.class_names))
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
+    attention = model(pixels)[1]
+    assert np.linalg.norm(backbone(pixels / 127.5 - 1), axis=-1).mean() > 100
+    assert np.mean(attention) > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("end", "says"), [(np.log(8), True), (0.95 * np.log(8), True), (1.0, False)]
+)
+def test_an_attention_that_has_learned_nothing_is_said(end, says, caplog):
+    with caplog.at_level("WARNING", logger="absl"):
+        say_what_was_learned(np.linspace(3, end, 200), 8)
+    assert ("hardly learned: its loss ended at" in caplog.text) == says
 
 
 def test_the_same_seed_trains_the_same(images, backbone, trained):

@@ -50,9 +50,41 @@ def test_pooling_against_the_loop():
     np.testing.assert_allclose(layer(maps), expected, rtol=1e-4, atol=1e-5)
 
 
+def test_hidden_units_are_normalised_over_the_cells_of_a_batch_in_training():
+    layer = AttentionScores(7, batch_norm=True)
+    layer.build(MAPS.shape)
+    random = np.random.default_rng(1)
+    kernel_1, _, kernel_2, bias_2 = (
+        random.normal(size=w.shape)
+        for w in (layer.kernel_1, layer.bias_1, layer.kernel_2, layer.bias_2)
+    )
+    gamma, beta = random.normal(size=(2, 7))
+    norm = [gamma, beta, np.zeros(7), np.ones(7)]
+    layer.set_weights([kernel_1, np.full(7, 100.0), kernel_2, bias_2, *norm])
+    hidden = MAPS.reshape(-1, 6) @ kernel_1
+    hidden = gamma * (hidden - hidden.mean(0)) / np.sqrt(hidden.var(0) + 1e-3) + beta
+    expected = np.log1p(np.exp(np.maximum(hidden, 0) @ kernel_2 + bias_2))
+    found = layer(MAPS, training=True)
+    np.testing.assert_allclose(np.ravel(found), np.ravel(expected), rtol=1e-3, atol=1e-5)
+
+
+def test_folded_scores_are_those_of_inference():
+    layer = AttentionScores(7, batch_norm=True)
+    layer.build(MAPS.shape)
+    random = np.random.default_rng(1)
+    layer.set_weights([random.uniform(0.5, 2, w.shape) for w in layer.get_weights()])
+    folded = layer.folded()
+    assert len(folded.get_weights()) == 4
+    expected = np.array(layer(MAPS, training=False))
+    np.testing.assert_allclose(folded(MAPS), expected, rtol=1e-5, atol=1e-6)
+    assert np.abs(np.array(layer(MAPS, training=True)) - expected).max() > 0.1
+    np.testing.assert_array_equal(folded.folded()(MAPS), folded(MAPS))
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("layer", [AttentionScores, AttentionPooling])
-def test_layer_contract(layer, tmp_path):
-    check_layer(layer, {"hidden_units": 7, "seed": 2}, MAPS, tmp_path)
+def test_layer_contract(layer, batch_norm, tmp_path):
+    check_layer(layer, {"hidden_units": 7, "seed": 2, "batch_norm": batch_norm}, MAPS, tmp_path)
 
 
 @pytest.mark.parametrize("layer", [AttentionScores, AttentionPooling])
