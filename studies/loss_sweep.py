@@ -185,8 +185,8 @@ def main():
     six = {
         loss: [aps[loss][option_name(option)] for option in compared(loss)] for loss in FLAGS.losses
     }
-    reporting = ~sweep.choosing
-    before = float(sweep.before()[reporting].mean())
+    reporting, untrained = ~sweep.choosing, sweep.before()
+    before = float(untrained[reporting].mean())
 
     def rate_and_steps(chosen):
         return f"rate {RATES[chosen.rate]:g}, {sweep.points[chosen.point]} steps"
@@ -199,6 +199,9 @@ def main():
         f"# Losses on stored vectors\n\n{images.name}: mAP in %, {reporting.sum()} queries.",
         "## Steps chosen too\n\n" + compared_table(found, configuration, before),
     ]
+    swapped = {loss: choose(own, reporting) for loss, own in six.items()}
+    rows = compared_table(swapped, configuration, float(untrained[sweep.choosing].mean()))
+    parts.append("## The halves swapped\n\n" + rows)
     for point, steps in enumerate(sweep.points):
         at = {loss: choose(own, sweep.choosing, point) for loss, own in six.items()}
         parts.append(f"## {steps} steps\n\n" + compared_table(at, configuration, before))
