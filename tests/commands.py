@@ -2,7 +2,7 @@
 
     python -m tests.commands
 
-reads a JSON list a line from standard input: whether the process may know Keras and darac_tf, the
+reads a JSON list a line from standard input: whether the process may know the library's layers, the
 folder to run in, a script or module (or `-c` and a program), and its arguments; and answers with
 `[exit status, standard output, last line of standard error]`.
 """
@@ -17,6 +17,8 @@ import sys
 import tempfile
 import traceback
 from pathlib import Path
+
+from darac_tf.cli import start_tensorflow
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -37,7 +39,7 @@ class Commands:
     def run(self, *command, folder=_REPOSITORY, bare=False):
         """`(exit status, standard output, last line of standard error)` of a command.
 
-        `bare`: in a process that has imported TensorFlow and nothing else.
+        `bare`: in a process that has imported TensorFlow, as commands do, and nothing else.
         """
         words = [str(word) for word in (folder, *command)]
         self._process.stdin.write(json.dumps([bare, *words]) + "\n")
@@ -101,8 +103,7 @@ def _start_bare():
 
 if __name__ == "__main__":
     # What takes the time.
-    import tensorflow  # noqa: F401
-
+    start_tensorflow()
     bare_process = _start_bare()
     import keras  # noqa: F401
 

@@ -36,6 +36,13 @@ def test_help_is_the_docstring_and_the_flags(name, capsys):
     assert f"\n    darac {name} " in module.__doc__ and "\n  --verbosity: " in output
 
 
+def test_tensorflow_starts_without_packages_that_only_keras_asks_for(run_command):
+    left_out = "import sys; print({'sklearn', 'matplotlib'} & set(sys.modules)); "
+    there = "import sklearn.base, matplotlib.pyplot, keras; print(keras.Model.__name__)"
+    status, output, last = run_command("-c", left_out + there, bare=True)
+    assert (status, output.split("\n")[:2]) == (0, ["set()", "Model"]), last
+
+
 def test_a_reader_that_has_gone():
     command = [sys.executable, "-m", "darac_tf.commands", "train", "--help"]
     read, write = os.pipe()
