@@ -3,7 +3,8 @@
     python -m benchmarks.scale --what=parts --rows=10000,100000,1000000 --dim=256 --folder=scale
     python -m benchmarks.scale --what=index --rows=1000000,10000000 --dim=64 --dtype=float16 \
         --memory=1GiB --folder=scale
-    python -m benchmarks.scale --what=plan --rows=100000000 --dim=2048 --rates=rates.json
+    python -m benchmarks.scale --what=plan --rows=100000000 --dim=2048 --rates=rates.json \
+        --described_per_second=48
 
 `parts` takes made-up images through `darac describe --manifest` with a model that looks at their
 last bytes only: manifest, ranges of a file, hashes, parts; reads the parts, and whitens them to 16
@@ -12,9 +13,10 @@ number of rows is measured in processes of its own; memory is the most that one 
 are removed afterwards. Slopes are of a straight line through the logarithms; the ideal is 1 for
 seconds, 0 for memory.
 
-`plan` divides by rates, JSON: rows a second of a node that describes, and of one that whitens,
-indexes and searches exactly, and the seconds of training; the others write it by --save_rates, but
-for what `describe` is with a network. Needs Linux.
+`plan` divides by rates: --described_per_second, which is that of a node with the network
+(`benchmarks.parts`), and those that the others write by --save_rates for vectors of the same
+length: rows a second of a node that whitens, indexes and searches exactly, and the seconds of
+training. Needs Linux.
 """
 
 import io
@@ -43,6 +45,7 @@ flags.DEFINE_string("faiss_index", "auto", "Kind of the index.")
 flags.DEFINE_string("folder", "scale", "For the parts; removed afterwards.")
 flags.DEFINE_string("save_rates", None, "File that rates are added to, for --what=plan.")
 flags.DEFINE_string("rates", None, "File with rates, for --what=plan.")
+flags.DEFINE_float("described_per_second", None, "Images, of one node, for --what=plan.", 1e-3)
 flags.DEFINE_list("nodes", ["1", "4", "16", "64"], "Machines, for --what=plan.")
 flags.DEFINE_float("node_price", 1.0, "Of an hour of one; 1: cost is in hours of a node.")
 flags.DEFINE_float("image_kb", 200.0, "Of an image file, for --what=plan.")
@@ -258,9 +261,21 @@ def table(counts, step, found):
     return markdown.table([step, "s", "rows/s", "MiB", *extra], rows, [True] * (4 + len(extra)))
 
 
+def known_rates():
+    """What --save_rates has already; `UserError` if that is of vectors of another length."""
+    path = Path(FLAGS.save_rates)
+    rates = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {"dim": FLAGS.dim}
+    if rates["dim"] != FLAGS.dim:
+        raise UserError(f"--save_rates={path}: has those of --dim={rates['dim']} already")
+    return rates
+
+
 def plan():
     """Prints disk, and hours and cost by the number of machines."""
     rates = json.loads(Path(FLAGS.rates).read_text(encoding="utf-8"))
+    if rates["dim"] != FLAGS.dim:
+        raise UserError(f"--rates={FLAGS.rates}: they are of --dim={rates['dim']}")
+    rates["describe"] = FLAGS.described_per_second
     for rows in map(int, FLAGS.rows):
         size = rows * (FLAGS.dim * np.dtype(FLAGS.dtype).itemsize + _ROW_BYTES)
         print(
@@ -295,8 +310,12 @@ def main():
         run_step()
         return
     if FLAGS.what == "plan":
+        if not (FLAGS.rates and FLAGS.described_per_second):
+            raise UserError("--what=plan: needs --rates and --described_per_second")
         plan()
         return
+    if FLAGS.save_rates:
+        known_rates()
     steps = (
         ["describe", "read", "whiten"] if FLAGS.what == "parts" else ["write", "index", "recall"]
     )
@@ -304,14 +323,13 @@ def main():
     for step in steps:
         print(table(counts, step, found[step]), end="\n\n")
     if FLAGS.save_rates:
-        path = Path(FLAGS.save_rates)
-        rates = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+        rates = known_rates()
         for step, figures in found.items():
             training = figures[-1].get("training s", 0)
             rates[step] = counts[-1] / (figures[-1]["seconds"] - training)
             if training:
                 rates["training"] = training
-        path.write_text(json.dumps(rates, indent=1), encoding="utf-8")
+        Path(FLAGS.save_rates).write_text(json.dumps(rates, indent=1), encoding="utf-8")
 
 
 if __name__ == "__main__":

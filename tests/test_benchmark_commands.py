@@ -1,5 +1,7 @@
 """Benchmarks as commands, on tiny data: that they still run and print their tables."""
 
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -74,3 +76,45 @@ def test_scaled_decoding(printed_by, tmp_path):
     assert 0.9 < float(small[-1]) < 1
     # Nothing is decoded at a part of its size where 300 of 320 pixels are needed.
     assert float(large[-1]) == float(both[-1]) == pytest.approx(1, abs=1e-5)
+
+
+@pytest.mark.slow
+def test_scale_measures_rates_and_plans_by_them(printed_by, run_command, tmp_path):
+    rates = tmp_path / "rates.json"
+    flags = [f"--folder={tmp_path / 'parts'}", f"--save_rates={rates}", "--rows=20", "--dim=32"]
+    printed = printed_by("scale", *flags)
+    assert sum(line.startswith("| 20 |") for line in printed.splitlines()) == 3
+    printed_by("scale", "--what=index", *flags)
+    assert not list((tmp_path / "parts").iterdir())
+    known = json.loads(rates.read_text())
+    assert known["dim"] == 32 and {"whiten", "index", "recall"} <= set(known)
+    rates.write_text(
+        json.dumps(known | {"training": 3600, "whiten": 100, "index": 50, "recall": 200})
+    )
+    plan = ("--what=plan", "--rows=360000", f"--rates={rates}", "--nodes=1,4", "--dim=32")
+    printed = printed_by("scale", *plan, "--described_per_second=10", "--node_price=2")
+    assert _rows(printed) == [
+        # 10 h of describing; 1 + 1 + 2 + 0.5 h for the rest; 2 an hour; 10 images of 1.6 Mbit.
+        ["1", "10.0", "4.5", "14.5", "29.0", "16"],
+        ["4", "2.5", "4.5", "7.0", "29.0", "64"],
+    ]
+    assert (
+        "are of --dim=32"
+        in run_command("benchmarks.scale", *plan[:-1], "--described_per_second=1")[2]
+    )
+
+
+@pytest.mark.slow
+def test_training_run(printed_by, tmp_path):
+    folder = write_collection(tmp_path / "photos", classes=6, images=4)
+    backbone = write_backbone(tmp_path / "small.keras")
+    flags = [f"--data_dir={folder}", "--val_classes=2", f"--backbone={backbone}", "--steps=5"]
+    flags += ["--image_sizes=32,48", "--classes_per_batch=3", "--val_every=3", "--repeats=1"]
+    rows = _rows(printed_by("training_run", *flags))
+    assert [row[0] for row in rows] == ["12 at 32", "12 at 48"]
+    for row in rows:
+        _, bare, step, whole, rate, ratio = row
+        assert 0 < float(step) <= float(whole) and float(rate) == pytest.approx(
+            12 / float(whole), rel=0.1
+        )
+        assert float(ratio) == pytest.approx(float(bare) / float(whole), rel=0.1)
