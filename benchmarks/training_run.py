@@ -53,6 +53,7 @@ class TimedSteps:
             self.seconds.append(time.perf_counter() - self.started[-1])
             return found
 
+        timed.experimental_get_tracing_count = step.experimental_get_tracing_count
         return timed
 
 
