@@ -136,6 +136,7 @@ class EvalConfig:
     augmentation_n: int = setting(0, "Database augmentation: neighbours.", low=0)
     rerank: str = setting("none", "Re-ranking.", choices=[*RERANKINGS, "local"])
     local_model: str | None = setting(None, "For --rerank=local: a run of --system=delf.")
+    local_resolutions: str = setting("0.25..2", "Factors of the size for --rerank=local.")
     rerank_depth: int = setting(100, "Ranks that --rerank=local orders.", low=1)
     faiss_index: str | None = setting(None, "Search approximately, as HNSW32 or IVF1024,Flat.")
 

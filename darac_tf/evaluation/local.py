@@ -90,13 +90,9 @@ class DescribedLocally(Described):
 @described.register
 def _described_locally(source: LocalSource, images, settings):
     """Resolutions are factors of the image's size."""
-    for sizes in settings.resolutions:
-        if not all(isinstance(size, Factor) and _is_plain(size) for size in sizes):
-            advice = "as --resolutions=0.25..2, and no other --resize or --shapes"
-            raise UserError(f"--matching=local takes factors of the size, {advice}")
+    extractions = [extraction_at(sizes) for sizes in settings.resolutions]
     notes = source.check(images)
-    for sizes in settings.resolutions:
-        extraction = ExtractionSettings(scales=sizes)
+    for sizes, extraction in zip(settings.resolutions, extractions, strict=True):
         limit = f"Up to {extraction.max_features} local features an image, by inliers."
         with source.features(images, extraction, settings) as store:
             skipped = store.facts["skipped"].items()
@@ -110,8 +106,15 @@ def _described_locally(source: LocalSource, images, settings):
             )
 
 
-def _is_plain(size):
-    return (size.kernel, size.shapes) == (ANTIALIAS, EXACT)
+def extraction_at(sizes):
+    """`ExtractionSettings` at `describing.sizes`; `UserError` if they are no plain factors."""
+    for size in sizes:
+        if not isinstance(size, Factor) or (size.kernel, size.shapes) != (ANTIALIAS, EXACT):
+            raise UserError(
+                f"local features take factors of the size, as 0.25..2, and no other --resize or "
+                f"--shapes: {size}"
+            )
+    return ExtractionSettings(scales=sizes)
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -120,6 +123,7 @@ class InlierReranker:
 
     source: LocalSource
     depth: int = 100  # Ranks of each ranking that are ordered anew.
+    extraction: ExtractionSettings = dataclasses.field(default_factory=ExtractionSettings)
 
     def describe(self):
         """A few words for the table."""
@@ -132,9 +136,10 @@ class InlierReranker:
         It makes `Rankings` into `Rankings` whose first `depth` are ordered by inliers; their scores
         become those.
         """
-        notes = (f"Re-ranked by inliers of the local features of {self.source.name}.",)
+        sizes = ",".join(map(str, self.extraction.scales))
+        notes = (f"Re-ranked by inliers of the local features of {self.source.name} at {sizes}.",)
         notes += self.source.check(task.images)
-        with self.source.features(task.images, ExtractionSettings(), settings) as store:
+        with self.source.features(task.images, self.extraction, settings) as store:
             queries = [store[place] for place in task.queries]
 
             def rerank(rankings):

@@ -14,7 +14,7 @@ from darac_tf.describing.vector_files import is_vector_file, load_vectors, write
 from darac_tf.engines import DEFAULT_ENGINE, EngineSettings
 from darac_tf.errors import UserError
 from darac_tf.evaluation.evaluator import Settings, evaluate
-from darac_tf.evaluation.local import InlierReranker, load_local
+from darac_tf.evaluation.local import InlierReranker, extraction_at, load_local
 from darac_tf.evaluation.task import benchmark_task, labelled_task
 from darac_tf.evaluation.whitening_source import FittingImages, WhiteningSource
 from darac_tf.ranking.rank import RankingSettings
@@ -198,11 +198,14 @@ def _reranker(config):
     """The re-ranking that needs more than descriptors, or None."""
     if config.rerank != "local":
         _refuse(config, "is for --rerank=local", "local_model")
+        if config.local_resolutions != type(config).local_resolutions:
+            raise UserError("--local_resolutions is for --rerank=local")
         return None
     if not config.local_model:
         raise UserError("--rerank=local needs --local_model: a run of train.py --system=delf")
     source = load_local(config.local_model, config.allow_whiten_on_test)
-    return InlierReranker(source, config.rerank_depth)
+    extraction = extraction_at(parse_sizes(config.local_resolutions))
+    return InlierReranker(source, config.rerank_depth, extraction)
 
 
 def _refuse(config, why, *names):

@@ -85,6 +85,15 @@ def test_re_ranking_of_a_global_descriptor(images, source, tmp_path):
     shallow = dataclasses.replace(settings, reranker=InlierReranker(source, depth=1))
     (unchanged,) = evaluate([descriptor], task, shallow)
     assert unchanged.result.scores["mAP (plain)"] < 0.8
+    # Features are taken at the sizes that it is given.
+    halves = ExtractionSettings(scales=parse_sizes("x0.5,x1"))
+    (halved,) = evaluate(
+        [descriptor],
+        task,
+        dataclasses.replace(settings, reranker=InlierReranker(source, 5, halves)),
+    )
+    assert halved.rankings.scores.max() != row.rankings.scores.max()
+    assert any("at x0.5,x1." in note for note in halved.rankings.notes)
     # What re-ranks holds nothing of a task: two evaluations may take turns.
     rows = evaluate([descriptor] * 2, task, shallow)
     first, others, second = next(rows), list(evaluate([descriptor], task, shallow)), next(rows)
@@ -129,7 +138,7 @@ def test_unreadable_images_and_test_images(images, source, tmp_path):
         assert (row.rankings.rows[:-1, -1] == 6).sum() >= 3
     with pytest.raises(UserError, match=r"bad\.png"):
         list(evaluate([source], task, Settings((SIZES,))))
-    with pytest.raises(UserError, match=r"takes factors of the size, as --resolutions=0.25..2"):
+    with pytest.raises(UserError, match=r"take factors of the size, as 0\.25\.\.2, .*: 299$"):
         list(evaluate([source], task, Settings(((LongSide(299),),))))
 
 
@@ -186,6 +195,12 @@ def test_options_of_an_evaluation(run_dir):
     (row,) = measure(given)
     assert 0 < row.result.scores["mAP (plain)"] <= 1
     assert len(row.rankings.rows) == len(read_csv(held_out))
+    again = dataclasses.replace(given, matching="global", resolutions=["64"])
+    with pytest.raises(UserError, match="--local_resolutions is for --rerank=local"):
+        measure(dataclasses.replace(again, local_resolutions="x1"))
+    again = dataclasses.replace(again, rerank="local", local_model=str(folder))
+    with pytest.raises(UserError, match=r"take factors of the size.*: 299$"):
+        measure(dataclasses.replace(again, local_resolutions="x0.5,299"))
     with pytest.raises(UserError, match="--rerank is for --matching=global"):
         measure(dataclasses.replace(given, rerank="k_reciprocal"))
     on_training = dataclasses.replace(given, data_dir=str(folder / "train.csv"))
