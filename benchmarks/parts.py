@@ -57,7 +57,7 @@ def main():
         for cores in (1, FLAGS.cores):
             ray = ["--engine=ray", f"--workers={cores}"]
             here, there = (images_per_second(folder, words, cores) for words in ([], ray))
-            table.append([cores, f"{here:.1f}", f"{there:.1f}", f"{there / here:.2f}"])
+            table.append([str(cores), f"{here:.1f}", f"{there:.1f}", f"{there / here:.2f}"])
     header = ["cores", "one process", "workers of one core", "ratio"]
     print(markdown.table(header, table, [True] * 4))
 
