@@ -53,16 +53,21 @@ def from_cirtorch(content, source):
     facts = {name: meta.get(name) for name in ("architecture", "pooling", "regional", "whitening")}
     facts |= {"mean": mean, "std": deviation}
     whitenings = _whitenings(meta, source)
-    how, whitening = _evaluation(pooling, dense is not None, meta.get("Lw") or {})
+    how, whitening = _evaluation(pooling, dense is not None, meta.get("Lw") or {}, source)
     return Published(descriptor, "cirtorch", facts, whitenings, "gem", how, whitening)
 
 
-def _evaluation(pooling, is_whitened, learned):
+def _evaluation(pooling, is_whitened, learned, source):
     """As of its test.py, and of test_e2e.py for networks with a whitening layer.
 
     Descriptors at several sizes are combined by the exponent, where nothing follows GeM.
     """
     is_plain = isinstance(pooling, GeM) and not is_whitened
+    if is_plain and pooling.initial_p < 1:
+        raise UserError(
+            f"{source}: descriptors at several sizes are combined by the exponent of its GeM, "
+            f"{pooling.initial_p:.3g}, which must be at least 1"
+        )
     how = {
         "resolutions": ["0.7071..1.4142@1024" if is_whitened else "0.5..1@1024"],
         "combination": "gmean" if is_plain else "sum",

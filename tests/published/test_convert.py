@@ -180,6 +180,10 @@ CHANGES = [
     (lambda c: c["meta"].update(local_whitening=True), "whitens local features"),
     (lambda c: c["state_dict"].pop("pool.p"), r"no exponent of GeM \(pool\.p\)"),
     (
+        lambda c: c["state_dict"].update({"pool.p": np.array([0.7])}),
+        "by the exponent of its GeM, 0.7, which must be at least 1",
+    ),
+    (
         lambda c: c["state_dict"].pop("features.4.0.conv2.weight"),
         r"no tensor 'features\.4\.0\.conv2\.weight'",
     ),
