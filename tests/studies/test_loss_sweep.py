@@ -64,7 +64,8 @@ def test_from_images_to_tables(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(heads, "train_heads", first_directions)
     assert run_study("loss_sweep", *flags) == 0
     page = capsys.readouterr().out
-    assert page.count("| contrastive |") == 4 and "| minmax, power, without gradient |" in page
+    assert page.count("| contrastive |") == 5 and page.count("## The halves swapped") == 1
+    assert "| minmax, power, without gradient |" in page
     facts = json.loads((tmp_path / "out" / "loss_sweep.json").read_text())
     means = facts["means on the reporting half, by seed"]
     assert np.shape(means["contrastive"]["margin 1"]) == (4, 2, 2)
