@@ -158,12 +158,12 @@ def load_delf(path):
     path = Path(path)
     path = path / DELF_MODEL if path.is_dir() else path
     model = load_keras_model(path)
-    names = {layer.name for layer in model.layers}
-    if not {_FEATURES, _ATTENTION} <= names or len(model.outputs) != 2:
+    layers = {layer.name: layer for layer in model.layers}
+    inner = next((layer for layer in model.layers if isinstance(layer, keras.Model)), None)
+    first = next((layer for layer in model.layers if isinstance(layer, Preprocessing)), None)
+    if not {_FEATURES, _ATTENTION} <= set(layers) or not inner or not first:
         raise UserError(f"{path}: is no model of local features; train one first")
-    inner = next(layer for layer in model.layers if isinstance(layer, keras.Model))
-    preprocessing = next(layer for layer in model.layers if isinstance(layer, Preprocessing))
-    return build_delf(inference_copy(inner), preprocessing, model.get_layer(_ATTENTION))
+    return build_delf(inference_copy(inner), first, layers[_ATTENTION])
 
 
 def inner_layer(backbone, stride=STRIDE):
