@@ -106,9 +106,9 @@ def row_of(side):
     counted = FLAGS.steps - 1
     return [
         f"{config.batch_size} at {side}",
-        f"{one:.3f}",
-        f"{steps / counted:.3f}",
-        f"{whole / counted:.3f}",
+        f"{one:.4g}",
+        f"{steps / counted:.4g}",
+        f"{whole / counted:.4g}",
         f"{config.batch_size * counted / whole:.1f}",
         f"{one * counted / whole:.3f}",
     ]
