@@ -8,12 +8,12 @@ pooling and the whole extraction (from files, overlapped) as shares of it. Media
 
 import collections
 import statistics
-import time
 
 import numpy as np
 import tensorflow as tf
 from absl import flags
 
+from benchmarks.measuring import seconds_of
 from darac_tf import cli
 from darac_tf.data import load_dataset
 from darac_tf.data.images import decode_image, resize_long_side, stored_size
@@ -37,13 +37,7 @@ BATCH = {299: 8, 540: 4}
 
 def median_seconds(call):
     """Median seconds of `call()`, after one call that is not counted."""
-    call()
-    seconds = []
-    for _ in range(FLAGS.repeats):
-        started = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds)
+    return statistics.median(seconds_of(call, FLAGS.repeats))
 
 
 def measure(model, paths, size):

@@ -16,6 +16,7 @@ import tensorflow as tf
 from absl import flags
 from matplotlib.figure import Figure
 
+from benchmarks.measuring import seconds_of
 from darac_tf import cli
 from darac_tf.data.images import images_below
 from darac_tf.describing.extraction import extract_features
@@ -46,13 +47,7 @@ _QUERIES, _RANKS = 70, 1000
 
 def fastest(call):
     """Seconds of the fastest of several calls, after one that is not counted."""
-    call()
-    seconds = []
-    for _ in range(FLAGS.repeats):
-        started = time.perf_counter()
-        call()
-        seconds.append(time.perf_counter() - started)
-    return min(seconds)
+    return min(seconds_of(call, FLAGS.repeats))
 
 
 def by_images(describe):

@@ -7,6 +7,7 @@ import json
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,17 @@ def figures_of(module, *arguments):
     if done.returncode:
         raise UserError(done.stderr.strip().splitlines()[-1].removeprefix("error: "))
     return json.loads(done.stdout.splitlines()[-1])
+
+
+def seconds_of(call, repeats):
+    """Seconds of each of some calls, after one that is not counted."""
+    call()
+    seconds = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        call()
+        seconds.append(time.perf_counter() - started)
+    return seconds
 
 
 def random_batch(count, side):

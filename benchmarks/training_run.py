@@ -16,7 +16,7 @@ from unittest import mock
 
 from absl import flags
 
-from benchmarks.measuring import random_batch
+from benchmarks.measuring import random_batch, seconds_of
 from benchmarks.peers.training import make_state, train_call
 from darac_tf import cli
 from darac_tf.choices import DATASETS
@@ -69,17 +69,6 @@ def whole_run(config):
     return ended - timed.started[1], sum(timed.seconds[1:])
 
 
-def seconds_of(call):
-    """Of some calls, after one that is not counted."""
-    call()
-    found = []
-    for _ in range(FLAGS.repeats):
-        started = time.perf_counter()
-        call()
-        found.append(time.perf_counter() - started)
-    return found
-
-
 def row_of(side):
     """Cells of one image size."""
     config = TrainConfig(
@@ -100,9 +89,9 @@ def row_of(side):
     images, labels = random_batch(config.batch_size, side)
     state, replicas = make_state(config, labels)
     bare = train_call(state, config, replicas, images, labels)
-    before = seconds_of(bare)
+    before = seconds_of(bare, FLAGS.repeats)
     whole, steps = whole_run(config)
-    one = statistics.median(before + seconds_of(bare))
+    one = statistics.median(before + seconds_of(bare, FLAGS.repeats))
     counted = FLAGS.steps - 1
     return [
         f"{config.batch_size} at {side}",

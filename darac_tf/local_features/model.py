@@ -15,6 +15,7 @@ from darac_tf.files import atomic_path
 from darac_tf.layers import L2Normalization, l2_normalize
 from darac_tf.models import Preprocessing
 from darac_tf.models.backbones import load_keras_model, up_to
+from darac_tf.models.folding import norm_weights
 
 DELF_MODEL = "delf.keras"
 PCA_FILE = "pca.npz"
@@ -78,9 +79,9 @@ class AttentionScores(keras.layers.Layer):
         plain.build((None, None, None, self.kernel_1.shape[0]))
         kernel_1, bias_1 = np.array(self.kernel_1), np.array(self.bias_1)
         if self.norm:
-            gamma, beta, mean, variance = (np.array(value) for value in self.norm.get_weights())
-            scale = gamma / np.sqrt(variance + self.norm.epsilon)
-            kernel_1, bias_1 = kernel_1 * scale, (bias_1 - mean) * scale + beta
+            factor, shift, mean, variance = norm_weights(self.norm)
+            scale = factor / np.sqrt(variance + self.norm.epsilon)
+            kernel_1, bias_1 = kernel_1 * scale, (bias_1 - mean) * scale + shift
         plain.set_weights([kernel_1, bias_1, self.kernel_2, self.bias_2])
         return plain
 
