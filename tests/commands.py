@@ -1,21 +1,17 @@
-"""Runs the project's commands in forks of one process, which has imported TensorFlow once.
+"""Runs the project's commands in forks of processes that have imported TensorFlow and not used it.
 
-    python -m tests.commands
-
-reads a JSON list a line from standard input: whether the process may know the library's layers, the
-folder to run in, a script or module (or `-c` and a program), and its arguments; and answers with
-`[exit status, standard output, last line of standard error]`.
+They are forks themselves, of the process that runs tests before it has collected any: importing,
+which takes the time of a command, is done once for all tests.
 """
 
 import gc
-import json
 import multiprocessing
 import os
 import runpy
-import subprocess
 import sys
 import tempfile
 import traceback
+import warnings
 from pathlib import Path
 
 from darac_tf.cli import start_tensorflow
@@ -24,27 +20,39 @@ _REPOSITORY = Path(__file__).resolve().parent.parent
 
 
 class Commands:
-    """A context manager that starts the process."""
+    """Starts the processes; to be made before TensorFlow starts threads, which no fork has."""
 
-    def __enter__(self):
-        command = [sys.executable, "-m", "tests.commands"]
-        self._process = subprocess.Popen(
-            command, cwd=_REPOSITORY, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-        )
-        return self
+    def __init__(self):
+        start_tensorflow()
+        self._bare = _start()
+        import keras  # noqa: F401
 
-    def __exit__(self, *_):
-        self._process.communicate(timeout=60)
+        import darac_tf.evaluation
+        import darac_tf.export
+        import darac_tf.reports
+        import darac_tf.serving
+        import darac_tf.training  # noqa: F401
+
+        self._full = _start()
 
     def run(self, *command, folder=_REPOSITORY, bare=False):
         """`(exit status, standard output, last line of standard error)` of a command.
 
-        `bare`: in a process that has imported TensorFlow, as commands do, and nothing else.
+        Args:
+            *command: A script or module (or `-c` and a program), and its arguments.
+            folder: Where it runs.
+            bare: In a process that has imported TensorFlow, as commands do, and nothing else of
+                what makes the library's layers known.
         """
-        words = [str(word) for word in (folder, *command)]
-        self._process.stdin.write(json.dumps([bare, *words]) + "\n")
-        self._process.stdin.flush()
-        return json.loads(self._process.stdout.readline())
+        _, connection = self._bare if bare else self._full
+        connection.send((folder, [str(word) for word in command]))
+        return connection.recv()
+
+    def end(self):
+        # The later has the earlier's connection too.
+        for process, connection in (self._full, self._bare):
+            connection.close()
+            os.waitpid(process, 0)
 
 
 def _answer(folder, command):
@@ -63,6 +71,7 @@ def _answer(folder, command):
 
 def _run_and_exit(command):
     """Runs a command, and ends this process without clearing what was imported."""
+    warnings.simplefilter("ignore")  # Those of pytest are errors.
     if command[0].endswith(".py"):
         command[0] = str(_REPOSITORY / command[0])
     sys.argv = command
@@ -87,38 +96,18 @@ def _run_and_exit(command):
     os._exit(status)
 
 
-def _start_bare():
-    """Forks a process that answers what it is sent; returns the connection to it."""
+def _start():
+    """Forks a process that answers what it is sent: its number, and the connection to it."""
     ours, theirs = multiprocessing.Pipe()
-    if os.fork():
+    sys.stdout.flush()
+    process = os.fork()
+    if process:
         theirs.close()
-        return ours
+        return process, ours
     ours.close()
+    gc.freeze()
     try:
         while True:
             theirs.send(_answer(*theirs.recv()))
     except EOFError:
         os._exit(0)
-
-
-if __name__ == "__main__":
-    # What takes the time.
-    start_tensorflow()
-    bare_process = _start_bare()
-    import keras  # noqa: F401
-
-    import darac_tf.evaluation
-    import darac_tf.export
-    import darac_tf.reports
-    import darac_tf.serving
-    import darac_tf.training  # noqa: F401
-
-    gc.freeze()
-    for line in sys.stdin:
-        bare, folder, *command = json.loads(line)
-        if bare:
-            bare_process.send((folder, command))
-            answer = bare_process.recv()
-        else:
-            answer = _answer(folder, command)
-        print(json.dumps(answer), flush=True)

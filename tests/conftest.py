@@ -6,13 +6,35 @@ from pathlib import Path
 import hypothesis
 import pytest
 
-from tests.commands import Commands
-
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 # On busy cores an example may take any time; that says nothing about the code.
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
+
+
+_commands = pytest.StashKey()
+
+
+def pytest_addoption(pluginmanager):
+    """Starts the processes for commands: folders' own conftest.py, imported next, import layers.
+
+    But not in the process that only hands tests out.
+    """
+    config = pluginmanager.getplugin("pytestconfig")
+    several = getattr(config.known_args_namespace, "numprocesses", None)
+    if several and "PYTEST_XDIST_WORKER" not in os.environ:
+        return
+    # Logs of commands go to the standard error of now, which is to be that of the process.
+    with pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+        from tests.commands import Commands
+
+        config.stash[_commands] = Commands()
+
+
+def pytest_unconfigure(config):
+    if _commands in config.stash:
+        config.stash[_commands].end()
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +82,6 @@ def _seeded():
 
 
 @pytest.fixture(scope="session")
-def run_command():
+def run_command(request):
     """`Commands.run`: the words of a command to its exit status, output, and last error line."""
-    with Commands() as commands:
-        yield commands.run
+    return request.config.stash[_commands].run
