@@ -42,7 +42,7 @@ def test_graph_grid_equals_numpy_on_every_size_in_one_trace(name, sizes):
     in_graph, in_numpy = GRIDS[name]
     most = 50  # R-MAC's on a long map: 1 x 7 + 2 x 8 + 3 x 9
 
-    @tf.function
+    @tf.function(autograph=False)
     def rows_of(sizes):
         def padded(size):
             rows = region_pooling.boxes(in_graph(size[0], size[1]))

@@ -76,7 +76,7 @@ def test_a_turned_map_has_the_same_regional_vectors_in_the_same_order(grid):
     layer.build((None, None, None, 4))
     layer.set_weights([np.random.default_rng(1).normal(size=(42, 1)).astype(np.float32)])
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 4])])
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 4])], autograph=False)
     def describe(maps):
         return layer.regional_vectors(maps), layer(maps)
 
@@ -204,7 +204,11 @@ def test_every_map_size_in_one_trace(layer_class, jit_compile, sizes):
     layer.build((None, None, None, 6))
     traces = []
 
-    @tf.function(input_signature=[tf.TensorSpec([None, None, None, 6])], jit_compile=jit_compile)
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, None, None, 6])],
+        jit_compile=jit_compile,
+        autograph=False,
+    )
     def describe(maps):
         traces.append(1)
         return layer(maps)

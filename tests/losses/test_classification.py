@@ -142,7 +142,7 @@ def test_labels_that_are_no_class_are_refused(of_class, mode, wrong):
     labels, x = make_batch([0, wrong, 1])
     if mode == "graph":
         signature = [tf.TensorSpec([None], tf.int64), tf.TensorSpec([None, DIM], tf.float64)]
-        loss = tf.function(loss.__call__, input_signature=signature)
+        loss = tf.function(loss.__call__, input_signature=signature, autograph=False)
     with pytest.raises(tf.errors.InvalidArgumentError, match=r"labels must lie in \[0, 5\)"):
         loss(labels, x)
 
@@ -195,7 +195,7 @@ def test_optimiser_learns_embeddings_and_weights(of_class):
     optimizer = keras.optimizers.Adam(0.05)
     optimizer.build(variables)
 
-    @tf.function
+    @tf.function(autograph=False)
     def step():
         with tf.GradientTape() as tape:
             value = loss(labels, embeddings.value)

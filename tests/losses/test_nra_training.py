@@ -38,7 +38,7 @@ def _leave_one_out_map(labels, embeddings):
 def _train(loss, projection, rng, steps):
     optimizer = keras.optimizers.Adam(0.01)
 
-    @tf.function
+    @tf.function(autograph=False)
     def step(labels, features):
         with tf.GradientTape() as tape:
             value = loss(labels, features @ projection)
