@@ -14,19 +14,13 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 from absl import flags
 from tqdm import tqdm
 
 from darac_tf import cli
 from darac_tf.data import load_dataset
-from darac_tf.describing.extraction import extract_features
-from darac_tf.engines.inference_copy import inference_copy
-from darac_tf.evaluation.task import labelled_task
 from darac_tf.files import atomic_path
 from darac_tf.layers import DARAC
-from darac_tf.layers.regional import REGIONS_OF_GRID
-from darac_tf.models import build_backbone
 from darac_tf.reports import markdown
 from darac_tf.reports.environment import environment
 from darac_tf.reports.figures import save_png
@@ -34,10 +28,11 @@ from darac_tf.reports.region_weights import RegionWeights
 from darac_tf.reports.weight_plot import draw_weights
 from darac_tf.training.config import TrainConfig
 from darac_tf.training.pooling_weights import fit_on_vectors
-from studies.flat_pictures import draw_flat_pictures
-from studies.joint_scores import average_precisions, with_files
+from studies.flat_pictures import read_flat_pictures
+from studies.joint_scores import with_files
 from studies.joint_sets import LANDMARKS, read_photographs, read_tests, some_of_each
 from studies.joint_table import difference_cells, mean_score, with_spread
+from studies.regional_vectors import VECTORS, StoredVectors, measure
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data_dir", None, "Folder of the sets of `joint_sets`.", required=True)
@@ -48,7 +43,7 @@ flags.DEFINE_integer("seeds", 5, "Of the batches.", lower_bound=1)
 flags.DEFINE_integer("image_size", 299, "Long side of the test images and landmarks.")
 flags.DEFINE_string("out", None, "Folder of vectors, weights and tables.", required=True)
 
-FLAT, _PICTURES = "flat pictures", 120
+FLAT = "flat pictures"
 # Name: arguments of DARAC.
 CONSTRAINTS = {
     "free": {},
@@ -59,44 +54,6 @@ CONSTRAINTS = {
 _OBJECTS, _OBJECTS_SIZE = 24, 192
 _OBJECTS_HELD_OUT, _PLACES_HELD_OUT = 10, 12
 _MAPS = (7, 10), (10, 7)
-VECTORS = 2 * REGIONS_OF_GRID["fixed"]
-
-
-class StoredVectors:
-    """Regional vectors of images, described once and kept in half precision."""
-
-    def __init__(self, backbone, weights, folder):
-        self._backbone, self._folder, self._describe = (backbone, weights), Path(folder), None
-        self._known = {}
-
-    def of(self, name, paths, size):
-        """float32 `(images, 42 * channels)` of images at a long side."""
-        keys = [(str(Path(path).resolve()), size) for path in paths]
-        file = self._folder / f"{name.replace(' ', '-')}-{size}.npy"
-        if file.exists():
-            found = np.load(file)
-        else:
-            # Sets share images.
-            new = [key for key in keys if key not in self._known]
-            if new:
-                self._describe = self._describe or self._describer()
-                described = extract_features(self._describe, np.array(new)[:, 0], [size])[size][""]
-                self._known |= zip(new, described.astype(np.float16), strict=True)
-            found = np.stack([self._known[key] for key in keys])
-            with atomic_path(file) as path, path.open("wb") as opened:
-                np.save(opened, found)
-        self._known |= zip(keys, found, strict=True)
-        return found.astype(np.float32)
-
-    def _describer(self):
-        network, preprocessing = build_backbone(*self._backbone)
-        fast, pooling = inference_copy(network), DARAC()
-
-        def describe(pixels):
-            vectors = pooling.vectors(fast(preprocessing(pixels), training=False))
-            return {"": tf.reshape(vectors, [tf.shape(vectors)[0], -1])}
-
-        return describe
 
 
 def read_trainings(data_dir):
@@ -111,16 +68,6 @@ def read_trainings(data_dir):
     }
 
 
-def read_all_tests(data_dir, folder):
-    """Dictionary of name to `Task`: those of `joint_sets`, and flat pictures in photographs."""
-    museum = load_dataset("csv", Path(data_dir) / "museum", "index")
-    places = [*load_dataset("csv", Path(data_dir) / LANDMARKS, "test").paths]
-    places += [*load_dataset("csv", Path(data_dir) / "buildings").paths]
-    chosen = np.random.default_rng(0).permutation(len(museum))[:_PICTURES]
-    flat = draw_flat_pictures(folder, museum.paths[chosen], places)
-    return read_tests(data_dir) | {FLAT: labelled_task(flat, "query")}
-
-
 def trained(constraint, seed, rows, training, held_out):
     """`(weights of the 42 vectors, a line about the training)`."""
     pooling, channels = DARAC(**CONSTRAINTS[constraint]), rows[0].shape[1] // VECTORS
@@ -128,18 +75,6 @@ def trained(constraint, seed, rows, training, held_out):
     config = TrainConfig(pooling_steps=FLAGS.steps, seed=seed)
     fit = fit_on_vectors(pooling, channels, rows[0], training, rows[1], held_out, config)
     return pooling.vector_weights().numpy(), str(fit)
-
-
-def measure(weights, rows, tests):
-    """Dictionary of test set to the APs of its queries with a positive."""
-    found = {}
-    for name, task in tests.items():
-        vectors = rows[name].reshape(len(rows[name]), VECTORS, -1)
-        summed = np.einsum("nkc,k->nc", vectors, weights[:, 0], optimize=True)
-        summed /= np.maximum(np.linalg.norm(summed, axis=1, keepdims=True), 1e-12)
-        ap = average_precisions(summed.astype(np.float32), task)
-        found[name] = ap[~np.isnan(ap)]
-    return found
 
 
 def draw(weights, training, constraint, folder):
@@ -199,7 +134,8 @@ def score_tables(rows):
 def main():
     options = {flag.name: flag.value for flag in FLAGS.get_key_flags_for_module(sys.argv[0])}
     out, size = Path(FLAGS.out), FLAGS.image_size
-    trainings, tests = read_trainings(FLAGS.data_dir), read_all_tests(FLAGS.data_dir, out / "flat")
+    trainings, tests = read_trainings(FLAGS.data_dir), read_tests(FLAGS.data_dir)
+    tests[FLAT] = read_flat_pictures(FLAGS.data_dir, out / "flat")
     stored = StoredVectors(FLAGS.backbone, FLAGS.backbone_weights, out / "vectors")
     tested = {name: stored.of(name, task.images.paths, size) for name, task in tests.items()}
     of_equal = measure(np.ones((VECTORS, 1), np.float32), tested, tests)
