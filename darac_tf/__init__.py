@@ -3,7 +3,7 @@
 The layout follows the pipeline. Imports point one way: what stands below imports from what stands
 above it, never the other way round (`tests/test_layout.py` holds this list against the code).
 
-    errors, files, archives, parquet, unpickling, memory, threads, rows, hugging_face
+    errors, files, archives, parquet, unpickling, memory, threads, processor, rows, hugging_face
     settings, choices, phases, cli, systems
                       what everything else stands on, without TensorFlow
     layers            regions, and the poolings over them, as Keras layers
@@ -21,7 +21,7 @@ above it, never the other way round (`tests/test_layout.py` holds this list agai
     training          what train.py does: settings, batches, step, loop, checkpoints
     published         models as others have published them, as run directories
     last_layers       the last layers and the pooling, trained on stored maps of those below
-    export            from a descriptor to a SavedModel
+    export            from a descriptor to a SavedModel, or to a model of OpenVINO or ONNX
     parts             descriptions of many images, a part at a time: manifest, files, workers
     serving           the client of a served descriptor
     databases         vectors in databases of others

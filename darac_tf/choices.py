@@ -56,11 +56,16 @@ RERANKINGS = ("none", "k_reciprocal")
 TABLES = ("ablation", "comparison")
 
 # Export and search: `export.publishing`, `search.faiss_index`; what makes a folder an exported
-# model, TensorFlow's or OpenVINO's, or an index.
-MODEL_FILES = ("saved_model.pb", "model.xml")
+# model of each format, or an index.
+MODEL_FILES = {
+    "savedmodel": "saved_model.pb",
+    "openvino": "model.xml",
+    "onnx": "model.onnx",
+}
 INDEX_FILE, PARTS_INDEX_FILE = "index.json", "parts_index.json"
-EXPORT_FORMATS = ("savedmodel", "openvino")
+EXPORT_FORMATS = tuple(MODEL_FILES)
 EXPORT_PRECISIONS = ("float32", "bfloat16", "float16", "int8")
+EXPORT_COMPUTES = ("float32", "bfloat16")
 KEPT_IN = ("float32", "float16")
 # `ranking.index_plan` chooses the kind.
 AUTOMATIC_FAISS = "auto"

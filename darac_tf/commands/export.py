@@ -9,6 +9,7 @@ project. Signatures: serving_default, robust, pixels; docs/export.md says what e
 """
 
 import shlex
+import sys
 from pathlib import Path
 
 from absl import flags
@@ -19,6 +20,7 @@ from darac_tf.choices import (
     COMBINATIONS,
     DEFAULT_MAX_PIXELS,
     EXACT,
+    EXPORT_COMPUTES,
     EXPORT_FORMATS,
     EXPORT_PRECISIONS,
     SHAPES,
@@ -60,6 +62,14 @@ def _define(values):
         "precision", "float32", EXPORT_PRECISIONS, "What weights are stored in.", values
     )
     flags.DEFINE_enum("format", "savedmodel", EXPORT_FORMATS, "What it is for.", values)
+    flags.DEFINE_enum(
+        "compute",
+        "float32",
+        EXPORT_COMPUTES,
+        "What a SavedModel's convolutions compute in; bfloat16 for CPUs with AVX512_BF16 or AMX, "
+        "and GPUs.",
+        values,
+    )
     flags.DEFINE_string(
         "calibration", None, "For int8: folder or CSV of photographs, as of training.", values
     )
@@ -96,6 +106,7 @@ def _publish(values, command):
     from darac_tf.export.model_card import CardFacts
     from darac_tf.export.publishing import ExportSettings, publish
     from darac_tf.models.descriptor import load_descriptor
+    from darac_tf.processor import has_bfloat16
     from darac_tf.systems.published import whitening_file
     from darac_tf.whitening.files import load_whitening
 
@@ -111,11 +122,18 @@ def _publish(values, command):
         values.orientation,
         values.format,
         values.calibration and read_calibration(values.calibration, values.calibration_images),
+        values.compute,
     )
     name = values.name or Path(values.out).absolute().name
     facts = CardFacts(name, values.model, whitening, values.report, command)
     paths = spread_files("--verify", values.verify, values.verify_images) if values.verify else ()
     model = load_descriptor(values.model)
+    if values.compute == "bfloat16" and not has_bfloat16():
+        print(
+            "this processor computes bfloat16 in software: slower than float32, and `darac index` "
+            "refuses it here",
+            file=sys.stderr,
+        )
     published = publish(
         model, values.out, settings, facts, values.version, paths, values.verify_threshold
     )
@@ -124,4 +142,5 @@ def _publish(values, command):
     print(
         f"{published.folder}: {published.dimension} dimensions at "
         f"{','.join(map(str, resolutions))}, {values.precision}"
+        f"{', computed in bfloat16' * (values.compute == 'bfloat16')}"
     )

@@ -8,6 +8,7 @@ neither is fused on CPUs. The same in one operation each is.
 import keras
 import tensorflow as tf
 
+from darac_tf.models.descriptor import POOLING_LAYER
 from darac_tf.models.folding import copy_weights, flat, fold_batch_norm, norm_weights
 
 # Weights of a mixed policy are kept in float32 and rounded where they are used.
@@ -24,7 +25,8 @@ def inference_copy(network, precision="float32"):
 
     Batch normalisation is folded into convolutions where it can be; what is left of it, and
     residual sums, become operations that TensorFlow fuses. The copy takes float32, and computes in
-    the `precision`, a key of `POLICIES`. `UserError` if a layer can't be copied from its settings.
+    the `precision`, a key of `POLICIES`; of a descriptor the pooling and what follows compute in
+    float32. `UserError` if a layer can't be copied from its settings.
     """
     # A sequential model becomes a functional one of the same layers.
     graph = keras.Model(network.inputs[0], network.outputs[0], name=network.name)
@@ -34,7 +36,7 @@ def inference_copy(network, precision="float32"):
 
 def fused_copy(folded, precision="float32"):
     """The same of a model whose batch normalisation is folded already (`fold_batch_norm`)."""
-    exact = _first_layers(folded)
+    exact = _exact_layers(folded)
     copies = []
 
     def copy(layer):
@@ -61,11 +63,13 @@ def _copied(layer, policy):
     return type(layer).from_config(layer.get_config() | {"dtype": policy})
 
 
-def _first_layers(model):
-    """Identities of the layers up to the last one of the first convolutions."""
+def _exact_layers(model):
+    """Identities of the layers up to the last one of the first convolutions, and of the head's."""
     layers = list(flat(model))
     places = [place for place, layer in enumerate(layers) if isinstance(layer, _CONVOLUTIONS)]
-    return {id(x) for x in layers[: places[len(places) // _EXACT_SHARE]]} if places else set()
+    exact = layers[: places[len(places) // _EXACT_SHARE]] if places else []
+    heads = [place for place, layer in enumerate(layers) if layer.name == POOLING_LAYER]
+    return {id(layer) for layer in [*exact, *(layers[heads[0] :] if heads else [])]}
 
 
 def _is_fixed_norm(layer):

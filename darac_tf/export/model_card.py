@@ -56,7 +56,7 @@ def write_model_card(folder, model, settings, facts, dimension, folding, verific
         "format": settings.format,
         "precision": {
             "stored": settings.precision,
-            "computed": "int8" if settings.calibration else "float32",
+            "computed": "int8" if settings.calibration else settings.compute,
         },
         "calibration": settings.calibration and settings.calibration.identity,
         "max_pixels": settings.max_pixels,

@@ -13,6 +13,7 @@ from tensorflow_serving.apis.prediction_log_pb2 import PredictionLog, PredictLog
 
 from darac_tf.choices import (
     DEFAULT_MAX_PIXELS,
+    EXPORT_COMPUTES,
     EXPORT_FORMATS,
     EXPORT_PRECISIONS,
     MODEL_FILES,
@@ -22,8 +23,8 @@ from darac_tf.describing.sizes import as_size
 from darac_tf.engines import Calibration, check_calibration
 from darac_tf.engines.inference_copy import fused_copy
 from darac_tf.errors import UserError
+from darac_tf.export.formats import WRITERS
 from darac_tf.export.model_card import CardFacts, write_model_card
-from darac_tf.export.openvino_model import write_openvino_model
 from darac_tf.export.signatures import ImageDescriber, check_whitening
 from darac_tf.export.verification import THRESHOLDS, Verification, verify_export
 from darac_tf.files import atomic_path, numbered
@@ -32,6 +33,12 @@ from darac_tf.whitening import Whitening
 
 # Requests that TensorFlow Serving runs before a version is available; it looks for them there.
 WARMUP_FILE = Path("assets.extra") / "tf_serving_warmup_requests"
+# Precisions that a format does not have.
+_WITHOUT = {
+    "savedmodel": ("int8",),
+    "openvino": ("bfloat16",),
+    "onnx": ("bfloat16", "float16", "int8"),
+}
 # Height and width of the drawn images; two shapes, so that requests of several are warm too.
 _SHAPES = ((96, 128), (128, 96))
 
@@ -58,14 +65,19 @@ class ExportSettings:
     orientation: str = "upright"
     format: str = "savedmodel"  # One of `EXPORT_FORMATS`.
     calibration: Calibration | None = None  # Of int8, None for others.
+    # What a SavedModel's convolutions compute in, one of `EXPORT_COMPUTES`.
+    compute: str = "float32"
 
     def __post_init__(self):
         choices = {"precision": EXPORT_PRECISIONS, "orientation": ORIENTATIONS}
-        for name, known in (choices | {"format": EXPORT_FORMATS}).items():
+        choices |= {"format": EXPORT_FORMATS, "compute": EXPORT_COMPUTES}
+        for name, known in choices.items():
             if getattr(self, name) not in known:
                 raise ValueError(f"`{name}`: one of {known}. Received: {getattr(self, name)!r}")
-        if self.precision == {"savedmodel": "int8", "openvino": "bfloat16"}[self.format]:
+        if self.precision in _WITHOUT[self.format]:
             raise UserError(f"--precision={self.precision} is not for --format={self.format}")
+        if self.compute != "float32" and self.format != "savedmodel":
+            raise UserError(f"--compute={self.compute} is not for --format={self.format}")
         check_calibration(self.precision, self.calibration)
         object.__setattr__(self, "resolutions", tuple(map(as_size, self.resolutions)))
         if self.whitening is not None:
@@ -106,10 +118,11 @@ def publish(model, out, settings, facts=None, version=None, verify_paths=(), thr
     folder = version_folder(out, version)
     facts = facts or CardFacts(name=folder.absolute().parent.name)
     verification = None
-    threshold = THRESHOLDS[settings.precision] if threshold is None else threshold
+    if threshold is None:
+        threshold = min(THRESHOLDS[how] for how in (settings.precision, settings.compute))
     with atomic_path(folder) as temporary:
-        write = {"savedmodel": _write_saved_model, "openvino": write_openvino_model}
-        dimension, folding = write[settings.format](model, temporary, settings)
+        write = WRITERS.get(settings.format, _write_saved_model)
+        dimension, folding = write(model, temporary, settings)
         if len(verify_paths):
             verification = verify_export(temporary, model, settings, verify_paths, threshold)
         if settings.format == "savedmodel":
@@ -140,7 +153,7 @@ def export_saved_model(model, folder, resolutions, whitening=None, **options):
 def _write_saved_model(model, folder, settings):
     """Writes a SavedModel with batch normalisation folded: its dimension, and the `Folding`."""
     folded, folding = fold_batch_norm(model)
-    describer = ImageDescriber(fused_copy(folded), settings)
+    describer = ImageDescriber(fused_copy(folded, settings.compute), settings)
     try:
         tf.saved_model.save(describer, str(folder), signatures=describer.signatures())
     except tf.errors.ResourceExhaustedError as error:
@@ -154,7 +167,7 @@ def _write_saved_model(model, folder, settings):
 def version_folder(out, version=None):
     """Where `publish` writes; a UserError if the version exists, or `out` is itself a version."""
     out = Path(out)
-    if any((out / name).exists() for name in MODEL_FILES):
+    if any((out / name).exists() for name in MODEL_FILES.values()):
         advice = f"name the folder that holds the versions, such as {out.parent}"
         raise UserError(f"--out: {out} is one exported model; {advice}")
     if version is None:

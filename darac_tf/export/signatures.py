@@ -28,6 +28,7 @@ class ImageDescriber(tf.Module):
         # For whoever loads it: how large images may be, and how they are taken.
         self.max_pixels = tf.Variable(self._max_pixels, False, dtype=tf.int64)
         self.is_upright = tf.Variable(is_upright, False)
+        self.is_bfloat16 = tf.Variable(settings.compute == "bfloat16", False)
         self._describer = Describer(model, settings)
         self.dimension = self._describer.dimension
         # Traced and stored once, for both signatures of files.

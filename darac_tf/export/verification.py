@@ -1,7 +1,6 @@
 """Comparing an exported model with the model it was made from, on real images."""
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -11,7 +10,7 @@ from darac_tf.data.images import content_size, read_image
 from darac_tf.data.views import ImageList
 from darac_tf.describing.extraction import extract_features
 from darac_tf.errors import UserError
-from darac_tf.export.openvino_model import MODEL_FILE, OpenVINOModel
+from darac_tf.export.formats import read_pixel_model
 
 # Smallest cosines that are expected. bfloat16 keeps 8 bits of a weight, and whitening enlarges what
 # is lost. int8 is of maps, too.
@@ -91,9 +90,8 @@ def describe_with_source(model, settings, paths):
 
 
 def describe_with_export(folder, paths):
-    """With signature `robust`, or OpenVINO: `(images, dimension)`, and bool `(images,)`."""
-    is_for_openvino = (Path(folder) / MODEL_FILE).exists()
-    describe = OpenVINOModel(folder) if is_for_openvino else _robust(folder)
+    """With signature `robust`, or the format's runtime: `(images, dimension)`, bool `(images,)`."""
+    describe = read_pixel_model(folder) or _robust(folder)
     batches = []
     for start in range(0, len(paths), _BATCH):
         some = paths[start : start + _BATCH]

@@ -10,6 +10,7 @@ from darac_tf.choices import DEFAULT_MAX_PIXELS, MODEL_FILES
 from darac_tf.data.images import for_export
 from darac_tf.describing.fingerprint import model_fingerprint
 from darac_tf.errors import UserError
+from darac_tf.processor import has_bfloat16
 
 _SIGNATURE = "robust"
 _EXPORT = "export it with export_savedmodel.py"
@@ -20,7 +21,7 @@ _LENGTH_TOLERANCE = 1e-2
 
 
 class ExportedModel:
-    """The `robust` signature of a SavedModel, or a model of OpenVINO, as `darac export` writes it.
+    """The `robust` signature of a SavedModel, or another format, as `darac export` writes it.
 
     Args:
         folder: The version's folder, `EXPORT/1`: the one that holds one of `MODEL_FILES`.
@@ -46,16 +47,21 @@ class ExportedModel:
         files = _files(self.folder)
         self.stamp = _stamp(files)
         self.fingerprint = known[1] if known[0] == self.stamp else _fingerprint(files, folder)
-        if (self.folder / MODEL_FILES[0]).exists():
+        if (self.folder / MODEL_FILES["savedmodel"]).exists():
             self._load(folder)
         else:
             # It brings Keras along, which takes seconds.
-            from darac_tf.export.openvino_model import OpenVINOModel
+            from darac_tf.export.formats import read_pixel_model
 
-            self._loaded = self._described = OpenVINOModel(self.folder)
-        # Exports of before turn nothing.
+            self._loaded = self._described = read_pixel_model(self.folder)
+        # Exports of before turn nothing, and compute in float32.
         self.is_upright = bool(getattr(self._loaded, "is_upright", False))
         self.max_pixels = int(getattr(self._loaded, "max_pixels", DEFAULT_MAX_PIXELS))
+        if getattr(self._loaded, "is_bfloat16", False) and not has_bfloat16():
+            raise UserError(
+                f"{folder} computes in bfloat16, which this processor has not (AVX512_BF16 or "
+                "AMX): take an export of --compute=float32, three times as fast here"
+            )
         limit = f"{self.max_pixels} pixels (--max_pixels of the export)"
         self.no_image = f"cannot be decoded as an image, or has more than {limit}"
         # No image at all is a bad image, which gives zeros of the right length.
@@ -116,8 +122,8 @@ class ExportedModel:
 
 def _files(folder):
     """Dictionary of name to path and status of the files that make the descriptors."""
-    if not any((folder / name).is_file() for name in MODEL_FILES):
-        found = [path for name in MODEL_FILES for path in folder.glob(f"*/{name}")]
+    if not any((folder / name).is_file() for name in MODEL_FILES.values()):
+        found = [path for name in MODEL_FILES.values() for path in folder.glob(f"*/{name}")]
         versions = sorted(path.parent.name for path in found)
         hint = f"; give one of its versions, such as {folder / versions[-1]}" if versions else ""
         raise UserError(f"--model: no saved_model.pb in {folder}{hint}")

@@ -41,6 +41,20 @@ def test_the_first_tenth_of_the_convolutions_stays_in_float32(count, exact):
     assert policies == ["float32"] * exact + ["bfloat16"] * (count - exact)
 
 
+def test_a_pooling_and_what_follows_stay_in_float32():
+    inputs = x = keras.Input((None, None, 3))
+    for name in ("c0", "c1", "pooling", "head"):
+        x = layers.Conv2D(4, 1, name=name)(x)
+    copy = inference_copy(keras.Model(inputs, x), "bfloat16")
+    policies = {layer.name: layer.compute_dtype for layer in copy.layers[1:]}
+    assert policies == {
+        "c0": "bfloat16",
+        "c1": "bfloat16",
+        "pooling": "float32",
+        "head": "float32",
+    }
+
+
 def test_later_training_changes_nothing():
     made = parts()
     engine = make_engine(EngineSettings(), *made)
