@@ -100,7 +100,10 @@ def _start():
     """Forks a process that answers what it is sent: its number, and the connection to it."""
     ours, theirs = multiprocessing.Pipe()
     sys.stdout.flush()
-    process = os.fork()
+    with warnings.catch_warnings():
+        # From Python 3.12 on: of threads, which here have nothing to do with what is forked.
+        warnings.simplefilter("ignore")
+        process = os.fork()
     if process:
         theirs.close()
         return process, ours
