@@ -11,6 +11,8 @@ from darac_tf.data.exif import turn_upright
 from darac_tf.data.images import crop, decode_image, decode_scaled, decoding_failure, resize, turn
 from darac_tf.threads import CORES
 
+# Functions of datasets have no Python that is to become operations, and looking takes its time.
+AS_WRITTEN = tf.autograph.experimental.do_not_convert
 # Most images that are described together.
 MAX_BATCH = 64
 
@@ -118,7 +120,7 @@ def description_batches(views, plan, kernels):
     batch_of[plan.order] = plan.batch
     batch_of = tf.constant(batch_of)
 
-    @tf.autograph.experimental.do_not_convert
+    @AS_WRITTEN
     def load(place, row):
         return place, *_load(row, kernels)
 
@@ -126,9 +128,9 @@ def description_batches(views, plan, kernels):
     images = images.map(load, num_parallel_calls=CORES, deterministic=True)
     # Images of one batch follow one another, so that only one window is open at a time.
     batches = images.group_by_window(
-        key_func=lambda place, *_: batch_of[place],
-        reduce_func=lambda _, window: window.batch(int(plan.sizes.max())),
-        window_size_func=lambda batch: batch_sizes[batch],
+        key_func=AS_WRITTEN(lambda place, *_: batch_of[place]),
+        reduce_func=AS_WRITTEN(lambda _, window: window.batch(int(plan.sizes.max()))),
+        window_size_func=AS_WRITTEN(lambda batch: batch_sizes[batch]),
     )
     return untuned(batches.prefetch(2))
 
