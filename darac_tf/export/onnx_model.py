@@ -65,7 +65,7 @@ def read_onnx_model(folder):
             Path(folder) / MODEL_FILES["onnx"], options, providers=["CPUExecutionProvider"]
         )
         info = session.get_modelmeta().custom_metadata_map
-        about = info["orientation"], info["max_pixels"]
+        about = info["orientation"], int(info["max_pixels"])
     # Its exceptions have no common class of their own.
     except Exception as error:
         raise UserError(f"{folder} can't be loaded by ONNX Runtime: export it again") from error
@@ -113,6 +113,7 @@ def _convert_transpose(context, node, name, args):
     """For tf2onnx: a transposition, also one of rows and columns that only the image decides.
 
     ONNX knows none such; a grid of regions has one, of portraits. It becomes a gather of cells.
+    `(batch, rows, columns, channels)` only, whose first and last axis stay.
     """
     del args
     axes = node.inputs[1]
@@ -121,6 +122,8 @@ def _convert_transpose(context, node, name, args):
         context.remove_input(node, node.input[1], 1)
         node.set_attr("perm", order)
         return
+    if len(context.get_shape(node.output[0]) or ()) != 4:
+        raise ValueError(f"A transposition by the image of maps only. Received: {name}")
     maps, axes = node.input
     shape, dtype = context.get_shape(node.output[0]), context.get_dtype(node.output[0])
     outputs = list(node.output)

@@ -45,7 +45,7 @@ def read_openvino_model(folder):
     try:
         model = openvino.Core().read_model(Path(folder) / MODEL_FILES["openvino"])
         orientation = model.get_rt_info([_INFO, "orientation"]).astype(str)
-        max_pixels = model.get_rt_info([_INFO, "max_pixels"]).astype(str)
+        max_pixels = int(model.get_rt_info([_INFO, "max_pixels"]).astype(str))
         how = {"INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
         compiled = openvino.Core().compile_model(model, "CPU", how)
     except (RuntimeError, ValueError) as error:

@@ -55,7 +55,7 @@ class PixelModel:
 
     def __init__(self, describe, dimension, orientation, max_pixels):
         self._describe = describe
-        self.dimension, self.max_pixels = int(dimension), int(max_pixels)
+        self.dimension, self.max_pixels = dimension, max_pixels
         self.is_upright = orientation == "upright"
 
     def __call__(self, data):

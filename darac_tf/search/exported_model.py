@@ -60,7 +60,7 @@ class ExportedModel:
         if getattr(self._loaded, "is_bfloat16", False) and not has_bfloat16():
             raise UserError(
                 f"{folder} computes in bfloat16, which this processor has not (AVX512_BF16 or "
-                "AMX): take an export of --compute=float32, three times as fast here"
+                "AMX): take an export of --compute=float32, which is faster here"
             )
         limit = f"{self.max_pixels} pixels (--max_pixels of the export)"
         self.no_image = f"cannot be decoded as an image, or has more than {limit}"
