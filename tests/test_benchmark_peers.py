@@ -2,11 +2,13 @@
 
 import importlib.util
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+import darac_tf
 from benchmarks.peers.contest import AbsentError, Contestant, Result, Task, compete
 from benchmarks.peers.describers import Extraction
 from benchmarks.peers.extraction import extraction_tasks
@@ -21,6 +23,7 @@ from darac_tf.data.images import decode_image
 from darac_tf.errors import UserError
 from tests.helpers import write_backbone, write_image
 
+RELEASES = Path(__file__).resolve().parent.parent / "benchmarks" / "releases"
 _MISSING = ("benchmarks.peers.contest:needed", {"module": "no_such_module", "package": "nowhere"})
 
 
@@ -85,6 +88,25 @@ def test_what_got_worse_by_more_than_its_spread(tmp_path):
     assert worse_rows([now, now._replace(title="b")], file) == ["a: slow: 2.50, was 2.00"]
     with pytest.raises(UserError, match="is no report"):
         worse_rows([], tmp_path / "none.json")
+
+
+def test_the_report_of_the_release_can_be_compared_with():
+    file = RELEASES / darac_tf.__version__ / "report.json"
+    tasks = json.loads(file.read_text())["tasks"]
+    kinds = [task["title"].split()[0].rstrip(":") for task in tasks]
+    assert kinds == ["peak", "extraction", "training", "search"]
+    same = [Result(task["title"], task["seconds"], {}, {}) for task in tasks]
+    assert worse_rows(same, file) == []
+    slower = [
+        result._replace(
+            seconds={
+                name: [each * (1 if place == 0 else 10) for each in values]
+                for place, (name, values) in enumerate(result.seconds.items())
+            }
+        )
+        for result in same
+    ]
+    assert len(worse_rows(slower, file)) == sum(len(task["seconds"]) - 1 for task in tasks)
 
 
 def test_contestants_take_turns(search_task):
