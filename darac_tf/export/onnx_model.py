@@ -115,6 +115,8 @@ def _convert_transpose(context, node, name, args):
     ONNX knows none such; a grid of regions has one, of portraits. It becomes a gather of cells.
     `(batch, rows, columns, channels)` only, whose first and last axis stay.
     """
+    from onnx import TensorProto
+
     del args
     axes = node.inputs[1]
     if axes.is_const():
@@ -136,7 +138,7 @@ def _convert_transpose(context, node, name, args):
     def add(kind, *inputs, **attributes):
         return context.make_node(kind, list(inputs), attr=attributes).output[0]
 
-    axes = add("Cast", axes, to=_onnx_int64())
+    axes = add("Cast", axes, to=TensorProto.INT64)
     before = add("Shape", maps)
     after = add("Gather", before, axes)
     columns = add("Gather", before, constant([2]))
@@ -156,9 +158,3 @@ def _convert_transpose(context, node, name, args):
     context.make_node(
         "Reshape", [taken, after], name=name, outputs=outputs, shapes=[shape], dtypes=[dtype]
     )
-
-
-def _onnx_int64():
-    from onnx import TensorProto
-
-    return TensorProto.INT64

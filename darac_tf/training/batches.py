@@ -5,7 +5,7 @@ import tensorflow as tf
 
 from darac_tf.data.augmentation import Augmentation, CropShapes
 from darac_tf.data.images import check_images
-from darac_tf.data.pipeline import untuned
+from darac_tf.data.pipeline import AS_WRITTEN, untuned
 from darac_tf.data.samplers import ClassBalancedSampler, TemperedSampler
 from darac_tf.data.training_sets import PreparedImages
 from darac_tf.errors import UserError
@@ -128,7 +128,7 @@ def training_batches(
     mine = slice(first_part * part, (first_part + parts_here) * part)
     stream = tf.random.experimental.stateless_fold_in([seed, _STREAM], 0)[0]
 
-    @tf.autograph.experimental.do_not_convert
+    @AS_WRITTEN
     def choose(step):
         # All of a step at once: one image at a time, it took as long as the crop.
         chosen = tf.numpy_function(sampler.batch, [step], tf.int64, stateful=False)
@@ -138,7 +138,7 @@ def training_batches(
         shape = tf.fill([sampler.batch_size], tf.ensure_shape(tf.cast(shape, tf.int32), []))
         return tf.nest.map_structure(lambda rows: rows[mine], (chosen, draws, shape))
 
-    @tf.autograph.experimental.do_not_convert
+    @AS_WRITTEN
     def load(index, draws, shape):
         pixels = augmentation(images.read(index), shapes.sides, draws, shape)
         return pixels, labels[index]
