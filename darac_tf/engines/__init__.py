@@ -11,9 +11,9 @@ from darac_tf.errors import UserError
 __all__ = ["Calibration", "EngineSettings", "FunctionEngine", "as_engine", "make_engine"]
 
 _ENGINES = {"tensorflow": TensorFlowEngine, "openvino": OpenVINOEngine}
-# Raise it whenever an engine gives other vectors than before: descriptors kept on disk are then
-# made anew.
-_VERSION = 1
+# Raise one whenever engines give other vectors in that precision than before: descriptors kept on
+# disk are then made anew.
+_VERSIONS = {"float32": 1, "bfloat16": 2, "int8": 1}
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class EngineSettings:
     def fingerprint(self):
         """A text that differs where vectors may."""
         calibrated = f" {self.calibration.identity}" if self.calibration else ""
-        return f"engine {self.engine} {self.precision} {_VERSION}{calibrated}"
+        return f"engine {self.engine} {self.precision} {_VERSIONS[self.precision]}{calibrated}"
 
 
 def check_calibration(precision, calibration):

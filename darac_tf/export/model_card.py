@@ -55,7 +55,8 @@ def write_model_card(folder, model, settings, facts, dimension, folding, verific
         "combination": {"kind": settings.combination, "exponent": settings.exponent},
         "format": settings.format,
         "precision": {
-            "stored": settings.precision,
+            # What computes in 16 bits is stored so.
+            "stored": settings.precision if settings.compute == "float32" else settings.compute,
             "computed": "int8" if settings.calibration else settings.compute,
         },
         "calibration": settings.calibration and settings.calibration.identity,

@@ -17,33 +17,32 @@ _MAX_IMAGES = 64
 
 
 class StoredNetwork(tf.Module):
-    """A descriptor whose weights are stored in one precision and computed with in float32.
+    """A descriptor whose weights are stored in one precision and widened for what computes.
 
     Weights stay variables: all signatures share one copy, where constants would be copied into the
     graph of each, which also ends at two gigabytes. Only kernels are stored in `precision`; vectors
-    (biases, what is left of batch normalisation, region weights) take no space to speak of.
+    (biases, what is left of batch normalisation, region weights) take no space to speak of. What
+    the model itself has in 16 bits stays as it is.
     """
 
     def __init__(self, model, precision="float32"):
         super().__init__(name="network")
         self.dimension = model.output_shape[-1]
-        self.trained = [_stored(v, precision) for v in model.trainable_variables]
-        self.fixed = [_stored(v, precision) for v in model.non_trainable_variables]
+        groups = model.trainable_variables, model.non_trainable_variables
+        self.trained, self.fixed = ([_stored(v, precision) for v in group] for group in groups)
+        self._specs = [[tf.TensorSpec(v.shape, v.dtype) for v in group] for group in groups]
 
         def describe(pixels, trained, fixed):
             vectors, _ = model.stateless_call(trained, fixed, pixels, training=False)
             return vectors
 
         pixels = tf.TensorSpec([None, None, None, 3], tf.float32)
-        specs = [
-            [tf.TensorSpec(v.shape, v.dtype) for v in variables]
-            for variables in (model.trainable_variables, model.non_trainable_variables)
-        ]
-        self._describe = traced_once(describe, [pixels, *specs])
+        self._describe = traced_once(describe, [pixels, *self._specs])
 
     def weights(self):
         """The weights as `__call__` takes them."""
-        return [list(map(_widened, variables)) for variables in (self.trained, self.fixed)]
+        stored = self.trained, self.fixed
+        return [list(map(_as, *pair)) for pair in zip(stored, self._specs, strict=True)]
 
     def __call__(self, pixels, weights, batch_pixels=BATCH_PIXELS):
         """float32 `(images, height, width, 3)` in [0, 255] to unit vectors `(images, dimension)`.
@@ -86,7 +85,7 @@ class Describer(tf.Module):
 
     def weights(self):
         """The weights as `__call__` takes them."""
-        return self.network.weights(), list(map(_widened, self.whitening))
+        return self.network.weights(), list(map(tf.convert_to_tensor, self.whitening))
 
     def __call__(self, sized_pixels, weights):
         """Pixels as `StoredNetwork` takes them, at each size, to `(images, dimension)`."""
@@ -139,6 +138,6 @@ def _stored(weight, precision):
     return tf.Variable(stored, trainable=False, name=weight.path.replace("/", "."))
 
 
-def _widened(variable):
-    is_narrow = variable.dtype in (tf.bfloat16, tf.float16)
-    return tf.cast(variable, tf.float32) if is_narrow else tf.convert_to_tensor(variable)
+def _as(variable, spec):
+    tensor = tf.convert_to_tensor(variable)
+    return tensor if tensor.dtype == spec.dtype else tf.cast(tensor, spec.dtype)

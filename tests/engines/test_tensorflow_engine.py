@@ -1,5 +1,7 @@
 """The TensorFlow engine: the same vectors from folded and fused operations."""
 
+from functools import partial
+
 import keras
 import numpy as np
 import pytest
@@ -26,16 +28,19 @@ def test_what_becomes_of_each_layer():
     assert kinds.count(Sum) == 1 and kinds.count(layers.Add) == 1  # the one that broadcasts
     assert layers.BatchNormalization not in kinds
     assert copy(pixels((1, 64, 64))).dtype == tf.bfloat16
-    assert {weight.dtype for weight in copy.weights} == {"float32"}
+    kinds = {type(layer): {weight.dtype for weight in layer.weights} for layer in copy.layers}
+    assert kinds[FixedNorm] == {"float32"} and kinds[layers.Conv2D] == {"bfloat16"}
     for old, new in zip(before, network.get_weights(), strict=True):
         np.testing.assert_array_equal(old, new)
 
 
-@pytest.mark.parametrize(("count", "exact"), [(19, 1), (20, 2)])
+@pytest.mark.parametrize(("count", "exact"), [(19, 1), (20, 2), (20, 0)])
 def test_the_first_tenth_of_the_convolutions_stays_in_float32(count, exact):
+    """Of a network with depthwise ones; of others nothing does."""
     inputs = x = keras.Input((None, None, 3))
     for number in range(count):
-        x = layers.ReLU()(layers.Conv2D(4, 1, name=f"c{number}")(x))
+        make = layers.DepthwiseConv2D if exact and number == 9 else partial(layers.Conv2D, 4)
+        x = layers.ReLU()(make(1, name=f"c{number}")(x))
     copy = inference_copy(keras.Model(inputs, x), "bfloat16")
     policies = [copy.get_layer(f"c{number}").compute_dtype for number in range(count)]
     assert policies == ["float32"] * exact + ["bfloat16"] * (count - exact)

@@ -93,7 +93,7 @@ def test_an_export_that_computes_in_bfloat16(simple, photos, tmp_path, monkeypat
     # Other digits than in float32, and not many.
     assert 0.98 < published.verification.min_cosine < 0.9999999
     card = card_of(published.folder)
-    assert card["precision"] == {"stored": "float32", "computed": "bfloat16"}
+    assert card["precision"] == {"stored": "bfloat16", "computed": "bfloat16"}
     monkeypatch.setattr(exported_model, "has_bfloat16", lambda: True)
     vectors, valid = ExportedModel(published.folder)([read_image(paths[0])])
     assert valid.all() and vectors.shape == (1, 16)
