@@ -12,6 +12,7 @@ after a wrong vector or a failed request.
 import contextlib
 import dataclasses
 import io
+import os
 import subprocess
 import sys
 import threading
@@ -30,6 +31,8 @@ from tests.serving.stand_in.model import load_versions
 
 _FLAGS = flags.FLAGS
 TOLERANCE = 1e-5
+# As in serving/compose.yaml.
+ENVIRONMENT = {"TF_ONEDNN_ASSUME_FROZEN_WEIGHTS": "1"}
 _SIZES = ((64, 48), (160, 120), (240, 320), (333, 500), (640, 480), (1024, 768))
 _FORMATS = ("JPEG", "PNG", "JPEG", "BMP", "JPEG", "GIF")
 
@@ -109,10 +112,14 @@ def offline_answers(base, images):
 
 @contextlib.contextmanager
 def local_server(base, threads=8):
-    """Starts the stand-in in a process of its own: `(process, {"grpc": ..., "rest": ...})`."""
+    """Starts the stand-in in a process of its own: `(process, {"grpc": ..., "rest": ...})`.
+
+    What the environment says goes before `ENVIRONMENT`.
+    """
     command = [sys.executable, "-m", "tests.serving.stand_in.server", f"--model={base}"]
     command += ["--port=0", "--rest_port=0", f"--threads={threads}"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    environment = ENVIRONMENT | os.environ
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as process:
         try:
             words = process.stdout.readline().replace(",", "").split()
             if not words:

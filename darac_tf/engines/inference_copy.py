@@ -11,7 +11,7 @@ import tensorflow as tf
 from darac_tf.models.descriptor import POOLING_LAYER
 from darac_tf.models.folding import copy_weights, flat, fold_batch_norm, norm_weights
 
-# Kernels are kept in what they compute in: to round them for each batch takes a fiftieth of its time.
+# Kernels are kept in what they compute in: rounding them takes a fiftieth of the time.
 POLICIES = {"float32": "float32", "bfloat16": "bfloat16"}
 # The layers of the first tenth of the convolutions stay in float32 in networks of depthwise ones,
 # which have few terms for errors to cancel in: of an EfficientNet Lite2 they make nine tenths of

@@ -7,6 +7,7 @@ import pytest
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, text_format
 from tensorflow_serving.config import model_server_config_pb2
 
+from benchmarks.serving_load import ENVIRONMENT
 from tests.conftest import REPOSITORY
 from tests.serving.servicer import serving
 
@@ -93,6 +94,16 @@ def test_published_ports_are_of_this_machine_only():
     ]
     assert len(published) >= 4
     assert all(re.fullmatch(r"127\.0\.0\.1:\d+:\d+", port) for port in published), published
+
+
+def test_the_load_benchmark_has_the_environment_of_the_kit():
+    (block,) = re.findall(
+        r"environment:\n((?: +(?:#|- ).*\n)+)", (KIT / "compose.yaml").read_text()
+    )
+    pairs = re.findall(r"- (\w+)=(\w+)", block)
+    assert dict(pairs) == ENVIRONMENT
+    for name, value in pairs:
+        assert f"--env={name}={value} " in (KIT / "README.md").read_text()
 
 
 def test_the_health_check_of_the_compose_file(small_model):

@@ -99,9 +99,11 @@ def test_crops_of_other_shapes_cost_one_trace_each_and_resume(
     np.testing.assert_allclose(rest.losses, whole.losses[2:], rtol=1e-5)
 
 
-@pytest.mark.usefixtures("whole", "eagerly")
-def test_a_resumed_run_equals_an_uninterrupted_one(config, whole, tmp_path, monkeypatch):
-    whole, whole_dir = whole
+@pytest.mark.usefixtures("eagerly")
+def test_a_resumed_run_equals_an_uninterrupted_one(config, tmp_path, monkeypatch):
+    # Step by step, too: a graph rounds otherwise, and Adam makes steps of a bias's gradient that is
+    # nothing but rounding.
+    whole = train(config, tmp_path / "whole")
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         during(patch, 6, interrupt)
         train(config, tmp_path / "cut")
@@ -109,7 +111,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(config, whole, tmp_path, monk
     # The last checkpoint was after step 4, so that steps 5 and 6 were made again.
     np.testing.assert_allclose(resumed.losses, whole.losses[4:], rtol=1e-5)
     assert resumed.best == pytest.approx(whole.best)
-    cut, uncut = (_weights(folder / "last.keras") for folder in (tmp_path / "cut", whole_dir))
+    cut, uncut = (_weights(tmp_path / run / "last.keras") for run in ("cut", "whole"))
     for found, expected in zip(cut, uncut, strict=True):
         np.testing.assert_allclose(found, expected, atol=1e-5)
 
