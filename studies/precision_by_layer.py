@@ -5,12 +5,11 @@
 
 A block is a run of convolutions whose names begin alike, with what follows each. Every one is
 measured alone in bfloat16, the others in float32, and alone in float32, the others in bfloat16:
-1 - cosine to the descriptors of float32, mAP less theirs on each set of `joint_sets`, and the time
-of a batch against float32's. --prefixes measures the first blocks together, one more each time, in
-float32. Prints a table; --out gets precision_by_layer.md.
+1 - cosine to the descriptors of float32, mAP less theirs on each set of `joint_sets`, and the least
+time of a batch against float32's. --prefixes measures the first blocks together in float32, one
+more each time. Prints a table; --out gets precision_by_layer.md.
 """
 
-import itertools
 import statistics
 import time
 from pathlib import Path
@@ -25,39 +24,32 @@ from darac_tf import cli
 from darac_tf.data.pipeline import sized_batches
 from darac_tf.data.views import read_views
 from darac_tf.describing.sizes import as_size
-from darac_tf.engines.inference_copy import CONVOLUTIONS, fused_copy
+from darac_tf.engines.inference_copy import fused_copy
 from darac_tf.engines.tensorflow_engine import FunctionEngine
 from darac_tf.files import atomic_path
 from darac_tf.models import build_backbone
 from darac_tf.models.descriptor import make_pooling, share_backbone
-from darac_tf.models.folding import flat, fold_batch_norm
+from darac_tf.models.folding import fold_batch_norm
 from darac_tf.processor import has_bfloat16
 from darac_tf.reports import markdown
+from studies.backbone_blocks import blocks_of, copies
 from studies.joint_scores import average_precisions
-from studies.joint_sets import read_tests
+from studies.joint_sets import TESTS, read_tests
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("data_dir", None, "Folder of the sets of `joint_sets`.", required=True)
-flags.DEFINE_list("sets", ["sf_landmarks", "buildings", "multiview"], "Sets that are measured.")
+flags.DEFINE_multi_enum(
+    "set", ["sf_landmarks", "buildings", "multiview"], list(TESTS), "Set that is measured."
+)
 flags.DEFINE_string("backbone", "ResNet50V2", "keras.applications name or .keras file.")
 flags.DEFINE_string("backbone_weights", None, "imagenet, none or a weight file.")
 flags.DEFINE_list("poolings", ["ramac", "gem", "spoc"], "Poolings; mAP is their mean.")
 flags.DEFINE_integer("size", 299, "Long side of the images.", lower_bound=32)
-flags.DEFINE_integer("timings", 5, "Of each copy; the median counts.", lower_bound=1)
+flags.DEFINE_integer("timings", 10, "Of each copy; the least counts.", lower_bound=1)
 flags.DEFINE_integer("prefixes", 8, "First blocks that are measured together.", lower_bound=0)
 flags.DEFINE_string("out", None, "Folder of the table.")
 
 _TIMED_BATCH = 8
-
-
-def blocks_of(folded):
-    """Dictionary of name to layers of a model, each convolution with what follows it."""
-    blocks, name = {}, "input"
-    for layer in flat(folded):
-        if isinstance(layer, CONVOLUTIONS):
-            name = "_".join(layer.name.split("_")[:2])
-        blocks.setdefault(name, []).append(layer)
-    return blocks
 
 
 class Network:
@@ -107,7 +99,7 @@ class Images:
 
 
 def seconds_of(engine, timings):
-    """Median seconds of a batch."""
+    """Least seconds of a batch."""
     shape = _TIMED_BATCH, FLAGS.size, FLAGS.size, 3
     pixels, seconds = tf.random.stateless_uniform(shape, [1, 2], 0, 255), []
     for _ in range(timings + 1):
@@ -115,29 +107,13 @@ def seconds_of(engine, timings):
         for vectors in engine(pixels).values():
             vectors.numpy()
         seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds[1:])
-
-
-def copies(blocks, prefixes):
-    """Yields names and the layers in float32 of what is measured."""
-    everything = list(itertools.chain.from_iterable(blocks.values()))
-    yield "all in float32", everything
-    yield "all in bfloat16", []
-    for count in range(1, prefixes + 1):
-        names = list(blocks)[:count]
-        first = [layer for name in names for layer in blocks[name]]
-        yield f"float32 up to {names[-1]}", first
-    for name, layers in blocks.items():
-        rest = [layer for layer in everything if not any(layer is own for own in layers)]
-        yield f"{name} alone in bfloat16", rest
-        yield f"{name} alone in float32", layers
+    return min(seconds[1:])
 
 
 def main():
     if not has_bfloat16():
         print("this processor computes bfloat16 in software: the times are of that")
-    tests = read_tests(FLAGS.data_dir)
-    images = Images({name: tests[name] for name in FLAGS.sets}, FLAGS.size)
+    images = Images(read_tests(FLAGS.data_dir, FLAGS.set), FLAGS.size)
     network = Network(FLAGS.backbone, FLAGS.backbone_weights, FLAGS.poolings)
     rows, exact = [], None
     for name, layers in tqdm(list(copies(blocks_of(network.folded), FLAGS.prefixes)), unit="copy"):
@@ -145,12 +121,13 @@ def main():
         described, seconds = images.described(engine), seconds_of(engine, FLAGS.timings)
         scores = images.scores(described)
         exact = exact or (described, scores, seconds)
-        errors = [1 - (own * exact[0][key]).sum(axis=1) for key, own in described.items()]
-        changes = [f"{scores[key] - exact[1][key]:+.2f}" for key in FLAGS.sets]
+        # Of unit vectors, with digits for small ones.
+        errors = [np.square(own - exact[0][key]).sum(axis=1) / 2 for key, own in described.items()]
+        changes = [f"{scores[key] - exact[1][key]:+.2f}" for key in FLAGS.set]
         error = f"{1e4 * np.concatenate(errors).mean():.2f}"
         rows.append([name, error, *changes, f"{seconds / exact[2]:.3f}"])
         tqdm.write(" | ".join(rows[-1]))
-    header = ["copy", "1 - cosine, 1e-4", *FLAGS.sets, "time to float32"]
+    header = ["copy", "1 - cosine, 1e-4", *FLAGS.set, "time to float32"]
     page = markdown.table(header, rows, [False] + [True] * (len(header) - 1))
     print(page)
     if FLAGS.out:

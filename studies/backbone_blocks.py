@@ -1,0 +1,31 @@
+"""Blocks of a backbone, and which of them are in float32 in each copy that is measured."""
+
+import itertools
+
+from darac_tf.engines.inference_copy import CONVOLUTIONS
+from darac_tf.models.folding import flat
+
+
+def blocks_of(folded):
+    """Dictionary of name to layers of a model, each convolution with what follows it."""
+    blocks, name = {}, "input"
+    for layer in flat(folded):
+        if isinstance(layer, CONVOLUTIONS):
+            name = "_".join(layer.name.split("_")[:2])
+        blocks.setdefault(name, []).append(layer)
+    return blocks
+
+
+def copies(blocks, prefixes):
+    """Yields names and the layers in float32 of what is measured."""
+    everything = list(itertools.chain.from_iterable(blocks.values()))
+    yield "all in float32", everything
+    yield "all in bfloat16", []
+    for count in range(1, prefixes + 1):
+        names = list(blocks)[:count]
+        first = [layer for name in names for layer in blocks[name]]
+        yield f"float32 up to {names[-1]}", first
+    for name, layers in blocks.items():
+        rest = [layer for layer in everything if not any(layer is own for own in layers)]
+        yield f"{name} alone in bfloat16", rest
+        yield f"{name} alone in float32", layers
