@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from darac_tf.engines.inference_copy import inference_copy
 from darac_tf.models.descriptor import share_backbone
+from darac_tf.processor import warn_of_software
 
 PIXELS = tf.TensorSpec([None, None, None, 3], tf.float32)
 
@@ -47,6 +48,7 @@ class TensorFlowEngine(FunctionEngine):
     """
 
     def __init__(self, network, preprocessing, poolings, precision="float32"):
+        warn_of_software(precision)
         # Poolings take maps of 16 bits as float32, as they do all inputs.
         copy = inference_copy(network, precision)
         super().__init__(share_backbone(copy, preprocessing, poolings))

@@ -9,6 +9,7 @@ import tensorflow as tf
 from darac_tf.errors import UserError
 from darac_tf.models import build_descriptor
 from darac_tf.models.descriptor import POOLING_LAYER, backbone_of
+from darac_tf.processor import warn_of_software
 from darac_tf.training.convolutions import speed_up_gradients
 from darac_tf.training.precision import LossScale
 
@@ -199,5 +200,6 @@ def build_state(config, num_classes, replicas):
         average = None
         if config.average_decay is not None:
             average = WeightAverage(model.trainable_variables, config.average_decay)
+        warn_of_software(config.precision)
         scale = LossScale() if config.precision == "mixed_float16" else None
         return TrainState(model, loss, optimizer, average, scale)

@@ -110,3 +110,14 @@ def test_processors_with_bfloat16(flags, known, tmp_path):
     if flags is not None:
         facts.write_text(f"processor : 0\nflags\t\t: fpu {flags}\n\nflags\t\t: fpu {flags}\n")
     assert processor.has_bfloat16(facts) is known
+
+
+def test_bfloat16_in_software_is_said(monkeypatch, caplog):
+    monkeypatch.setattr(processor, "has_bfloat16", lambda: False)
+    for precision in ("float32", "mixed_bfloat16"):
+        processor.warn_of_software(precision)
+    (said,) = caplog.messages
+    assert said.startswith("--precision=mixed_bfloat16: this processor computes bfloat16 in softw")
+    monkeypatch.setattr(processor, "has_bfloat16", lambda: True)
+    processor.warn_of_software("bfloat16")
+    assert len(caplog.messages) == 1

@@ -109,6 +109,21 @@ def test_what_is_computed_in_16_bits(config, images, name):
     assert 0 < difference < 0.02
 
 
+@pytest.mark.parametrize("gpus", [[], ["GPU:0"]])
+def test_depthwise_convolutions_stay_in_float32_on_cpus(monkeypatch, gpus):
+    inputs = x = keras.Input((None, None, 3))
+    for layer in (keras.layers.Conv2D(4, 3), keras.layers.DepthwiseConv2D(3)):
+        x = layer(x)
+    network = keras.Model(inputs, x)
+    monkeypatch.setattr(tf.config, "list_logical_devices", lambda kind: gpus)
+    with computing_in(network, "mixed_bfloat16"):
+        kinds = {type(layer): layer.compute_dtype for layer in network.layers}
+        assert network(tf.ones((1, 8, 8, 3))).dtype == (tf.bfloat16 if gpus else tf.float32)
+    assert kinds[keras.layers.Conv2D] == "bfloat16"
+    assert kinds[keras.layers.DepthwiseConv2D] == ("bfloat16" if gpus else "float32")
+    assert {layer.compute_dtype for layer in network.layers} == {"float32"}
+
+
 def scaled(factor):
     scale = LossScale()
     scale.scale.assign(factor)
