@@ -32,7 +32,7 @@ flags.DEFINE_list("sizes", ["299"], "Long sides, one after another.")
 flags.DEFINE_integer("images", 1000, "Photographs; each is taken again where there are fewer.")
 flags.DEFINE_integer("shapes", 300, "Shapes that they have.", lower_bound=1)
 flags.DEFINE_integer("batch_pixels", DEFAULT_BATCH_PIXELS, "Pixels a batch.", lower_bound=1)
-flags.DEFINE_integer("repeats", 3, "Timings of each.", lower_bound=1)
+flags.DEFINE_integer("repeats", 3, "Timings of each; 0 counts batches alone.", lower_bound=0)
 
 
 def boxes_of(shapes, aspects):
@@ -79,7 +79,7 @@ def measure(describe, runs, side):
     views = {name: read_views(images)[0] for name, (images, _) in runs.items()}
     planned = {name: np.stack(runs[name][1].planned_size(*views[name].shapes.T)) for name in runs}
     rates = {name: [] for name in runs}
-    for repeat in range(FLAGS.repeats + 1):
+    for repeat in range(FLAGS.repeats + 1) if FLAGS.repeats else ():
         for name, (images, size) in runs.items():
             some = images if repeat else images.select(np.arange(min(32, len(images))))
             started = time.perf_counter()
@@ -95,8 +95,11 @@ def measure(describe, runs, side):
             fullness(views[name], runs[name][1], pixels)
             for pixels in (FLAGS.batch_pixels, MAX_BATCH * side**2)
         ]
-        ratio = statistics.median(mine / its for mine, its in zip(own, base, strict=True))
-        figures = f"{full[0]:.2f} | {full[1]:.2f} | {statistics.median(own):.2f} | {ratio:.2f}"
+        timed = ["-", "-"]
+        if own:
+            ratio = statistics.median(mine / its for mine, its in zip(own, base, strict=True))
+            timed = [f"{statistics.median(own):.2f}", f"{ratio:.2f}"]
+        figures = " | ".join([*(f"{share:.2f}" for share in full), *timed])
         print(f"| {side} | {name} | {figures} |", flush=True)
 
 

@@ -34,6 +34,8 @@ def training_tasks(network, count, side, wanted):
     found = {"bare backbone, TensorFlow": ("benchmarks.peers.training:BareStep", ours)}
     for loss in _LOSSES:
         found[f"darac_tf, {loss}"] = ("benchmarks.peers.training:Step", ours | {"loss": loss})
+    narrow = ours | {"precision": "mixed_bfloat16"}
+    found["darac_tf in bfloat16, nra"] = ("benchmarks.peers.training:Step", narrow)
     found["torchvision ResNet50 + GeM, triplet"] = (
         "benchmarks.peers.torchvision_training:TorchvisionStep",
         batch,
@@ -49,7 +51,7 @@ def training_tasks(network, count, side, wanted):
 class Step:
     """The training step with DARAC pooling, a frozen batch normalisation and AdamW."""
 
-    def __init__(self, backbone, weights, count, side, loss="nra"):
+    def __init__(self, backbone, weights, count, side, loss="nra", precision="float32"):
         config = TrainConfig(
             pooling_steps=0,
             backbone=backbone,
@@ -57,6 +59,7 @@ class Step:
             loss=loss,
             image_size=side,
             classes_per_batch=count // 4,
+            precision=precision,
         )
         images, labels = random_batch(count, side)
         state, replicas = make_state(config, labels)
