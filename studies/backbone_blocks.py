@@ -16,8 +16,8 @@ def blocks_of(folded):
     return blocks
 
 
-def copies(blocks, prefixes):
-    """Yields names and the layers in float32 of what is measured."""
+def copies(blocks, prefixes, alone=True):
+    """Yields names and the layers in float32 of what is measured, each block `alone` or not."""
     everything = list(itertools.chain.from_iterable(blocks.values()))
     yield "all in float32", everything
     yield "all in bfloat16", []
@@ -25,7 +25,7 @@ def copies(blocks, prefixes):
         names = list(blocks)[:count]
         first = [layer for name in names for layer in blocks[name]]
         yield f"float32 up to {names[-1]}", first
-    for name, layers in blocks.items():
+    for name, layers in blocks.items() if alone else ():
         rest = [layer for layer in everything if not any(layer is own for own in layers)]
         yield f"{name} alone in bfloat16", rest
         yield f"{name} alone in float32", layers

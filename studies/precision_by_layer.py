@@ -47,6 +47,7 @@ flags.DEFINE_list("poolings", ["ramac", "gem", "spoc"], "Poolings; mAP is their 
 flags.DEFINE_integer("size", 299, "Long side of the images.", lower_bound=32)
 flags.DEFINE_integer("timings", 10, "Of each copy; the least counts.", lower_bound=1)
 flags.DEFINE_integer("prefixes", 8, "First blocks that are measured together.", lower_bound=0)
+flags.DEFINE_bool("alone", True, "Measure each block alone, too.")
 flags.DEFINE_string("out", None, "Folder of the table.")
 
 _TIMED_BATCH = 8
@@ -116,7 +117,9 @@ def main():
     images = Images(read_tests(FLAGS.data_dir, FLAGS.set), FLAGS.size)
     network = Network(FLAGS.backbone, FLAGS.backbone_weights, FLAGS.poolings)
     rows, exact = [], None
-    for name, layers in tqdm(list(copies(blocks_of(network.folded), FLAGS.prefixes)), unit="copy"):
+    for name, layers in tqdm(
+        list(copies(blocks_of(network.folded), FLAGS.prefixes, FLAGS.alone)), unit="copy"
+    ):
         engine = network.engine(layers)
         described, seconds = images.described(engine), seconds_of(engine, FLAGS.timings)
         scores = images.scores(described)

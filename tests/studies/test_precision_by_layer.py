@@ -33,6 +33,7 @@ def test_each_block_is_alone_in_either_precision():
     assert found["a_1 alone in float32"] == {"a_1_expand", "a_1_project"}
     assert found["a_1 alone in bfloat16"] == {"stem_conv", "a_2_expand"}
     assert len(found) == 2 + 3 + 2 * 4
+    assert [name for name, _ in copies(blocks, 3, False)] == list(found)[:5]
 
 
 def test_the_table(tmp_path, capsys):
