@@ -62,20 +62,27 @@ def main(arguments):
 def _measure(config):
     from darac_tf.evaluation.options import measure
     from darac_tf.reports.report import markdown_table
-    from darac_tf.reports.report_files import remove_report, write_all, write_row
 
-    rows = []
-    for measured in measure(config):
-        if config.out and not rows:
-            remove_report(config.out, config.whitening)
-        rows.append(measured)
-        if config.out:
-            write_row(config.out, len(rows), measured, config.pictured_queries, config.page_queries)
-    if config.out:
-        write_all(config.out, rows, asdict(config))
+    measured = measure(config)
+    rows = _written(measured, config) if config.out else list(measured)
     print(markdown_table([row.result for row in rows]))
     for note in dict.fromkeys(note for row in rows for note in row.result.notes):
         print(f"- {note}")
     skipped = [image for row in rows for image in row.result.skipped]
     if reasons := list(dict.fromkeys(image["reason"] for image in skipped)):
         print(f"- {len(reasons)} images could not be read and are ranked last:\n{listing(reasons)}")
+
+
+def _written(measured, config):
+    """List of the rows; what is kept of each is written as soon as it is measured."""
+    # Here, since what draws takes half a second to import.
+    from darac_tf.reports.report_files import remove_report, write_all, write_row
+
+    rows = []
+    for row in measured:
+        if not rows:
+            remove_report(config.out, config.whitening)
+        rows.append(row)
+        write_row(config.out, len(rows), row, config.pictured_queries, config.page_queries)
+    write_all(config.out, rows, asdict(config))
+    return rows
