@@ -13,12 +13,13 @@ from darac_tf.models.folding import copy_weights, flat, fold_batch_norm, norm_we
 
 # Kernels are kept in what they compute in: rounding them takes a fiftieth of the time.
 POLICIES = {"float32": "float32", "bfloat16": "bfloat16"}
-# The layers of the first tenth of the convolutions stay in float32 in networks of depthwise ones,
-# which have few terms for errors to cancel in: of an EfficientNet Lite2 they make nine tenths of
-# the error. Of a ResNet50V2 no layer stands out, and all together lose no mAP
+# The layers of the first tenth of the convolutions stay in float32 in networks with depthwise or
+# grouped ones, which have few terms for errors to cancel in: of an EfficientNet Lite2 they make
+# nine tenths of the error. Of a ResNet50V2 no layer stands out, and all together lose no mAP
 # (`studies.precision_by_layer`).
 _EXACT_SHARE = 10
-CONVOLUTIONS = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
+_OF_FEW_TERMS = (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
+CONVOLUTIONS = (keras.layers.Conv2D, *_OF_FEW_TERMS)
 
 
 def inference_copy(network, precision="float32"):
@@ -68,13 +69,18 @@ def _copied(layer, policy):
 
 
 def _exact_layers(model):
-    """Those of the first convolutions where some are depthwise, and the head's."""
+    """Those of the first convolutions where some have few terms, and the head's."""
     layers = list(flat(model))
     places = [place for place, layer in enumerate(layers) if isinstance(layer, CONVOLUTIONS)]
-    is_depthwise = any(isinstance(layer, keras.layers.DepthwiseConv2D) for layer in layers)
-    exact = layers[: places[len(places) // _EXACT_SHARE]] if is_depthwise else []
+    is_exact = places and any(map(_has_few_terms, layers))
+    exact = layers[: places[len(places) // _EXACT_SHARE]] if is_exact else []
     heads = [place for place, layer in enumerate(layers) if layer.name == POOLING_LAYER]
     return [*exact, *(layers[heads[0] :] if heads else [])]
+
+
+def _has_few_terms(layer):
+    """Whether a convolution sums over a part of the channels."""
+    return isinstance(layer, _OF_FEW_TERMS) or getattr(layer, "groups", 1) > 1
 
 
 def _is_fixed_norm(layer):

@@ -23,7 +23,8 @@ def computing_in(network, precision):
     if precision == "float32":
         yield
         return
-    exact = () if tf.config.list_logical_devices("GPU") else (keras.layers.DepthwiseConv2D,)
+    depthwise = keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D
+    exact = () if tf.config.list_logical_devices("GPU") else depthwise
     everything = network._flatten_layers(include_self=True)
     layers = [layer for layer in everything if not isinstance(layer, exact)]
     policies = [layer.dtype_policy for layer in layers]

@@ -34,12 +34,20 @@ def test_what_becomes_of_each_layer():
         np.testing.assert_array_equal(old, new)
 
 
-@pytest.mark.parametrize(("count", "exact"), [(19, 1), (20, 2), (20, 0)])
-def test_the_first_tenth_of_the_convolutions_stays_in_float32(count, exact):
-    """Of a network with depthwise ones; of others nothing does."""
+@pytest.mark.parametrize(
+    ("count", "exact", "few_terms"),
+    [
+        (19, 1, layers.DepthwiseConv2D),
+        (20, 2, layers.DepthwiseConv2D),
+        (20, 2, partial(layers.Conv2D, 4, groups=2)),
+        (20, 0, None),
+    ],
+)
+def test_the_first_tenth_of_the_convolutions_stays_in_float32(count, exact, few_terms):
+    """Of a network with depthwise or grouped ones; of others nothing does."""
     inputs = x = keras.Input((None, None, 3))
     for number in range(count):
-        make = layers.DepthwiseConv2D if exact and number == 9 else partial(layers.Conv2D, 4)
+        make = few_terms if exact and number == 9 else partial(layers.Conv2D, 4)
         x = layers.ReLU()(make(1, name=f"c{number}")(x))
     copy = inference_copy(keras.Model(inputs, x), "bfloat16")
     policies = [copy.get_layer(f"c{number}").compute_dtype for number in range(count)]
