@@ -26,6 +26,6 @@ def copies(blocks, prefixes, alone=True):
         first = [layer for name in names for layer in blocks[name]]
         yield f"float32 up to {names[-1]}", first
     for name, layers in blocks.items() if alone else ():
-        rest = [layer for layer in everything if not any(layer is own for own in layers)]
+        rest = [layer for other, own in blocks.items() if other != name for layer in own]
         yield f"{name} alone in bfloat16", rest
         yield f"{name} alone in float32", layers

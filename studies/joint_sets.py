@@ -81,10 +81,11 @@ def read_photographs(data_dir, name, split=None):
 
 def read_tests(data_dir, names=tuple(TESTS)):
     """Dictionary of name to `Task`, of all `TESTS` or some."""
-    return {
-        name: labelled_task(read_photographs(data_dir, name, split), query_split)
-        for name, (split, query_split) in ((name, TESTS[name]) for name in names)
-    }
+    tests = {}
+    for name in names:
+        split, query_split = TESTS[name]
+        tests[name] = labelled_task(read_photographs(data_dir, name, split), query_split)
+    return tests
 
 
 def whitened_by(name):

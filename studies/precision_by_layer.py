@@ -11,7 +11,6 @@ more each time. Prints a table; --out gets precision_by_layer.md.
 """
 
 import statistics
-import time
 from pathlib import Path
 
 import keras
@@ -20,6 +19,7 @@ import tensorflow as tf
 from absl import flags
 from tqdm import tqdm
 
+from benchmarks.measuring import seconds_of
 from darac_tf import cli
 from darac_tf.data.pipeline import sized_batches
 from darac_tf.data.views import read_views
@@ -99,16 +99,15 @@ class Images:
         return {name: statistics.mean(values) for name, values in found.items()}
 
 
-def seconds_of(engine, timings):
-    """Least seconds of a batch."""
+def least_seconds(engine):
+    """Of a batch."""
     shape = _TIMED_BATCH, FLAGS.size, FLAGS.size, 3
-    pixels, seconds = tf.random.stateless_uniform(shape, [1, 2], 0, 255), []
-    for _ in range(timings + 1):
-        started = time.perf_counter()
-        for vectors in engine(pixels).values():
-            vectors.numpy()
-        seconds.append(time.perf_counter() - started)
-    return min(seconds[1:])
+    pixels = tf.random.stateless_uniform(shape, [1, 2], 0, 255)
+
+    def call():
+        return [vectors.numpy() for vectors in engine(pixels).values()]
+
+    return min(seconds_of(call, FLAGS.timings))
 
 
 def main():
@@ -116,19 +115,19 @@ def main():
         print("this processor computes bfloat16 in software: the times are of that")
     images = Images(read_tests(FLAGS.data_dir, FLAGS.set), FLAGS.size)
     network = Network(FLAGS.backbone, FLAGS.backbone_weights, FLAGS.poolings)
+    measured = list(copies(blocks_of(network.folded), FLAGS.prefixes, FLAGS.alone))
     rows, exact = [], None
-    for name, layers in tqdm(
-        list(copies(blocks_of(network.folded), FLAGS.prefixes, FLAGS.alone)), unit="copy"
-    ):
+    for name, layers in tqdm(measured, unit="copy"):
         engine = network.engine(layers)
-        described, seconds = images.described(engine), seconds_of(engine, FLAGS.timings)
+        described, seconds = images.described(engine), least_seconds(engine)
         scores = images.scores(described)
-        exact = exact or (described, scores, seconds)
+        exact = exact or (described, scores, seconds)  # The first copy is all in float32.
+        vectors, its_scores, its_seconds = exact
         # Of unit vectors, with digits for small ones.
-        errors = [np.square(own - exact[0][key]).sum(axis=1) / 2 for key, own in described.items()]
-        changes = [f"{scores[key] - exact[1][key]:+.2f}" for key in FLAGS.set]
+        errors = [np.square(own - vectors[key]).sum(axis=1) / 2 for key, own in described.items()]
+        changes = [f"{scores[key] - its_scores[key]:+.2f}" for key in FLAGS.set]
         error = f"{1e4 * np.concatenate(errors).mean():.2f}"
-        rows.append([name, error, *changes, f"{seconds / exact[2]:.3f}"])
+        rows.append([name, error, *changes, f"{seconds / its_seconds:.3f}"])
         tqdm.write(" | ".join(rows[-1]))
     header = ["copy", "1 - cosine, 1e-4", *FLAGS.set, "time to float32"]
     page = markdown.table(header, rows, [False] + [True] * (len(header) - 1))

@@ -18,8 +18,8 @@ POLICIES = {"float32": "float32", "bfloat16": "bfloat16"}
 # nine tenths of the error. Of a ResNet50V2 no layer stands out, and all together lose no mAP
 # (`studies.precision_by_layer`).
 _EXACT_SHARE = 10
-_OF_FEW_TERMS = (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
-CONVOLUTIONS = (keras.layers.Conv2D, *_OF_FEW_TERMS)
+DEPTHWISE = (keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D)
+CONVOLUTIONS = (keras.layers.Conv2D, *DEPTHWISE)
 
 
 def inference_copy(network, precision="float32"):
@@ -80,7 +80,7 @@ def _exact_layers(model):
 
 def _has_few_terms(layer):
     """Whether a convolution sums over a part of the channels."""
-    return isinstance(layer, _OF_FEW_TERMS) or getattr(layer, "groups", 1) > 1
+    return isinstance(layer, DEPTHWISE) or getattr(layer, "groups", 1) > 1
 
 
 def _is_fixed_norm(layer):

@@ -103,8 +103,8 @@ class EvalConfig:
     )
     precision: str = setting(
         "float32",
-        "Of the backbone; bfloat16 is 1.9 times as fast on CPUs with AVX512_BF16 or AMX, int8 of "
-        "--engine=openvino two to four times, with other vectors.",
+        "Of the backbone; bfloat16 is up to 1.9 times as fast on CPUs with AVX512_BF16 or AMX, "
+        "int8 of --engine=openvino two to four times, with other vectors.",
         choices=ENGINE_PRECISIONS,
     )
     calibration: str | None = setting(

@@ -30,19 +30,20 @@ class StoredNetwork(tf.Module):
         self.dimension = model.output_shape[-1]
         groups = model.trainable_variables, model.non_trainable_variables
         self.trained, self.fixed = ([_stored(v, precision) for v in group] for group in groups)
-        self._specs = [[tf.TensorSpec(v.shape, v.dtype) for v in group] for group in groups]
+        specs = [[tf.TensorSpec(v.shape, v.dtype) for v in group] for group in groups]
+        self._dtypes = [[spec.dtype for spec in group] for group in specs]
 
         def describe(pixels, trained, fixed):
             vectors, _ = model.stateless_call(trained, fixed, pixels, training=False)
             return vectors
 
         pixels = tf.TensorSpec([None, None, None, 3], tf.float32)
-        self._describe = traced_once(describe, [pixels, *self._specs])
+        self._describe = traced_once(describe, [pixels, *specs])
 
     def weights(self):
         """The weights as `__call__` takes them."""
         stored = self.trained, self.fixed
-        return [list(map(_as, *pair)) for pair in zip(stored, self._specs, strict=True)]
+        return [list(map(tf.cast, *pair)) for pair in zip(stored, self._dtypes, strict=True)]
 
     def __call__(self, pixels, weights, batch_pixels=BATCH_PIXELS):
         """float32 `(images, height, width, 3)` in [0, 255] to unit vectors `(images, dimension)`.
@@ -136,8 +137,3 @@ def _stored(weight, precision):
             "which does not fit; take bfloat16, or check the weights of the model"
         )
     return tf.Variable(stored, trainable=False, name=weight.path.replace("/", "."))
-
-
-def _as(variable, spec):
-    tensor = tf.convert_to_tensor(variable)
-    return tensor if tensor.dtype == spec.dtype else tf.cast(tensor, spec.dtype)

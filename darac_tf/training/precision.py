@@ -9,6 +9,8 @@ import contextlib
 import keras
 import tensorflow as tf
 
+from darac_tf.engines.inference_copy import DEPTHWISE
+
 _FIRST_SCALE = 2.0**15
 _STEPS_TO_DOUBLE = 2000
 
@@ -23,8 +25,7 @@ def computing_in(network, precision):
     if precision == "float32":
         yield
         return
-    depthwise = keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D
-    exact = () if tf.config.list_logical_devices("GPU") else depthwise
+    exact = () if tf.config.list_logical_devices("GPU") else DEPTHWISE
     everything = network._flatten_layers(include_self=True)
     layers = [layer for layer in everything if not isinstance(layer, exact)]
     policies = [layer.dtype_policy for layer in layers]
