@@ -11,6 +11,7 @@ import numpy as np
 
 from darac_tf.errors import UserError
 
+_SMALL = 128 << 20
 _UNITS = {unit: 1024**power for power, unit in enumerate(("", "KiB", "MiB", "GiB", "TiB"))}
 
 
@@ -76,6 +77,16 @@ def release(array, start=0, stop=None):
     # Whole pages: what is unmapped of the neighbours is only mapped again.
     first = place // mmap.PAGESIZE * mmap.PAGESIZE
     mapping.madvise(mmap.MADV_DONTNEED, first, place + rows.nbytes - first)
+
+
+def release_part(array, start, stop):
+    """`release`, for arrays that hold more than 128 MiB.
+
+    Those who read smaller ones part by part read them again soon, and mapping pages again takes as
+    long as working with them.
+    """
+    if isinstance(array, np.ndarray) and array.nbytes > _SMALL:
+        release(array, start, stop)
 
 
 def _shared_mapping(array):

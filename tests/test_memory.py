@@ -8,7 +8,7 @@ import pytest
 
 from darac_tf import memory
 from darac_tf.errors import UserError
-from darac_tf.memory import release
+from darac_tf.memory import release, release_part
 from darac_tf.ranking.exact_search import search
 
 STATUS = Path("/proc/self/status")
@@ -43,7 +43,19 @@ def test_releases_the_rows_that_are_named(tmp_path):
     assert float(database.sum()) == total
 
 
-def test_a_search_does_not_keep_the_file_in_memory(tmp_path):
+def test_parts_of_large_files_are_released_and_small_files_stay(tmp_path, monkeypatch):
+    database = np.load(file_of(tmp_path), mmap_mode="r")
+    before = mapped_mib()
+    database.sum()
+    release_part(database, 0, len(database))
+    assert mapped_mib() > before + 50
+    monkeypatch.setattr(memory, "_SMALL", 32 << 20)
+    release_part(database, 0, len(database))
+    assert mapped_mib() < before + 5
+
+
+def test_a_search_does_not_keep_a_large_file_in_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr(memory, "_SMALL", 32 << 20)
     database = np.load(file_of(tmp_path), mmap_mode="r")
     queries = np.asarray(database[[3, 70, 5000]])
     before = mapped_mib()

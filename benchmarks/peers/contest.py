@@ -14,6 +14,10 @@ from tqdm import tqdm
 from benchmarks.measuring import peak_mib
 from darac_tf.errors import UserError
 
+# Before each turn: threads of the one before that wait for work in a loop, as OpenBLAS's do for
+# some hundredths of a second, would take the processor from this one.
+_PAUSE_S = 0.1
+
 
 class AbsentError(Exception):
     """What a contestant needs is not there; the text says what."""
@@ -180,6 +184,7 @@ def compete(task, repeats):
         seconds = np.zeros((len(running), 1 + repeats))
         with tqdm(total=seconds.size, desc=task.title, unit=" runs") as bar:
             for place in np.ndindex(1 + repeats, len(running)):
+                time.sleep(_PAUSE_S)
                 seconds[place[::-1]] = running[place[1]].seconds(*task.request) / task.count
                 bar.update()
         names = [each.name for each in running]

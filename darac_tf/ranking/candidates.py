@@ -1,20 +1,23 @@
 """The rows that can be among the k best, found with float32 products."""
 
-from contextlib import closing
+import contextlib
 
 import numpy as np
 
-from darac_tf.memory import release
+from darac_tf.memory import release_part
 from darac_tf.rows import finite_rows
 from darac_tf.threads import in_order
 
 _UNIT_ROUNDOFF = 2.0**-24
 # Candidates beyond 2 k that a query may have before it is left to the float64 search.
 _SLACK = 1024
-# Rows of one matrix product at most: few enough to be in the cache still when their norms are
-# computed. Its scores are 16 MB at most.
+# Rows of one matrix product at most where their norms are computed, too: few enough to be in the
+# cache still. Otherwise bytes of it. Its scores are 16 MB at most.
 _PRODUCT_ROWS = 1024
+_PRODUCT_BYTES = 16 << 20
 _PRODUCT_SCORES = 1 << 22
+# Their products wait for memory alone, and choosing takes no time beside them.
+_FEW_QUERIES = 16
 
 
 def find_candidates(queries, database, k, block_rows, exclude=None, longest=None):
@@ -52,7 +55,13 @@ def find_candidates(queries, database, k, block_rows, exclude=None, longest=None
     if (dim + 8) * _UNIT_ROUNDOFF >= 0.5:
         return None
     queries32, query_norms = _as_float32(queries)
-    step = max(1, min(block_rows, _PRODUCT_ROWS, _PRODUCT_SCORES // max(1, len(queries))))
+    # One product after another is split over the processors by NumPy; where there is more to do,
+    # each has its own.
+    in_threads = longest is None or len(queries) > _FEW_QUERIES
+    step = min(block_rows, _PRODUCT_SCORES // max(1, len(queries)))
+    if in_threads:
+        step = min(step, _PRODUCT_ROWS if longest is None else _PRODUCT_BYTES // (4 * max(1, dim)))
+    step = max(1, step)
     kept = _Kept(len(queries), k, step)
 
     def multiply(start):
@@ -62,12 +71,14 @@ def find_candidates(queries, database, k, block_rows, exclude=None, longest=None
             norm = norms.max()
         with np.errstate(all="ignore"):  # NaN and too large values show in the norms
             scores = queries32 @ rows.T
-        release(database, start, start + step)
+        release_part(database, start, start + step)
         return start, scores, norm
 
     most = 0.0
-    with closing(in_order(multiply, range(0, database.shape[0], step))) as products:
-        for start, scores, norm in products:
+    starts = range(0, database.shape[0], step)
+    blocks = in_order(multiply, starts) if in_threads else (multiply(start) for start in starts)
+    with contextlib.closing(blocks):
+        for start, scores, norm in blocks:
             if not np.isfinite(norm):
                 finite_rows(database[start : start + step], "database descriptors", start)
             most = max(most, norm)
@@ -122,28 +133,27 @@ class _Kept:
             # The k best of the first block: without them all of the next ones would be kept, too.
             known = np.where(np.isnan(scores), np.float32(-np.inf), scores)
             self._kth = np.partition(known, -self._k, axis=1)[:, -self._k].astype(np.float64)
+        width, n = self._scores.shape[1], scores.shape[1]
         # Flat, because `nonzero` of a matrix takes several times as long.
         flat = np.flatnonzero(scores >= self._floor()[:, None])
-        query, column = np.divmod(flat, max(1, scores.shape[1]))
-        counts = np.bincount(query, minlength=len(self._filled))
-        full = np.flatnonzero(self._filled + counts > self._scores.shape[1])
-        for each in full:
-            self._cut(each)
-        if self._outgrown[full].any():
-            stays = ~self._outgrown[query]
-            query, column = query[stays], column[stays]
-            counts[self._outgrown] = 0
-        # They are listed query by query: the place within a query is counted from its first.
-        place = np.arange(len(query)) - np.repeat(np.cumsum(counts) - counts, counts)
-        place += self._filled[query]
-        self._scores[query, place] = scores[query, column]
-        self._rows[query, place] = first_row + column
+        ends = np.searchsorted(flat, np.arange(1, len(scores) + 1) * n)
+        counts = np.diff(ends, prepend=0)
+        full = np.flatnonzero(self._filled + counts > width)
+        if full.size:
+            self._cut(full)
+            if self._outgrown[full].any():
+                flat = flat[~np.repeat(self._outgrown, counts)]
+                counts[self._outgrown] = 0
+        number = np.arange(len(counts))
+        place = np.repeat(number * width + self._filled, counts) + _count_up(counts)
+        self._scores.reshape(-1)[place] = scores.reshape(-1)[flat]
+        flat -= np.repeat(number * n - first_row, counts)
+        self._rows.reshape(-1)[place] = flat
         self._filled += counts
 
     def finish(self):
         """The list of `find_candidates`."""
-        for query in np.flatnonzero(~self._outgrown):
-            self._cut(query)
+        self._cut(np.flatnonzero(~self._outgrown))
         return [
             None if gone else rows[:n].astype(np.int64)
             for gone, rows, n in zip(self._outgrown, self._rows, self._filled, strict=True)
@@ -155,16 +165,26 @@ class _Kept:
         floor = (self._kth - 2 * self._margin).astype(np.float32)
         return np.nextafter(floor, np.float32(-np.inf))  # the cast may have rounded up
 
-    def _cut(self, query):
-        """Raises the floor of a query and drops what is below it; keeps the order of the rows."""
-        n = self._filled[query]
-        scores, rows = self._scores[query, :n], self._rows[query, :n]
-        self._kth[query] = np.partition(scores, n - self._k)[n - self._k]
-        stays = scores >= self._floor()[query]
-        n = np.count_nonzero(stays)
-        self._scores[query, :n], self._rows[query, :n] = scores[stays], rows[stays]
-        self._filled[query] = n
-        if n > self._most:
-            self._outgrown[query] = True
-            self._filled[query] = 0
-            self._kth[query] = np.inf
+    def _cut(self, queries):
+        """Raises the floor of queries and drops what is below it; keeps the order of the rows."""
+        counts = self._filled[queries]
+        width = counts.max(initial=self._k)
+        scores, rows = self._scores[queries, :width], self._rows[queries, :width]
+        scores[np.arange(width) >= counts[:, None]] = -np.inf
+        self._kth[queries] = np.partition(scores, width - self._k, axis=1)[:, width - self._k]
+        flat = np.flatnonzero(scores >= self._floor()[queries, None])
+        query = flat // width
+        counts = np.bincount(query, minlength=len(queries))
+        place = queries[query], _count_up(counts)
+        self._scores[place] = scores.reshape(-1)[flat]
+        self._rows[place] = rows.reshape(-1)[flat]
+        outgrown = queries[counts > self._most]
+        self._filled[queries] = counts
+        self._outgrown[outgrown] = True
+        self._filled[outgrown] = 0
+        self._kth[outgrown] = np.inf
+
+
+def _count_up(counts):
+    """The numbers from 0 to each count, one run of them after another, in one array."""
+    return np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from darac_tf.errors import UserError
-from darac_tf.memory import release
+from darac_tf.memory import release_part
 from darac_tf.ranking.candidates import find_candidates
 from darac_tf.rows import check_dimensions, finite_rows
 from darac_tf.threads import THREADS, in_order
@@ -19,11 +19,14 @@ _SMALLEST = 2.0**-1022
 _COST_OF_CANDIDATE = 16
 # Pairs of query and candidate that a thread scores at once, from buffers in the processor's cache,
 # and bytes of the database that it goes through with all queries, one after another.
-_PAIRS = 64
+_PAIRS = 128
 _PART_BYTES = 32 << 20
+# Fewer are scored in less time than threads take to start; and with fewer of a query in a part,
+# threads wait for each other, as Python runs on one at a time, longer than they compute.
 _FEW_PAIRS = 2048
+_FEW_OF_A_QUERY = 6
 # Parts for each thread at least, so that all end at about the same time.
-_PARTS = 8
+_PARTS = 2
 
 
 def search(queries, database, top_k=None, block_rows=4096, exclude=None, longest=None):
@@ -90,6 +93,7 @@ def _rank(queries, database, candidates, k, longest):
     part_rows = min(_PART_BYTES // (4 * queries.shape[1]), database.shape[0] // (_PARTS * THREADS))
     part = row // max(1, part_rows)
     order = np.argsort(part, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(part[order])) + 1)
     keys = np.empty(len(row), np.uint64)
     norms = _norm_bounds(queries)
 
@@ -97,32 +101,49 @@ def _rank(queries, database, candidates, k, longest):
         scores = _pair_scores(queries, norms, query[pairs], database, row[pairs], longest)
         return pairs, _sort_keys(scores, row[pairs].astype(np.uint64))
 
-    parts = np.split(order, np.flatnonzero(np.diff(part[order])) + 1)
-    # Few are scored in less time than threads take to start.
-    scored = in_order(score, parts) if len(row) > _FEW_PAIRS else map(score, [order])
-    for pairs, own in scored:
+    in_threads = len(row) > max(_FEW_PAIRS, _FEW_OF_A_QUERY * len(parts) * len(queries))
+    for pairs, own in (in_order if in_threads else map)(score, parts):
         keys[pairs] = own
     best = [np.sort(own)[:k] for own in np.split(keys, np.cumsum(counts)[:-1])]
     return _split_keys(np.stack(best))
 
 
 def _pair_scores(queries, norms, query, database, row, longest):
-    """Scores of chosen pairs, float32 `(pairs,)` without negative zeros; see `_rounded`."""
-    scores = np.empty(len(row), np.float32)
-    left, right = np.empty((2, _PAIRS, queries.shape[1]))
-    for start in range(0, len(row), _PAIRS):
-        own, rows = query[start : start + _PAIRS], row[start : start + _PAIRS]
-        n = len(rows)
-        # "clip" writes to `out` directly; every index is in range.
-        np.take(queries, own, axis=0, out=left[:n], mode="clip")
-        right[:n] = database[rows]
-        products = np.vecdot(left[:n], right[:n])
-        found, unsure = _rounded(products, norms[own] * longest, queries.shape[1])
-        if unsure.any():
-            found[unsure] = _in_fixed_order(left[:n][unsure], right[:n][unsure])
-        scores[start : start + n] = found
-    release(database, row.min(), row.max() + 1)
+    """Scores of chosen pairs, float32 `(pairs,)` without negative zeros; see `_rounded`.
+
+    Pairs of one query follow each other, and are multiplied with its vector at once.
+    """
+    products = np.empty(len(row))
+    at_once = min(_PAIRS, len(row))
+    vectors = np.empty((at_once, queries.shape[1]))
+    read = _reader(database, at_once)
+    is_first = np.diff(query, prepend=-1) != 0
+    is_first[::_PAIRS] = True
+    bounds = [*np.flatnonzero(is_first).tolist(), len(row)]
+    # Little but products happens here: threads wait for each other between them.
+    for first, last, own in zip(bounds, bounds[1:], query[bounds[:-1]].tolist(), strict=False):
+        place = first % _PAIRS
+        if not place:
+            rows = row[first : first + _PAIRS]
+            vectors[: len(rows)] = read(rows)
+        np.dot(vectors[place : place + last - first], queries[own], products[first:last])
+    scores, unsure = _rounded(products, norms[query] * longest, queries.shape[1])
+    unsure = np.flatnonzero(unsure)
+    for start in range(0, len(unsure), _PAIRS):
+        pairs = unsure[start : start + _PAIRS]
+        vectors[: len(pairs)] = read(row[pairs])
+        scores[pairs] = _in_fixed_order(queries[query[pairs]], vectors[: len(pairs)])
+    release_part(database, row.min(), row.max() + 1)
     return scores + np.float32(0)  # -0.0 has other bits than the equal 0.0
+
+
+def _reader(database, most):
+    """Function of up to `most` rows' numbers to their vectors, which the next call overwrites."""
+    if not isinstance(database, np.ndarray):
+        return database.__getitem__
+    vectors = np.empty((most, database.shape[1]), database.dtype)
+    # "clip" writes to `out` directly; every index is in range.
+    return lambda rows: np.take(database, rows, 0, vectors[: len(rows)], "clip")
 
 
 def _in_fixed_order(left, right):
@@ -143,7 +164,7 @@ def _search_all(queries, database, k, block_rows, exclude):
     for start in range(0, n_rows, block_rows):
         block = database[start : start + block_rows]
         block64 = finite_rows(block, "database descriptors", start)
-        release(database, start, start + block_rows)
+        release_part(database, start, start + block_rows)
         if filled + len(block64) > keys.shape[1]:
             keys[:, :filled].partition(k - 1, axis=1)
             filled = k

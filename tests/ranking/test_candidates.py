@@ -73,6 +73,20 @@ def test_float32_alone_would_rank_these_otherwise():
     np.testing.assert_array_equal(search(queries, database, 50, 512)[0], expected)
 
 
+@pytest.mark.parametrize("bounded", [False, True])
+@pytest.mark.parametrize("n_queries", [1, 60])
+def test_ranks_are_the_same_in_threads_and_without(n_queries, bounded):
+    rng = np.random.default_rng(n_queries)
+    database = near_ties(rng, 6000, 64)
+    queries = rng.integers(-(2**19), 2**19, (n_queries, 64)).astype(np.float32)
+    exact = (queries.astype(np.float64) @ database.T.astype(np.float64)).astype(np.float32)
+    expected = np.argsort(-exact, axis=1, kind="stable")[:, :60]
+    longest = np.linalg.norm(database.astype(np.float64), axis=1).max() * 1.01 if bounded else None
+    rows, scores = search(queries, database, 60, 512, longest=longest)
+    np.testing.assert_array_equal(rows, expected)
+    np.testing.assert_array_equal(scores, np.take_along_axis(exact, expected, axis=1))
+
+
 @pytest.mark.parametrize("scale", [1e-30, 1e-12, 1.0, 1e9])
 @pytest.mark.parametrize("dim", [1, 3, 200])
 def test_the_bound_holds(dim, scale):
