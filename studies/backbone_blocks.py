@@ -6,10 +6,10 @@ from darac_tf.engines.inference_copy import CONVOLUTIONS
 from darac_tf.models.folding import flat
 
 
-def blocks_of(folded):
+def blocks_of(model):
     """Dictionary of name to layers of a model, each convolution with what follows it."""
     blocks, name = {}, "input"
-    for layer in flat(folded):
+    for layer in flat(model):
         if isinstance(layer, CONVOLUTIONS):
             name = "_".join(layer.name.split("_")[:2])
         blocks.setdefault(name, []).append(layer)

@@ -29,7 +29,6 @@ from darac_tf.engines.tensorflow_engine import FunctionEngine
 from darac_tf.files import atomic_path
 from darac_tf.models import build_backbone
 from darac_tf.models.descriptor import make_pooling, share_backbone
-from darac_tf.models.folding import fold_batch_norm
 from darac_tf.processor import has_bfloat16
 from darac_tf.reports import markdown
 from studies.backbone_blocks import blocks_of, copies
@@ -58,14 +57,14 @@ class Network:
 
     def __init__(self, backbone, weights, poolings):
         network, self._preprocessing = build_backbone(backbone, weights)
-        self.folded, _ = fold_batch_norm(keras.Model(network.inputs[0], network.outputs[0]))
+        self.model = keras.Model(network.inputs[0], network.outputs[0])
         self._poolings = {name: make_pooling(name) for name in poolings}
         for pooling in self._poolings.values():
             pooling.build((None, None, None, network.output_shape[-1]))
 
     def engine(self, exact):
         """A function of pixels to descriptors by name, `exact` the layers in float32."""
-        copy = fused_copy(self.folded, "bfloat16", exact)
+        copy, _ = fused_copy(self.model, "bfloat16", exact)
         return FunctionEngine(share_backbone(copy, self._preprocessing, self._poolings))
 
 
@@ -115,7 +114,7 @@ def main():
         print("this processor computes bfloat16 in software: the times are of that")
     images = Images(read_tests(FLAGS.data_dir, FLAGS.set), FLAGS.size)
     network = Network(FLAGS.backbone, FLAGS.backbone_weights, FLAGS.poolings)
-    measured = list(copies(blocks_of(network.folded), FLAGS.prefixes, FLAGS.alone))
+    measured = list(copies(blocks_of(network.model), FLAGS.prefixes, FLAGS.alone))
     rows, exact = [], None
     for name, layers in tqdm(measured, unit="copy"):
         engine = network.engine(layers)

@@ -1,17 +1,20 @@
 """Every command's `--help`, and that it waits for nothing."""
 
+import gc
 import os
 import subprocess
 import sys
 
 import pytest
 
+from darac_tf import cli
 from darac_tf.commands.main import COMMANDS, main
 from tests.conftest import REPOSITORY
 
 HEAVY = ("tensorflow", "keras", "numpy", "scipy", "sklearn", "matplotlib", "cv2", "PIL")
 HELP_OF_ALL = """
 import contextlib, io, sys
+from darac_tf import cli
 from darac_tf.commands.main import COMMANDS, main
 for name in COMMANDS:
     with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):
@@ -41,6 +44,21 @@ def test_tensorflow_starts_without_packages_that_only_keras_asks_for(run_command
     there = "import sklearn.base, matplotlib.pyplot, keras; print(keras.Model.__name__)"
     status, output, last = run_command("-c", left_out + there, bare=True)
     assert (status, output.split("\n")[:2]) == (0, ["set()", "Model"]), last
+
+
+def test_what_an_import_makes_is_kept_from_the_garbage_collector():
+    before = gc.get_freeze_count()
+    with cli._kept_for_good():
+        made = [[] for _ in range(1000)]
+        assert not gc.isenabled()
+    assert gc.isenabled() and gc.get_freeze_count() >= before + len(made)
+    gc.disable()
+    try:
+        with cli._kept_for_good():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
 
 
 def test_a_reader_that_has_gone():

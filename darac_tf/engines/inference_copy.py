@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from darac_tf.models.descriptor import POOLING_LAYER
-from darac_tf.models.folding import copy_weights, flat, fold_batch_norm, norm_weights
+from darac_tf.models.folding import copied, flat, fold_batch_norm, norm_weights
 
 # Kernels are kept in what they compute in: rounding them takes a fiftieth of the time.
 POLICIES = {"float32": "float32", "bfloat16": "bfloat16"}
@@ -25,47 +25,37 @@ CONVOLUTIONS = (keras.layers.Conv2D, *DEPTHWISE)
 def inference_copy(network, precision="float32"):
     """Copies a functional or sequential Keras model for inference; it is not changed.
 
+    See `fused_copy`; what it says of its layers' batch normalisation is left out.
+    """
+    # A sequential model becomes a functional one of the same layers.
+    return fused_copy(keras.Model(network.inputs[0], network.outputs[0]), precision)[0]
+
+
+def fused_copy(model, precision="float32", exact=None):
+    """Copies a functional Keras model for inference; it is not changed.
+
     Batch normalisation is folded into convolutions where it can be; what is left of it, and
     residual sums, become operations that TensorFlow fuses. The copy takes float32, and computes in
     the `precision`, a key of `POLICIES`; of a descriptor the pooling and what follows compute in
-    float32. `UserError` if a layer can't be copied from its settings.
+    float32. `exact` are the layers that stay in float32, too, None for those that need it.
+
+    Returns:
+        The copy, and a `Folding`.
+
+    Raises:
+        UserError: If a layer can't be copied from its settings.
     """
-    # A sequential model becomes a functional one of the same layers.
-    graph = keras.Model(network.inputs[0], network.outputs[0], name=network.name)
-    folded, _ = fold_batch_norm(graph)
-    return fused_copy(folded, precision)
+    exact = {id(layer) for layer in (_exact_layers(model) if exact is None else exact)}
 
+    def make(layer, **changes):
+        policy = POLICIES["float32" if id(layer) in exact else precision]
+        if _is_fixed_norm(layer):
+            return FixedNorm(layer.epsilon, name=layer.name, dtype=policy)
+        if _is_plain_sum(layer):
+            return Sum(name=layer.name, dtype=policy)
+        return copied(layer, dtype=policy, **changes)
 
-def fused_copy(folded, precision="float32", exact=None):
-    """The same of a model whose batch normalisation is folded already (`fold_batch_norm`).
-
-    `exact` are the layers that stay in float32, None for those that need it.
-    """
-    exact = {id(layer) for layer in (_exact_layers(folded) if exact is None else exact)}
-    copies = []
-
-    def copy(layer):
-        if not isinstance(layer, keras.Layer):
-            return layer  # operations that are no layers hold nothing
-        new = _copied(layer, POLICIES["float32" if id(layer) in exact else precision])
-        copies.append((layer, new))
-        return new
-
-    fused = keras.models.clone_model(folded, clone_function=copy, recursive=True)
-    for layer, new in copies:
-        if isinstance(new, FixedNorm):
-            new.set_weights(norm_weights(layer))
-        else:
-            copy_weights(layer, new)
-    return fused
-
-
-def _copied(layer, policy):
-    if _is_fixed_norm(layer):
-        return FixedNorm(layer.epsilon, name=layer.name, dtype=policy)
-    if _is_plain_sum(layer):
-        return Sum(name=layer.name, dtype=policy)
-    return type(layer).from_config(layer.get_config() | {"dtype": policy})
+    return fold_batch_norm(model, make)
 
 
 def _exact_layers(model):
@@ -110,9 +100,11 @@ class FixedNorm(keras.layers.Layer):
 
     def build(self, input_shape):
         # The operation takes float32 beside 16-bit maps, so no autocast.
-        kind = {"dtype": "float32", "trainable": False, "autocast": False}
+        kind = {"initializer": "zeros", "dtype": "float32", "trainable": False, "autocast": False}
         for name in self._NAMES:  # of the operation's arguments too
             setattr(self, name, self.add_weight((input_shape[-1],), name=name, **kind))
+
+    weights_of = staticmethod(norm_weights)
 
     def call(self, inputs, mask=None):
         del mask

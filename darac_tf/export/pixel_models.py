@@ -13,7 +13,6 @@ from darac_tf.data.images import decode_in_graph
 from darac_tf.describing.combination import combine_tensors, whitening_layer
 from darac_tf.engines.inference_copy import fused_copy
 from darac_tf.export.decoding import read_headers
-from darac_tf.models.folding import fold_batch_norm
 
 # The scope of combination and whitening, by which a converter knows them.
 HEAD = "darac_head"
@@ -26,8 +25,8 @@ def frozen_graph(model, settings, resize):
     that size, in operations that the runtime knows. Returns a function of one uint8 tensor, the
     length of its vectors, and the `Folding`; `UserError` if the whitening is for other descriptors.
     """
-    folded, folding = fold_batch_norm(model)
-    network, whiten = fused_copy(folded), None
+    network, folding = fused_copy(model)
+    whiten = None
     dimension = network.output_shape[-1]
     if settings.whitening is not None:
         whiten = whitening_layer(settings.whitening, dimension)

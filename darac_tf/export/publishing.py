@@ -28,7 +28,6 @@ from darac_tf.export.model_card import CardFacts, write_model_card
 from darac_tf.export.signatures import ImageDescriber, check_whitening
 from darac_tf.export.verification import THRESHOLDS, Verification, verify_export
 from darac_tf.files import atomic_path, numbered
-from darac_tf.models.folding import fold_batch_norm
 from darac_tf.whitening import Whitening
 
 # Requests that TensorFlow Serving runs before a version is available; it looks for them there.
@@ -152,8 +151,8 @@ def export_saved_model(model, folder, resolutions, whitening=None, **options):
 
 def _write_saved_model(model, folder, settings):
     """Writes a SavedModel with batch normalisation folded: its dimension, and the `Folding`."""
-    folded, folding = fold_batch_norm(model)
-    describer = ImageDescriber(fused_copy(folded, settings.compute), settings)
+    network, folding = fused_copy(model, settings.compute)
+    describer = ImageDescriber(network, settings)
     try:
         tf.saved_model.save(describer, str(folder), signatures=describer.signatures())
     except tf.errors.ResourceExhaustedError as error:

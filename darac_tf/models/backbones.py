@@ -1,6 +1,8 @@
 """Convolutional networks that turn images into feature maps."""
 
 import re
+import tempfile
+import zipfile
 from functools import partial
 from importlib.util import find_spec
 from inspect import isfunction
@@ -151,13 +153,23 @@ def _with_weights(backbone, name, weights, is_fresh=False):
     if not Path(weights).is_file():
         raise UserError(f"--backbone_weights: {weights!r} is not imagenet, none or a file")
     try:
-        backbone.load_weights(weights)
+        _load_weights(backbone, weights)
     except Exception as error:  # Wrong layers, wrong shapes, no HDF5: each raises another kind.
         raise UserError(
             f"--backbone_weights: {weights} does not fit {name} without its top "
             f"({_first_line(error)})"
         ) from error
     return backbone
+
+
+def _load_weights(model, path):
+    """Reads a file of weights, or those of a saved model."""
+    if Path(path).suffix != ".keras":
+        model.load_weights(path)
+        return
+    # Keras would look up each weight within the archive, which takes three times as long.
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as archive:
+        model.load_weights(archive.extract("model.weights.h5", folder))
 
 
 def _check_feature_maps(backbone, name):

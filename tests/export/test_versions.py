@@ -28,9 +28,8 @@ def test_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
     def fail(*args, **kwargs):
         raise tf.errors.ResourceExhaustedError(None, None, "a/b; No space left on device [Op:Save]")
 
-    for name in ("fused_copy", "ImageDescriber"):
-        monkeypatch.setattr(publishing, name, lambda *_: MagicMock())
-    monkeypatch.setattr(publishing, "fold_batch_norm", lambda model: (model, None))
+    monkeypatch.setattr(publishing, "ImageDescriber", lambda *_: MagicMock())
+    monkeypatch.setattr(publishing, "fused_copy", lambda model, _: (model, None))
     monkeypatch.setattr(tf.saved_model, "save", fail)
     with pytest.raises(UserError, match="1: No space left on device; free space") as caught:
         publish(None, tmp_path / "out", ExportSettings(RESOLUTIONS))

@@ -1,5 +1,7 @@
 """Descriptors: any pooling on any backbone, files, and what is refused."""
 
+import zipfile
+
 import keras
 import numpy as np
 import pytest
@@ -92,6 +94,17 @@ def test_no_network_says_which_file_and_how_to_pass_it(monkeypatch):
     assert "\n" not in str(info.value)
 
 
+@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
+def test_weights_of_a_file(suffix, tmp_path):
+    name, path = "EfficientNetLite0", tmp_path / f"its{suffix}"
+    trained, _ = build_backbone(name, "none")
+    (trained.save if suffix == ".keras" else trained.save_weights)(path)
+    read, _ = build_backbone(name, str(path))
+    for own, other in zip(read.get_weights(), trained.get_weights(), strict=True):
+        np.testing.assert_array_equal(own, other)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
 def test_refused(backbone, tmp_path):
     with pytest.raises(UserError, match="--backbone: 'ResNet51'"):
         build_backbone("ResNet51")
@@ -102,6 +115,9 @@ def test_refused(backbone, tmp_path):
     with pytest.raises(UserError, match="does not fit VGG16 "):
         other = write_backbone(tmp_path / "other.keras")
         build_backbone("VGG16", other)
+    with pytest.raises(UserError, match=r"empty\.keras does not fit VGG16 .*model\.weights\.h5"):
+        zipfile.ZipFile(tmp_path / "empty.keras", "w").close()
+        build_backbone("VGG16", str(tmp_path / "empty.keras"))
     with pytest.raises(UserError, match="is no readable Keras model"):
         (tmp_path / "text.keras").write_text("hello")
         build_backbone(str(tmp_path / "text.keras"))

@@ -22,7 +22,7 @@ def test_each_block_is_alone_in_either_precision():
     assert list(blocks) == ["input", "stem_conv", "a_1", "a_2"]
     assert sum(map(len, blocks.values())) == len(model.layers) and len(blocks["a_1"]) == 4
     found = {
-        name: {layer.name for layer in fused_copy(model, "bfloat16", exact).layers
+        name: {layer.name for layer in fused_copy(model, "bfloat16", exact)[0].layers
                if layer.name in ("stem_conv", "a_1_expand", "a_1_project", "a_2_expand")
                and layer.compute_dtype == "float32"}
         for name, exact in copies(blocks, 3)
