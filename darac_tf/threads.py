@@ -45,3 +45,39 @@ def look_ahead(pool, function, items, ahead):
     finally:
         for future in waiting:
             future.cancel()
+
+
+def side_by_side(function, items, weigh, budget, most):
+    """Yields `(item, function(item))` of each item, in order, small items several at a time.
+
+    Up to `most` at once, as long as what they weigh is within the budget. An item that leaves no
+    room for another as heavy is done by itself, in the caller's thread.
+
+    Args:
+        function: Of an item.
+        items: Iterable; one is asked for when there is room for it.
+        weigh: Function of an item to a number.
+        budget: Such a number.
+        most: Threads, at least 1.
+    """
+    waiting, held = deque(), 0
+
+    def first():
+        nonlocal held
+        item, its, future = waiting.popleft()
+        held -= its
+        return item, future.result()
+
+    with ThreadPoolExecutor(most) as pool:
+        for item in items:
+            weight = weigh(item)
+            alone = most == 1 or 2 * weight > budget
+            while waiting and (alone or len(waiting) == most or held + weight > budget):
+                yield first()
+            if alone:
+                yield item, function(item)
+                continue
+            waiting.append((item, weight, pool.submit(function, item)))
+            held += weight
+        while waiting:
+            yield first()

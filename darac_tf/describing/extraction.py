@@ -20,8 +20,8 @@ from darac_tf.engines import as_engine
 from darac_tf.errors import UserError
 from darac_tf.memory import trim_heap
 from darac_tf.phases import phase
+from darac_tf.threads import side_by_side
 
-# About eleven images at 299, three at 540, one at 1020.
 # Pixels that are held for one batch over all sizes, in batches of one size.
 _HELD_BATCHES = 4
 # Images between two `trim_heap`, which takes milliseconds.
@@ -154,14 +154,34 @@ class _Extraction:
         for pattern in np.unique(missing[missing.any(axis=1)], axis=0):
             places = np.flatnonzero((missing == pattern).all(axis=1))
             sizes = list(itertools.compress(store.sizes, pattern))
-            for batch in self._batches(places, sizes):
+            for batch, described in self._described(self._batches(places, sizes), sizes):
                 self.keys[batch.places] = batch.keys
-                try:
-                    for size, pixels in zip(sizes, batch.pixels, strict=True):
-                        store.put(size, batch.places, self._descriptors(batch.places, pixels, size))
-                except tf.errors.InvalidArgumentError:
-                    failed = f"too small for the network at {size}, or it fails; take larger sizes"
-                    self._fail({p: f"{self.views.paths[p]}: {failed}" for p in batch.places})
+                for size, vectors in described.items():
+                    if vectors is None:
+                        why = f"too small for the network at {size}, or it fails; take larger sizes"
+                        self._fail({p: f"{self.views.paths[p]}: {why}" for p in batch.places})
+                        break
+                    store.put(size, batch.places, vectors)
+
+    def _described(self, batches, sizes):
+        """Yields each batch and a dictionary of size to what `_descriptors` gives, until it fails.
+
+        Images of many shapes make small batches, which leave processors idle one by one.
+        """
+
+        def describe(batch):
+            described = {}
+            for size, pixels in zip(sizes, batch.pixels, strict=True):
+                described[size] = self._descriptors(batch.places, pixels, size)
+                if described[size] is None:
+                    break
+            return described
+
+        def weigh(batch):
+            return max(np.prod(pixels.shape[:3]) for pixels in batch.pixels)
+
+        at_once = getattr(self.describe, "at_once", 1)
+        return side_by_side(describe, batches, weigh, self.batch_pixels, at_once)
 
     def _fail(self, reasons):
         if not self.skip_bad:
@@ -185,10 +205,16 @@ class _Extraction:
                     trim_heap()
 
     def _descriptors(self, places, pixels, size):
-        """`{name: descriptors}` of images of one shape, as many at a time as pixels allow."""
+        """`{name: descriptors}` of images of one shape, as many at a time as pixels allow.
+
+        None where the network fails.
+        """
         area = pixels.shape[1] * pixels.shape[2]
         step = min(max(self.batch_pixels // area, 1), MAX_BATCH)
-        parts = [self.describe(pixels[i : i + step]) for i in range(0, len(places), step)]
+        try:
+            parts = [self.describe(pixels[i : i + step]) for i in range(0, len(places), step)]
+        except tf.errors.InvalidArgumentError:
+            return None
         joined = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         described = {name: np.asarray(x, np.float32) for name, x in joined.items()}
         for name, vectors in described.items():

@@ -5,6 +5,7 @@ import tensorflow as tf
 from darac_tf.engines.inference_copy import inference_copy
 from darac_tf.models.descriptor import share_backbone
 from darac_tf.processor import warn_of_software
+from darac_tf.threads import THREADS
 
 PIXELS = tf.TensorSpec([None, None, None, 3], tf.float32)
 
@@ -14,12 +15,15 @@ class FunctionEngine:
 
     An engine is called with float32 pixels `(batch, height, width, 3)` in [0, 255] and gives a
     dictionary of name to descriptors `(batch, channels)`, as tensors or arrays. Its `traces` counts
-    how often it was traced or compiled.
+    how often it was traced or compiled; several threads may call it `at_once`, one where it does
+    not say so.
 
     Args:
         describe: Function of a tensor of pixels to such a dictionary. Weights that it reads may
             change between calls.
     """
+
+    at_once = THREADS
 
     def __init__(self, describe):
         self._function = tf.function(describe, input_signature=[PIXELS], autograph=False)

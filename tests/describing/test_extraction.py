@@ -2,6 +2,8 @@
 decoded smaller; bad images left out or named."""
 
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import keras
@@ -49,6 +51,30 @@ def test_many_shapes_in_one_trace_and_in_order(model, tmp_path):
     for path, vector in zip(paths[::8], together[::8], strict=True):
         pixels = resize_long_side(decode_image(Path(path).read_bytes()), 64)
         np.testing.assert_allclose(model(pixels[None])[0], vector, atol=1e-5)
+
+
+@pytest.mark.parametrize("at_once", [None, 2])
+def test_small_batches_are_described_by_as_many_threads_as_an_engine_takes(at_once, tmp_path):
+    paths = [write_image(tmp_path / f"{i}.png", 40, 40 + 4 * i, seed=i) for i in range(6)]
+    threads = {}
+
+    class Engine:
+        traces = 0
+
+        def __call__(self, pixels):
+            threads[pixels.shape[1]] = threading.current_thread()
+            time.sleep(0.01)
+            return {"d": np.asarray(pixels).mean(axis=(1, 2))}
+
+    engine = Engine()
+    if at_once:
+        engine.at_once = at_once
+    rows, _ = extract(paths, 80, engine, batch_pixels=3 * 80 * 80)
+    means = [np.asarray(Image.open(path)).mean(axis=(0, 1)) for path in paths]
+    np.testing.assert_allclose(rows, means, atol=1.0)
+    assert len(threads) == 6
+    assert (threading.main_thread() in threads.values()) == (at_once is None)
+    assert len(set(threads.values())) <= (at_once or 1)
 
 
 @pytest.mark.parametrize("turned", [False, True])
