@@ -164,9 +164,10 @@ class _Extraction:
                     store.put(size, batch.places, vectors)
 
     def _described(self, batches, sizes):
-        """Yields each batch and a dictionary of size to what `_descriptors` gives, until it fails.
+        """Yields each batch and a dictionary of size to what `_descriptors` gives.
 
-        Images of many shapes make small batches, which leave processors idle one by one.
+        The first size at which the network fails is the last one there. Images of many shapes make
+        small batches; one after another, these would leave processors idle.
         """
 
         def describe(batch):

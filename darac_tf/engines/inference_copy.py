@@ -25,10 +25,11 @@ CONVOLUTIONS = (keras.layers.Conv2D, *DEPTHWISE)
 def inference_copy(network, precision="float32"):
     """Copies a functional or sequential Keras model for inference; it is not changed.
 
-    See `fused_copy`; what it says of its layers' batch normalisation is left out.
+    The first of what `fused_copy` gives, and its errors.
     """
     # A sequential model becomes a functional one of the same layers.
-    return fused_copy(keras.Model(network.inputs[0], network.outputs[0]), precision)[0]
+    graph = keras.Model(network.inputs[0], network.outputs[0], name=network.name)
+    return fused_copy(graph, precision)[0]
 
 
 def fused_copy(model, precision="float32", exact=None):
@@ -93,6 +94,7 @@ class FixedNorm(keras.layers.Layer):
     """A batch normalisation with fixed `norm_weights`, fused with a ReLU behind it."""
 
     _NAMES = ("scale", "offset", "mean", "variance")
+    weights_of = staticmethod(norm_weights)
 
     def __init__(self, epsilon, **kwargs):
         super().__init__(**kwargs)
@@ -103,8 +105,6 @@ class FixedNorm(keras.layers.Layer):
         kind = {"initializer": "zeros", "dtype": "float32", "trainable": False, "autocast": False}
         for name in self._NAMES:  # of the operation's arguments too
             setattr(self, name, self.add_weight((input_shape[-1],), name=name, **kind))
-
-    weights_of = staticmethod(norm_weights)
 
     def call(self, inputs, mask=None):
         del mask

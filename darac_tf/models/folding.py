@@ -74,8 +74,8 @@ def fold_batch_norm(model, make=copied):
 
 
 def _copy_weights(layer, copy):
-    of_its_own = hasattr(copy, "weights_of")
-    copy.set_weights(copy.weights_of(layer) if of_its_own else layer.get_weights())
+    is_other = hasattr(copy, "weights_of")
+    copy.set_weights(copy.weights_of(layer) if is_other else layer.get_weights())
     if isinstance(copy, keras.layers.Normalization):
         copy.finalize_state()  # it computes with values that are derived from its weights
 
