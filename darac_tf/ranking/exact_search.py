@@ -21,8 +21,8 @@ _COST_OF_CANDIDATE = 16
 # and bytes of the database that it goes through with all queries, one after another.
 _PAIRS = 128
 _PART_BYTES = 32 << 20
-# Fewer are scored in less time than threads take to start; and with fewer of a query in a part,
-# threads wait for each other, as Python runs on one at a time, longer than they compute.
+# So few are scored at once, in less time than threads take to start; and with fewer of a query in a
+# part, threads wait for each other, as Python runs on one at a time, longer than they compute.
 _FEW_PAIRS = 2048
 _FEW_OF_A_QUERY = 6
 # Parts for each thread at least, so that all end at about the same time.
@@ -93,7 +93,8 @@ def _rank(queries, database, candidates, k, longest):
     part_rows = min(_PART_BYTES // (4 * queries.shape[1]), database.shape[0] // (_PARTS * THREADS))
     part = row // max(1, part_rows)
     order = np.argsort(part, kind="stable")
-    parts = np.split(order, np.flatnonzero(np.diff(part[order])) + 1)
+    borders = np.flatnonzero(np.diff(part[order])) + 1 if len(row) > _FEW_PAIRS else []
+    parts = np.split(order, borders)
     keys = np.empty(len(row), np.uint64)
     norms = _norm_bounds(queries)
 
