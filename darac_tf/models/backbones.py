@@ -164,12 +164,16 @@ def _with_weights(backbone, name, weights, is_fresh=False):
 
 def _load_weights(model, path):
     """Reads a file of weights, or those of a saved model."""
-    if Path(path).suffix != ".keras":
-        model.load_weights(path)
-        return
-    # Keras would look up each weight within the archive, which takes three times as long.
-    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(path) as archive:
-        model.load_weights(archive.extract("model.weights.h5", folder))
+    if Path(path).suffix == ".keras":
+        with zipfile.ZipFile(path) as archive:
+            member = archive.getinfo("model.weights.h5")
+            # As Keras writes them; compressed, a small file could fill the disk.
+            if member.compress_type == zipfile.ZIP_STORED:
+                # Keras would look up each weight within the archive: three times as long.
+                with tempfile.TemporaryDirectory() as folder:
+                    model.load_weights(archive.extract(member, folder))
+                return
+    model.load_weights(path)
 
 
 def _check_feature_maps(backbone, name):

@@ -94,11 +94,17 @@ def test_no_network_says_which_file_and_how_to_pass_it(monkeypatch):
     assert "\n" not in str(info.value)
 
 
-@pytest.mark.parametrize("suffix", [".keras", ".weights.h5"])
-def test_weights_of_a_file(suffix, tmp_path):
-    name, path = "EfficientNetLite0", tmp_path / f"its{suffix}"
+@pytest.mark.parametrize("kind", [".keras", ".weights.h5", "compressed.keras"])
+def test_weights_of_a_file(kind, tmp_path):
+    name, path = "EfficientNetLite0", tmp_path / f"its{kind}"
     trained, _ = build_backbone(name, "none")
-    (trained.save if suffix == ".keras" else trained.save_weights)(path)
+    (trained.save_weights if kind == ".weights.h5" else trained.save)(path)
+    if kind == "compressed.keras":
+        with zipfile.ZipFile(path) as archive:
+            members = {member: archive.read(member) for member in archive.namelist()}
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for member, data in members.items():
+                archive.writestr(member, data)
     read, _ = build_backbone(name, str(path))
     for own, other in zip(read.get_weights(), trained.get_weights(), strict=True):
         np.testing.assert_array_equal(own, other)
