@@ -60,24 +60,19 @@ def side_by_side(function, items, weigh, budget, most):
         budget: Such a number.
         most: Threads, at least 1.
     """
-    waiting, held = deque(), 0
-
-    def first():
-        nonlocal held
-        item, its, future = waiting.popleft()
-        held -= its
-        return item, future.result()
-
+    waiting = deque()  # Of items, what they weigh, and futures.
     with ThreadPoolExecutor(most) as pool:
         for item in items:
             weight = weigh(item)
             alone = most == 1 or 2 * weight > budget
-            while waiting and (alone or len(waiting) == most or held + weight > budget):
-                yield first()
+            while waiting and (
+                alone or len(waiting) == most or weight + sum(its for _, its, _ in waiting) > budget
+            ):
+                first, _, future = waiting.popleft()
+                yield first, future.result()
             if alone:
                 yield item, function(item)
-                continue
-            waiting.append((item, weight, pool.submit(function, item)))
-            held += weight
-        while waiting:
-            yield first()
+            else:
+                waiting.append((item, weight, pool.submit(function, item)))
+        for first, _, future in waiting:
+            yield first, future.result()
